@@ -1,0 +1,1 @@
+"""A personal knowledge service: thoughts, their relations, contexts and tasks."""

@@ -1,0 +1,54 @@
+"""Commands for whoever runs the service."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from pydantic import EmailStr, TypeAdapter, ValidationError
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from {{cookiecutter.package_name}}.db.engine import make_engine
+from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
+from {{cookiecutter.package_name}}.services import api_keys, users
+from {{cookiecutter.package_name}}.settings import Settings
+
+
+async def create_key(session_maker: SessionMaker, email: str, name: str) -> str:
+    """Return a new key that may do everything, for a user who is added if they are new."""
+    async with session_maker.begin() as session:
+        user = await users.get_or_create(session, email, name=email.partition("@")[0])
+        return api_keys.issue(session, user, name)
+
+
+async def create_key_in(settings: Settings, email: str, name: str) -> str:
+    """Return a new key, kept in the configured database."""
+    engine = make_engine(settings)
+    try:
+        return await create_key(make_session_maker(engine), email, name)
+    finally:
+        await engine.dispose()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong call."""
+    parser = argparse.ArgumentParser(prog="{{cookiecutter.package_name}}", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    key = commands.add_parser("create-key", help="print a new API key, once")
+    key.add_argument("--email", required=True, help="whose key; the user is added if new")
+    key.add_argument("--name", default="default", help="what the key is for")
+    arguments = parser.parse_args(argv)
+    try:
+        email = TypeAdapter(EmailStr).validate_python(arguments.email)
+    except ValidationError as error:
+        parser.error(f"--email: {error.errors()[0]['msg']}")
+    try:
+        print(asyncio.run(create_key_in(Settings(), email, arguments.name)))
+    except (OperationalError, ProgrammingError) as error:
+        print(f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""HTTP: routers, their dependencies, and how errors look."""

@@ -1,0 +1,48 @@
+"""One engine per process, with the settings each database needs to behave."""
+
+from typing import Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from {{cookiecutter.package_name}}.settings import Settings
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+
+# How long a SQLite connection waits for another writer, in milliseconds.
+SQLITE_BUSY_TIMEOUT_MS = 5000
+
+
+def make_engine(settings: Settings) -> AsyncEngine:
+    """Return an engine for the configured database. Nothing connects until it is used."""
+    url = settings.url
+    backend = url.get_backend_name()
+    url = url.set(drivername=DRIVERS[backend])
+    if backend == "sqlite":
+        return make_sqlite_engine(url)
+    return create_async_engine(url, pool_size=settings.database_pool_size, pool_pre_ping=True)
+
+
+def make_sqlite_engine(url: URL) -> AsyncEngine:
+    """Return an engine whose SQLite connections enforce foreign keys and wait their turn."""
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        # The driver must not open transactions by itself: it begins too late for savepoints and
+        # for reads (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html).
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A transaction that reads first and writes later would fail at once with "database is
+        # locked" if another wrote in between. Taking the write lock at the start, it waits.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,15 @@
+"""What can go wrong, in the words of the domain."""
+
+from uuid import UUID
+
+
+class NotFoundError(Exception):
+    """There is no such thing, or it belongs to somebody else; callers cannot tell which."""
+
+    def __init__(self, what: str, key: UUID) -> None:
+        """Say what was looked for, such as "thought", and by which id."""
+        super().__init__(f"There is no {what} {key}.")
+
+
+class InvalidKeyError(Exception):
+    """The API key is unknown, expired, revoked, or its user is not active."""

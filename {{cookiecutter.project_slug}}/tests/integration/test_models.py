@@ -1,0 +1,163 @@
+"""The database holds the domain's limits by itself, whoever writes to it (A9)."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from {{cookiecutter.package_name}}.models import (
+    ApiKey,
+    Base,
+    ClaudeAnalysisResult,
+    Context,
+    Task,
+    Thought,
+    ThoughtRelationship,
+    User,
+)
+
+from tests.fixtures.contexts import ContextFactory
+from tests.fixtures.tasks import TaskFactory
+from tests.fixtures.thoughts import ThoughtFactory, ThoughtRelationshipFactory
+from tests.fixtures.users import UserFactory
+
+pytestmark = pytest.mark.integration
+
+
+def analysis(**values: object) -> ClaudeAnalysisResult:
+    """Return a valid analysis with some values changed."""
+    thought = ThoughtFactory.create()
+    return ClaudeAnalysisResult(**{"thought": thought, "model": "m", "summary": "s"} | values)
+
+
+def api_key(**values: object) -> ApiKey:
+    """Return a valid key with some values changed."""
+    valid = {"user": UserFactory.create(), "name": "k", "prefix": "p", "key_hash": "0" * 64}
+    return ApiKey(**valid | values)
+
+
+@pytest.mark.parametrize(
+    ("make", "constraint"),
+    [
+        (lambda: UserFactory.create(email="Upper@example.com"), "ck_users_email_lower_case"),
+        (lambda: UserFactory.create(name=""), "ck_users_name_length"),
+        (lambda: ContextFactory.create(name="x" * 101), "ck_contexts_name_length"),
+        (lambda: ContextFactory.create(description="x" * 501), "ck_contexts_description_length"),
+        (lambda: ThoughtFactory.create(content=""), "ck_thoughts_content_length"),
+        (lambda: ThoughtFactory.create(content="x" * 5001), "ck_thoughts_content_length"),
+        (lambda: ThoughtFactory.create(tags=["t"] * 6), "ck_thoughts_tags_count"),
+        (lambda: ThoughtFactory.create(tags=["t", ""]), "ck_thoughts_tags_length"),
+        (lambda: ThoughtFactory.create(tags=["t" * 51]), "ck_thoughts_tags_length"),
+        (lambda: ThoughtRelationshipFactory.create(strength=1.1), "strength_range"),
+        (lambda: TaskFactory.create(title="x" * 201), "ck_tasks_title_length"),
+        (lambda: TaskFactory.create(status="done"), "ck_tasks_completed_when_done"),
+        (lambda: TaskFactory.create(completed_at=datetime.now(UTC)), "completed_when_done"),
+        (lambda: analysis(input_tokens=-1), "input_tokens_not_negative"),
+        (lambda: analysis(output_tokens=-1), "output_tokens_not_negative"),
+        (lambda: analysis(model=""), "model_length"),
+        (lambda: api_key(prefix="x" * 13), "ck_api_keys_prefix_length"),
+        (lambda: api_key(key_hash="short"), "ck_api_keys_key_hash_length"),
+    ],
+)
+async def test_a_row_beyond_a_limit_is_refused(
+    db_session: AsyncSession, make: Callable[[], Base], constraint: str
+) -> None:
+    db_session.add(make())
+
+    with pytest.raises(IntegrityError, match=constraint):
+        await db_session.flush()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ThoughtFactory.create(content="x" * 5000, tags=["t" * 50] * 5),
+        lambda: TaskFactory.create(done=True),
+        lambda: TaskFactory.create(title="x" * 200, description=None),
+        lambda: analysis(themes=["a"], input_tokens=0),
+        lambda: api_key(prefix="x" * 12),
+    ],
+)
+async def test_a_row_at_its_limits_is_kept(
+    db_session: AsyncSession, make: Callable[[], Base]
+) -> None:
+    row = make()
+    db_session.add(row)
+
+    await db_session.flush()
+
+    assert row in db_session
+
+
+async def test_an_unknown_status_is_refused_before_it_reaches_the_database(
+    db_session: AsyncSession,
+) -> None:
+    ThoughtFactory.create(status="lost")
+
+    with pytest.raises(Exception, match="lost"):
+        await db_session.flush()
+
+
+async def test_e_mail_addresses_are_unique(db_session: AsyncSession) -> None:
+    UserFactory.create_batch(2, email="same@example.com")
+
+    with pytest.raises(IntegrityError, match=r"users\.email"):
+        await db_session.flush()
+
+
+async def test_a_thought_cannot_relate_to_itself(
+    db_session: AsyncSession, sample_thought: Thought
+) -> None:
+    ThoughtRelationshipFactory.create(source=sample_thought, target=sample_thought)
+
+    with pytest.raises(IntegrityError, match="not_to_itself"):
+        await db_session.flush()
+
+
+async def test_json_comes_back_as_it_went_in(db_session: AsyncSession) -> None:
+    data = {"text": 'Grüße "世界" 🎉', "nested": {"list": [1, 2.5, None, True]}}
+    context = ContextFactory.create(data=data)
+    await db_session.commit()
+
+    await db_session.refresh(context)
+
+    assert context.data == data
+
+
+async def test_times_come_back_aware_and_exact(db_session: AsyncSession) -> None:
+    due = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    task = TaskFactory.create(due_at=due)
+    await db_session.commit()
+
+    await db_session.refresh(task)
+
+    assert task.due_at == due
+    assert task.due_at.tzinfo is UTC
+
+
+async def test_a_user_takes_everything_they_own_with_them(db_session: AsyncSession) -> None:
+    user = UserFactory.create()
+    context = ContextFactory.create(user=user)
+    thought = ThoughtFactory.create(user=user, context=context)
+    ThoughtRelationshipFactory.create(source=thought)
+    TaskFactory.create(user=user, thought=thought)
+    db_session.add_all([analysis(thought=thought), api_key(user=user)])
+    await db_session.flush()
+
+    await db_session.execute(delete(User))
+
+    for table in (Context, Thought, ThoughtRelationship, Task, ClaudeAnalysisResult, ApiKey):
+        assert (await db_session.scalars(select(table))).all() == []
+
+
+async def test_a_context_leaves_its_thoughts_behind(db_session: AsyncSession) -> None:
+    thought = ThoughtFactory.create(in_context=True)
+    await db_session.flush()
+
+    await db_session.execute(delete(Context))
+    await db_session.refresh(thought)
+
+    assert thought.context_id is None

@@ -1,0 +1,110 @@
+"""The service on its own engine, as `make run` starts it, on a database file of its own."""
+
+import logging
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from {{cookiecutter.package_name}} import __main__ as commands
+from {{cookiecutter.package_name}} import main
+from {{cookiecutter.package_name}}.db import migrate
+
+from tests.fixtures.client import client_of
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A migrated database file that the settings point to."""
+    path = tmp_path / "service.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
+    migrate.upgrade()
+    return path
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back as it was."""
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    yield root
+    root.handlers = handlers
+
+
+async def test_the_service_serves_from_its_database(database: Path) -> None:
+    async with client_of(main.create_app()) as client:
+        ready = await client.get("/health/ready")
+        refused = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+
+    assert ready.json()["status"] == "ready"
+    assert refused.status_code == 401
+
+
+async def test_the_server_gets_an_app_that_logs(
+    database: Path, root_logger: logging.Logger
+) -> None:
+    app = main.serve()  # noqa: TID251  # the database is this test's own
+    [handler] = root_logger.handlers
+
+    assert app.title
+    assert handler.formatter is not None
+
+
+def test_a_key_is_printed_once_and_kept_as_a_hash(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code = commands.main(["create-key", "--email", "Me@Example.com"])
+
+    key = capsys.readouterr().out.strip()
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT email, prefix FROM api_keys JOIN users").fetchall()
+    connection.close()
+    assert exit_code == 0
+    assert re.fullmatch(r"[0-9a-f]{12}\.[\w-]{43}", key)
+    assert rows == [("me@example.com", key.partition(".")[0])]
+
+
+def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
+    for _ in range(2):
+        commands.main(["create-key", "--email", "me@example.com"])
+
+    with sqlite3.connect(database) as connection:
+        counts = connection.execute(
+            "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM api_keys)"
+        ).fetchone()
+    connection.close()
+    assert counts == (1, 2)
+
+
+@pytest.mark.slow
+def test_the_command_runs_as_a_module(database: Path) -> None:
+    command = [sys.executable, "-m", "{{cookiecutter.package_name}}", "create-key", "--email", "me@example.com"]
+
+    key = subprocess.run(command, check=True, text=True, capture_output=True).stdout
+
+    assert "." in key
+
+
+def test_a_malformed_address_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        commands.main(["create-key", "--email", "nobody"])
+
+    assert stop.value.code == 2
+    assert "--email: value is not a valid email address" in capsys.readouterr().err
+
+
+def test_a_key_for_an_unmigrated_database_tells_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+
+    exit_code = commands.main(["create-key", "--email", "me@example.com"])
+
+    assert exit_code == 1
+    assert "Run scripts/migrate.sh" in capsys.readouterr().err

@@ -1,0 +1,158 @@
+"""Thoughts over HTTP: what their owner can do, and what nobody else can."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from {{cookiecutter.package_name}}.domain import AuditAction
+from {{cookiecutter.package_name}}.models import AuditEntry, Context, Thought, User
+
+from tests.fixtures.client import ApiClient
+from tests.fixtures.contexts import ContextFactory
+from tests.fixtures.thoughts import ThoughtFactory
+
+pytestmark = pytest.mark.integration
+
+Headers = dict[str, str]
+
+
+async def test_a_thought_is_created_and_can_be_read(
+    api_client: ApiClient, api_headers: Headers, sample_context: Context
+) -> None:
+    data = {"content": "An idea", "tags": ["new"], "context_id": str(sample_context.id)}
+
+    created = await api_client.post("/thoughts", json=data, headers=api_headers)
+    read = await api_client.get(created.headers["Location"], headers=api_headers)
+
+    assert created.status_code == 201
+    assert created.json().items() >= data.items()
+    assert read.json() == created.json()
+
+
+async def test_content_is_trimmed(api_client: ApiClient, api_headers: Headers) -> None:
+    response = await api_client.post("/thoughts", json={"content": " x "}, headers=api_headers)
+
+    assert response.json()["content"] == "x"
+
+
+async def test_thoughts_are_listed_newest_first_and_by_pages(
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, sample_user: User
+) -> None:
+    for content in ("first", "second", "third"):
+        ThoughtFactory.create(user=sample_user, content=content)
+        await db_session.flush()
+    ThoughtFactory.create(content="somebody else's")
+
+    response = await api_client.get("/thoughts?limit=2", headers=api_headers)
+    rest = await api_client.get("/thoughts?limit=2&offset=2", headers=api_headers)
+
+    assert [item["content"] for item in response.json()["items"]] == ["third", "second"]
+    assert [item["content"] for item in rest.json()["items"]] == ["first"]
+    assert response.json()["total"] == rest.json()["total"] == 3
+
+
+async def test_thoughts_are_filtered_by_status_and_context(
+    api_client: ApiClient, api_headers: Headers, sample_context: Context, sample_user: User
+) -> None:
+    wanted = ThoughtFactory.create(user=sample_user, context=sample_context, archived=True)
+    ThoughtFactory.create(user=sample_user, context=sample_context)
+    ThoughtFactory.create(user=sample_user, archived=True)
+
+    response = await api_client.get(
+        f"/thoughts?status=archived&context_id={sample_context.id}", headers=api_headers
+    )
+
+    assert [item["id"] for item in response.json()["items"]] == [str(wanted.id)]
+
+
+async def test_an_update_changes_only_what_was_sent(
+    api_client: ApiClient, api_headers: Headers, sample_thought: Thought
+) -> None:
+    content = sample_thought.content
+
+    response = await api_client.patch(
+        f"/thoughts/{sample_thought.id}", json={"status": "completed"}, headers=api_headers
+    )
+
+    assert response.status_code == 200
+    assert response.json()["status"] == "completed"
+    assert response.json()["content"] == content
+
+
+async def test_a_deleted_thought_is_gone(
+    api_client: ApiClient, api_headers: Headers, sample_thought: Thought
+) -> None:
+    path = f"/thoughts/{sample_thought.id}"
+
+    deleted = await api_client.delete(path, headers=api_headers)
+    read = await api_client.get(path, headers=api_headers)
+
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert read.status_code == 404
+
+
+async def test_every_change_is_in_the_audit_log(
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, sample_user: User
+) -> None:
+    created = await api_client.post("/thoughts", json={"content": "x"}, headers=api_headers)
+    path = created.headers["Location"]
+    await api_client.patch(path, json={"content": "y"}, headers=api_headers)
+    await api_client.delete(path, headers=api_headers)
+
+    entries = (await db_session.scalars(select(AuditEntry).order_by(AuditEntry.id))).all()
+
+    assert [entry.action for entry in entries] == list(AuditAction)
+    assert {entry.actor_id for entry in entries} == {sample_user.id}
+    assert entries[1].changes == {"content": "y"}
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [("GET", None), ("PATCH", {"content": "x"}), ("DELETE", None)],
+)
+async def test_somebody_elses_thought_looks_like_none(
+    api_client: ApiClient,
+    api_headers: Headers,
+    db_session: AsyncSession,
+    method: str,
+    body: dict[str, Any] | None,
+) -> None:
+    theirs = ThoughtFactory.create()
+    await db_session.flush()
+
+    response = await api_client.request(
+        method, f"/thoughts/{theirs.id}", json=body, headers=api_headers
+    )
+
+    assert response.status_code == 404
+
+
+async def test_somebody_elses_context_cannot_be_used(
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession
+) -> None:
+    theirs = ContextFactory.create()
+    await db_session.flush()
+    data = {"content": "x", "context_id": str(theirs.id)}
+
+    response = await api_client.post("/thoughts", json=data, headers=api_headers)
+
+    assert response.status_code == 404
+    assert response.json()["detail"] == f"There is no context {theirs.id}."
+
+
+async def test_a_failed_request_changes_nothing_and_keeps_what_was_there(
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, sample_thought: Thought
+) -> None:
+    content = sample_thought.content
+    data = {"content": "changed", "context_id": str(uuid4())}
+
+    response = await api_client.patch(
+        f"/thoughts/{sample_thought.id}", json=data, headers=api_headers
+    )
+    await db_session.refresh(sample_thought)
+
+    assert response.status_code == 404
+    assert sample_thought.content == content

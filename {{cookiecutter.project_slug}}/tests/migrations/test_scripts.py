@@ -1,0 +1,236 @@
+"""The scripts people run: from any folder, with clear messages and honest exit codes."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, NullPool, create_engine
+
+from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
+
+from tests.migrations.catalogue import catalogue
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A SQLite file that is not there yet, and that the settings point to."""
+    path = tmp_path / "new folder/50% done.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
+    return path
+
+
+def tables(path: Path) -> set[str]:
+    """Return the names of the tables in a SQLite file."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    connection.close()
+    return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+@pytest.mark.slow
+def test_the_scripts_work_from_any_folder(database: Path, tmp_path: Path) -> None:
+    def run(*command: str) -> str:
+        script = PROJECT_ROOT / "scripts" / command[0]
+        return subprocess.run(
+            [str(script), *command[1:]], cwd=tmp_path, check=True, text=True, capture_output=True
+        ).stdout
+
+    upgraded = run("migrate.sh")
+    again = run("migrate.sh")
+    downgraded = run("migrate-down.sh", "base")
+
+    assert "Upgraded from an empty schema" in upgraded
+    assert "Nothing to do" in again
+    assert "to an empty schema" in downgraded
+    assert tables(database) == set()
+
+
+@pytest.mark.slow
+def test_alembic_itself_works_too(database: Path) -> None:
+    database.parent.mkdir()
+    alembic = [sys.executable, "-m", "alembic"]
+
+    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "-1"]):
+        subprocess.run([*alembic, *arguments], cwd=PROJECT_ROOT, check=True, env=os.environ)
+
+    assert tables(database) == {"alembic_version"}
+
+
+def test_an_upgrade_says_what_it_did(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = migrate.main(["upgrade"])
+
+    assert exit_code == migrate.DONE
+    assert "Upgraded from an empty schema to" in capsys.readouterr().out
+    assert "thoughts" in tables(database)
+
+
+@pytest.mark.parametrize("steps", ["1", "-1", "base"])
+def test_a_downgrade_to_base_leaves_nothing(database: Path, steps: str) -> None:
+    migrate.main(["upgrade", "0001"])
+
+    exit_code = migrate.main(["downgrade", steps])
+
+    assert exit_code == migrate.DONE
+    assert tables(database) == set()
+
+
+@pytest.mark.slow
+def test_a_downgrade_to_base_leaves_nothing_on_postgresql(
+    postgresql_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgresql_database.render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    exit_codes = [migrate.main(["upgrade"]), migrate.main(["downgrade", "base"])]
+
+    engine = create_engine(postgresql_database, poolclass=NullPool)
+    with engine.connect() as connection:
+        left = catalogue(connection)
+    assert exit_codes == [migrate.DONE, migrate.DONE]
+    assert left == set()
+
+
+@pytest.mark.usefixtures("database", "project")
+def test_a_downgrade_goes_back_one_revision(capsys: pytest.CaptureFixture[str]) -> None:
+    migrate.main(["upgrade"])
+    before = migrate.current_revision(Settings())
+    migrate.new_revision("add something")
+    migrate.main(["upgrade"])
+
+    exit_code = migrate.main(["downgrade"])
+
+    assert exit_code == migrate.DONE
+    assert migrate.current_revision(Settings()) == before
+    assert capsys.readouterr().out.endswith(f"to {before}.\n")
+
+
+def test_there_is_nothing_to_roll_back_without_a_database(
+    database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code = migrate.main(["downgrade"])
+
+    assert exit_code == migrate.DONE
+    assert "Nothing to do" in capsys.readouterr().out
+    assert not database.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["upgrade", "nonsense"], "Can't locate revision identified by 'nonsense'"),
+        (["downgrade", "9"], "Relative revision -9 didn't produce 9 migrations"),
+    ],
+)
+def test_an_unknown_revision_fails_with_a_message(
+    database: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
+) -> None:
+    migrate.main(["upgrade"])
+
+    exit_code = migrate.main(command)
+
+    assert exit_code == migrate.FAILED
+    assert message in capsys.readouterr().err
+
+
+def test_a_database_that_refuses_fails_with_a_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:password@127.0.0.1:1/service")
+
+    exit_code = migrate.main(["upgrade"])
+
+    message = capsys.readouterr().err
+    assert exit_code == migrate.FAILED
+    assert "127.0.0.1" in message
+    assert "password" not in message
+
+
+def test_unusable_settings_fail_with_a_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
+
+    exit_code = migrate.main(["upgrade"])
+
+    message = capsys.readouterr().err
+    assert exit_code == migrate.FAILED
+    assert "unsupported database 'mysql'" in message
+    assert "password" not in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--yes"],
+        ["--allow-production", "base"],
+        ["--yes", "--allow-production"],
+    ],
+)
+def test_production_is_not_rolled_back_by_accident(
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    migrate.main(["upgrade"])
+    monkeypatch.setenv("ENVIRONMENT", "production")
+
+    exit_code = migrate.main(["downgrade", *arguments])
+
+    assert exit_code == migrate.REFUSED
+    assert "--allow-production REVISION" in capsys.readouterr().err
+    assert "thoughts" in tables(database)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", True), ("", True), ("y", False)])
+def test_at_a_terminal_a_downgrade_asks_first(
+    database: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
+) -> None:
+    migrate.main(["upgrade"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+
+    migrate.main(["downgrade", "base"])
+
+    assert ("thoughts" in tables(database)) is left
+
+
+def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Path) -> None:
+    migrate.main(["upgrade"])
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("INSERT INTO users (id, email, name) VALUES ('u', 'a@example.com', 'A')")
+    connection.execute(
+        "INSERT INTO contexts (id, user_id, name, data) VALUES ('c', 'u', 'C', '{}')"
+    )
+    connection.close()
+    (project / "migrations/versions/bad.py").write_text(
+        "from alembic import op\n"
+        "revision, down_revision = 'bad', '0001'\n"
+        "def upgrade() -> None:\n"
+        "    op.execute('DELETE FROM users')\n"
+        "def downgrade() -> None: ...\n"
+    )
+
+    exit_code = migrate.main(["upgrade", "bad"])
+
+    connection = sqlite3.connect(database)
+    users = connection.execute("SELECT count(*) FROM users").fetchone()
+    revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    connection.close()
+    assert exit_code == migrate.FAILED
+    assert (users, revision) == ((1,), ("0001",))
+
+
+def test_a_new_revision_is_announced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = migrate.main(["new", "add something"])
+
+    [path] = (project / "migrations/versions").glob("*_add_something.py")
+    assert exit_code == migrate.DONE
+    assert str(path.relative_to(project)) in capsys.readouterr().out
