@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from {{cookiecutter.package_name}}.db.migrate import alembic_config
 from {{cookiecutter.package_name}}.settings import Environment, Settings
@@ -29,8 +30,10 @@ pytest_plugins = [
 ]
 
 TESTS = Path(__file__).parent
-DEVELOPMENT_DATABASE = Settings().url
 
+# Kept in the environment: workers and subprocesses start with the settings already replaced.
+real_url = Settings().url.render_as_string(hide_password=False)
+DEVELOPMENT_DATABASE = make_url(os.environ.setdefault("PROTECTED_DATABASE_URL", real_url))
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 

@@ -32,7 +32,7 @@ async def create_key_in(settings: Settings, email: str, name: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong call."""
-    parser = argparse.ArgumentParser(prog="{{cookiecutter.package_name}}", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     key = commands.add_parser("create-key", help="print a new API key, once")
     key.add_argument("--email", required=True, help="whose key; the user is added if new")

@@ -1,6 +1,7 @@
 """Structured logs with request ids, and metrics."""
 
 import logging
+import sys
 
 import structlog
 from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
@@ -20,6 +21,12 @@ def add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Leave out uvicorn's second copy of its message, which is for its own formatter."""
+    event.pop("color_message", None)
+    return event
+
+
 def configure_logging(settings: Settings) -> None:
     """Send every log line, the libraries' included, through one formatter to standard error.
 
@@ -28,12 +35,16 @@ def configure_logging(settings: Settings) -> None:
     collecting: list[Processor] = [
         add_request_id,
         structlog.stdlib.ExtraAdder(),
+        drop_color_message,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[Processor] = [
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
     ]
     if settings.log_format == "json":
         rendering = [

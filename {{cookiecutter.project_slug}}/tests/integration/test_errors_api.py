@@ -100,7 +100,8 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
 
 
 async def test_a_key_is_stored_as_a_hash_only(
-    api_headers: Headers, db_session: AsyncSession
+    api_headers: Headers,
+    db_session: AsyncSession,
 ) -> None:
     secret = api_headers["X-API-Key"].partition(".")[2]
     row = (await db_session.scalars(select(ApiKey))).one()
@@ -128,7 +129,7 @@ async def test_bad_input_names_each_field(api_client: ApiClient, api_headers: He
     [
         ("GET", "/nowhere", 404),
         ("PUT", "/thoughts", 405),
-        ("GET", f"/thoughts/{uuid4()}", 404),
+        ("GET", f"/thoughts/{UUID(int=0)}", 404),
         ("GET", "/thoughts/not-a-uuid", 422),
         ("GET", "/thoughts?limit=0", 422),
         ("GET", "/thoughts?status=lost", 422),
@@ -148,14 +149,14 @@ async def test_a_fault_of_ours_tells_the_client_nothing_but_the_request_id(
     api_client: ApiClient, api_headers: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("the secret is 42")
+        raise RuntimeError("the secret")
 
     monkeypatch.setattr(thoughts, "find", fail)
 
     response = await api_client.get("/thoughts", headers=api_headers)
 
     assert response.status_code == 500
-    assert "42" not in response.text
+    assert "secret" not in response.text
     assert UUID(response.json()["request_id"])
 
 

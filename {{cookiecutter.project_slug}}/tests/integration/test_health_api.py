@@ -65,7 +65,8 @@ async def test_an_unreachable_database_is_not_ready() -> None:
 
 
 async def test_the_answer_is_kept_for_a_moment(
-    api_client: ApiClient, db_session: AsyncSession
+    api_client: ApiClient,
+    db_session: AsyncSession,
 ) -> None:
     before = await api_client.get("/health/ready")
     await db_session.execute(text("DELETE FROM alembic_version"))

@@ -82,7 +82,8 @@ async def test_a_row_beyond_a_limit_is_refused(
     ],
 )
 async def test_a_row_at_its_limits_is_kept(
-    db_session: AsyncSession, make: Callable[[], Base]
+    db_session: AsyncSession,
+    make: Callable[[], Base],
 ) -> None:
     row = make()
     db_session.add(row)
@@ -109,7 +110,8 @@ async def test_e_mail_addresses_are_unique(db_session: AsyncSession) -> None:
 
 
 async def test_a_thought_cannot_relate_to_itself(
-    db_session: AsyncSession, sample_thought: Thought
+    db_session: AsyncSession,
+    sample_thought: Thought,
 ) -> None:
     ThoughtRelationshipFactory.create(source=sample_thought, target=sample_thought)
 

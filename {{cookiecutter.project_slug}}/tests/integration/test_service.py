@@ -47,7 +47,8 @@ async def test_the_service_serves_from_its_database(database: Path) -> None:
 
 
 async def test_the_server_gets_an_app_that_logs(
-    database: Path, root_logger: logging.Logger
+    database: Path,
+    root_logger: logging.Logger,
 ) -> None:
     app = main.serve()  # noqa: TID251  # the database is this test's own
     [handler] = root_logger.handlers
@@ -84,9 +85,14 @@ def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_runs_as_a_module(database: Path) -> None:
-    command = [sys.executable, "-m", "{{cookiecutter.package_name}}", "create-key", "--email", "me@example.com"]
+    module = [sys.executable, "-m", "{{cookiecutter.package_name}}"]
 
-    key = subprocess.run(command, check=True, text=True, capture_output=True).stdout
+    key = subprocess.run(
+        [*module, "create-key", "--email", "me@example.com"],
+        check=True,
+        text=True,
+        capture_output=True,
+    ).stdout
 
     assert "." in key
 

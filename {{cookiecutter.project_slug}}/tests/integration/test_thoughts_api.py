@@ -122,10 +122,9 @@ async def test_somebody_elses_thought_looks_like_none(
 ) -> None:
     theirs = ThoughtFactory.create()
     await db_session.flush()
+    path = f"/thoughts/{theirs.id}"
 
-    response = await api_client.request(
-        method, f"/thoughts/{theirs.id}", json=body, headers=api_headers
-    )
+    response = await api_client.request(method, path, json=body, headers=api_headers)
 
     assert response.status_code == 404
 
@@ -147,11 +146,10 @@ async def test_a_failed_request_changes_nothing_and_keeps_what_was_there(
     api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, sample_thought: Thought
 ) -> None:
     content = sample_thought.content
+    path = f"/thoughts/{sample_thought.id}"
     data = {"content": "changed", "context_id": str(uuid4())}
 
-    response = await api_client.patch(
-        f"/thoughts/{sample_thought.id}", json=data, headers=api_headers
-    )
+    response = await api_client.patch(path, json=data, headers=api_headers)
     await db_session.refresh(sample_thought)
 
     assert response.status_code == 404

@@ -6,12 +6,13 @@ import aiosqlite
 from sqlalchemy import StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from tests.isolation.sqlite import adapt, begin_explicitly
+from tests.isolation.sqlite import control_directly
 
 
 def make_test_engine(raw: sqlite3.Connection) -> AsyncEngine:
     """Return an engine that always uses `raw`, so that what is restored there is what it sees."""
-    adapt(raw)
+    # The setting outlives a restore.
+    raw.execute("PRAGMA foreign_keys = ON")
 
     async def connect() -> aiosqlite.Connection:
         return await aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
@@ -20,6 +21,8 @@ def make_test_engine(raw: sqlite3.Connection) -> AsyncEngine:
         "sqlite+aiosqlite://",
         async_creator=connect,
         poolclass=StaticPool,
+        # Restoring the image does it.
+        pool_reset_on_return=None,
     )
-    begin_explicitly(engine.sync_engine)
+    control_directly(engine.sync_engine, raw)
     return engine

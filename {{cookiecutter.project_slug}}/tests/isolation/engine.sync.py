@@ -4,12 +4,19 @@ import sqlite3
 
 from sqlalchemy import Engine, StaticPool, create_engine
 
-from tests.isolation.sqlite import adapt, begin_explicitly
+from tests.isolation.sqlite import control_directly
 
 
 def make_test_engine(raw: sqlite3.Connection) -> Engine:
     """Return an engine that always uses `raw`, so that what is restored there is what it sees."""
-    adapt(raw)
-    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-    begin_explicitly(engine)
+    # The setting outlives a restore.
+    raw.execute("PRAGMA foreign_keys = ON")
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        # Restoring the image does it.
+        pool_reset_on_return=None,
+    )
+    control_directly(engine, raw)
     return engine

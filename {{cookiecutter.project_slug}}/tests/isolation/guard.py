@@ -1,6 +1,6 @@
 """Refuses connections to protected databases, whoever tries to open them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ class ProtectedDatabaseError(RuntimeError):
 
 def protect(urls: Iterable[URL]) -> None:
     """Refuse every SQLAlchemy connection to these databases, from now on in this process."""
-    protected = {identity(url) for url in urls} - {None}
+    protected = {identity_of(url) for url in urls} - {None}
 
     @event.listens_for(Engine, "do_connect")
     def refuse_protected(
-        dialect: Any, _record: object, arguments: list[Any], options: dict[str, Any]
+        dialect: Any, _record: object, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> None:
         target = target_of(dialect.name, arguments, options)
         if target is not None and target in protected:
@@ -28,32 +28,25 @@ def protect(urls: Iterable[URL]) -> None:
             )
 
 
-def identity(url: URL) -> str | None:
-    """Return what makes two URLs the same database; None for a database in memory."""
-    if url.get_backend_name() == "sqlite":
-        return file_identity(url.database)
-    return server_identity(url.host, url.port, url.database)
+def identity_of(url: URL) -> str | None:
+    """Return what two URLs of one database have in common; None for a database in memory."""
+    dialect = url.get_dialect()()
+    arguments, options = dialect.create_connect_args(url)
+    return target_of(dialect.name, arguments, options)
 
 
-def target_of(dialect: str, arguments: list[Any], options: dict[str, Any]) -> str | None:
-    """Return the identity of the database that a driver is about to connect to."""
+def target_of(dialect: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> str | None:
+    """Return the database that a driver called like this would open."""
     if dialect == "sqlite":
-        return file_identity(arguments[0] if arguments else options.get("database"))
-    return server_identity(
-        options.get("host"),
-        options.get("port"),
-        options.get("dbname") or options.get("database"),
-    )
+        return file_behind(str(arguments[0] if arguments else options.get("database", "")))
+    host = options.get("host")
+    address = "localhost" if host in (None, "", "127.0.0.1", "::1") else host
+    database = options.get("dbname") or options.get("database")
+    return f"{address}:{options.get('port') or 5432}/{database}"
 
 
-def file_identity(name: str | None) -> str | None:
-    """Return the file behind a SQLite database name, links and URIs followed."""
+def file_behind(name: str) -> str | None:
+    """Return the file that a SQLite database name means, links and URIs followed."""
     if not name or ":memory:" in name or "mode=memory" in name:
         return None
     return str(Path(name.removeprefix("file:").partition("?")[0]).resolve())
-
-
-def server_identity(host: str | None, port: object, database: str | None) -> str:
-    """Return a server's address and database in one spelling."""
-    address = "localhost" if host in (None, "", "127.0.0.1", "::1") else str(host)
-    return f"{address}:{port or 5432}/{database or ''}"

@@ -32,11 +32,13 @@ async def session_on(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     async with engine.connect() as connection:
         transaction = await connection.begin()
         test_session_maker.configure(bind=connection)
+        session = test_session_maker()
+        running.append(session)
         try:
-            async with test_session_maker() as session:
-                running.append(session)
-                yield session
+            yield session
         finally:
             running.clear()
             test_session_maker.configure(bind=None)
+            # In this order, closing the session has nothing left to roll back.
             await transaction.rollback()
+            await session.close()

@@ -44,6 +44,16 @@ def test_lines_below_the_level_are_left_out(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == ""
 
 
+def test_the_servers_coloured_copy_of_a_message_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(Settings(log_format="json"))
+
+    logging.getLogger("uvicorn.error").info("started", extra={"color_message": "!started"})
+
+    assert "color_message" not in json.loads(capsys.readouterr().err)
+
+
 def test_a_line_outside_of_requests_names_none(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(log_format="console"))
 

@@ -3,7 +3,11 @@
 import pytest
 from pydantic import ValidationError
 
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings, parse_database_url
+from {{cookiecutter.package_name}}.settings import (
+    PROJECT_ROOT,
+    Settings,
+    parse_database_url,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -18,7 +22,7 @@ pytestmark = pytest.mark.unit
         ("sqlite:///data/x.db", f"sqlite:///{PROJECT_ROOT}/data/x.db"),
         ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
         ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
-        ("postgresql+asyncpg://u@h/d", "postgresql+psycopg://u@h/d"),
+        ("postgresql+psycopg2://u@h/d", "postgresql+psycopg://u@h/d"),
     ],
 )
 def test_every_usual_spelling_of_a_url_is_understood(given: str, meant: str) -> None:

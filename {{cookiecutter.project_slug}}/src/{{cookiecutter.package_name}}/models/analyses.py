@@ -6,7 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from {{cookiecutter.package_name}}.domain import MODEL_NAME_MAX
-from {{cookiecutter.package_name}}.models.base import Base, HasId, HasTimestamps, length_between
+from {{cookiecutter.package_name}}.models.base import (
+    Base,
+    HasId,
+    HasTimestamps,
+    length_between,
+)
 from {{cookiecutter.package_name}}.models.thoughts import Thought
 
 

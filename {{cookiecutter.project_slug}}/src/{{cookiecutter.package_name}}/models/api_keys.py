@@ -6,8 +6,17 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from {{cookiecutter.package_name}}.domain import KEY_HASH_LENGTH, KEY_PREFIX_MAX, NAME_MAX
-from {{cookiecutter.package_name}}.models.base import Base, HasId, HasTimestamps, length_between
+from {{cookiecutter.package_name}}.domain import (
+    KEY_HASH_LENGTH,
+    KEY_PREFIX_MAX,
+    NAME_MAX,
+)
+from {{cookiecutter.package_name}}.models.base import (
+    Base,
+    HasId,
+    HasTimestamps,
+    length_between,
+)
 from {{cookiecutter.package_name}}.models.users import User
 
 

@@ -7,7 +7,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from {{cookiecutter.package_name}}.domain import CONTEXT_DESCRIPTION_MAX, NAME_MAX
-from {{cookiecutter.package_name}}.models.base import Base, HasId, HasTimestamps, length_between
+from {{cookiecutter.package_name}}.models.base import (
+    Base,
+    HasId,
+    HasTimestamps,
+    length_between,
+)
 from {{cookiecutter.package_name}}.models.users import User
 
 

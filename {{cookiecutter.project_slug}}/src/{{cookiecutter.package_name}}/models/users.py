@@ -4,7 +4,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from {{cookiecutter.package_name}}.domain import EMAIL_MAX, NAME_MAX
-from {{cookiecutter.package_name}}.models.base import Base, HasId, HasTimestamps, length_between
+from {{cookiecutter.package_name}}.models.base import (
+    Base,
+    HasId,
+    HasTimestamps,
+    length_between,
+)
 
 
 class User(HasId, HasTimestamps, Base):

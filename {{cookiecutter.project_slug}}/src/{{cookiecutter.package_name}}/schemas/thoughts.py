@@ -11,7 +11,12 @@ from {{cookiecutter.package_name}}.domain import (
     THOUGHT_CONTENT_MAX,
     ThoughtStatus,
 )
-from {{cookiecutter.package_name}}.schemas.base import Input, Output, Page, PartialUpdate
+from {{cookiecutter.package_name}}.schemas.base import (
+    Input,
+    Output,
+    Page,
+    PartialUpdate,
+)
 
 Content = Annotated[str, StringConstraints(min_length=1, max_length=THOUGHT_CONTENT_MAX)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=TAG_LENGTH_MAX)]

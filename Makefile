@@ -1,0 +1,58 @@
+# Renders services from this template, and tests it. Needs Python and make, nothing else.
+
+# Where `make new` puts the service, and its answers: make new ARGS="project_name='My Shop' ci=none"
+OUT = .
+ARGS =
+
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+BIN := .venv/bin
+ENV := .venv/.installed
+SERVICE := {{cookiecutter.project_slug}}
+PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
+	--no-annotate --group dev --output-file
+
+.PHONY: help new test check bench pins clean
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+new: $(ENV) ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
+	@input=; if [ -n '$(if $(value ARGS),ahead)' ] || ! [ -t 0 ]; then input=--no-input; fi; \
+	$(BIN)/cookiecutter $$input --output-dir '$(OUT)' . $(value ARGS)
+
+test: $(ENV) ## Run the template's tests, all of them
+	@$(BIN)/pytest -n auto --maxprocesses 4
+
+check: $(ENV) ## Lint and type-check the template's own Python
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+bench: $(ENV) ## Measure what isolation costs a test suite
+	@$(BIN)/python benchmarks/isolation.py
+
+# The service is pinned in the session style with more libraries; what only that style needs is
+# then made conditional.
+pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
+	@$(PINS) constraints.txt pyproject.toml
+	@rm -rf .pins && $(BIN)/cookiecutter --no-input --output-dir .pins . \
+		project_slug=service session_style=async database=postgresql >/dev/null
+	@cd .pins/service && $(MAKE) --no-print-directory pins
+	@sed -E 's/^((aiosqlite|greenlet|pytest-asyncio)==.*)$$/{%- if cookiecutter.session_style == "async" %}\n\1\n{%- endif %}/' \
+		.pins/service/constraints.txt >'$(SERVICE)/constraints.txt'
+	@rm -rf .pins
+
+clean: ## Remove the environment
+	@rm -rf .venv .uv .pins .*_cache
+
+$(ENV): pyproject.toml constraints.txt | $(UV)
+	@$(UV) venv --quiet --clear --python '>=3.11' .venv
+	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group dev
+	@touch $@
+
+.uv/bin/uv:
+	@python3 -m pip --version >/dev/null 2>&1 || { \
+		echo "Neither uv nor pip was found. Install one of them: python3-pip, or uv." >&2; exit 1; }
+	@PIP_USER=0 python3 -m pip install -qq --disable-pip-version-check --root-user-action=ignore \
+		--target .uv uv

