@@ -213,7 +213,9 @@ def sync_edits(tokens: Tokens) -> Iterator[Edit]:
             yield token.start, tokens[index + 4].start, ""
             yield closing.start, closing.end, ""
         elif (token.string, tokens[index - 1].string) == ("asyncio", "import"):
-            yield tokens[index - 1].start, tokens[index + 1].end, ""
+            # With the blank line behind it, if it is the only import between two.
+            alone = tokens[index - 2].type == tokens[index + 2].type == tokenize.NL
+            yield tokens[index - 1].start, tokens[index + (2 if alone else 1)].end, ""
 
 
 TEXT_TOKENS = frozenset(
@@ -248,17 +250,21 @@ def only_for_await(tokens: Tokens, opening: int, partners: dict[int, int]) -> bo
     if tokens[opening].string != "(" or opening not in partners:
         return False
     before = tokens[opening - 1]
-    names_a_call = before.type == tokenize.NAME and not keyword.iskeyword(before.string)
-    if names_a_call or before.string in (")", "]", "}"):
+    if is_name(before) or before.string in (")", "]", "}"):
         return False
     index = opening + 2
     while index < partners[opening]:
-        if tokens[index].type != tokenize.NAME and tokens[index].string != ".":
-            if index not in partners:
-                return False
+        if index in partners:
             index = partners[index]
+        elif tokens[index].string != "." and not is_name(tokens[index]):
+            return False
         index += 1
     return True
+
+
+def is_name(token: tokenize.TokenInfo) -> bool:
+    """Tell whether a token is a name somebody gave, and no keyword."""
+    return token.type == tokenize.NAME and not keyword.iskeyword(token.string)
 
 
 # Imports

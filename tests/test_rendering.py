@@ -267,8 +267,8 @@ def test_make_new_fails_when_answers_are_refused(run: Run, tmp_path: Path) -> No
 def test_make_lists_its_targets(run: Run) -> None:
     result = run("make", cwd=TEMPLATE)
 
-    listed = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("  make")]
-    assert {"new", "test", "check", "pins"} <= set(listed)
+    listed = {line.split()[0] for line in result.stdout.splitlines()}
+    assert {"new", "test", "check", "pins"} <= listed
 
 
 def test_make_tells_what_it_needs_where_there_is_neither_uv_nor_pip(
@@ -286,7 +286,7 @@ def test_make_tells_what_it_needs_where_there_is_neither_uv_nor_pip(
     result = run("make", "new", cwd=tmp_path, PATH=str(programs))
 
     assert result.returncode != 0
-    assert "error: this needs uv, or pip to install it" in result.stderr
+    assert "Neither uv nor pip was found" in result.stderr
 
 
 def files(folder: Path, suffix: str = "") -> list[Path]:
