@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from alembic.util import CommandError
 from pydantic import ValidationError
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from {{cookiecutter.package_name}}.db.migration_engine import make_migration_engine
@@ -74,7 +74,7 @@ def new_revision(message: str) -> Path:
     The comparison is with a scratch database in memory, migrated to head. So it needs no server
     and never depends on what happens to be in the development database.
     """
-    scratch = create_engine("sqlite://")
+    scratch = create_engine("sqlite://", poolclass=NullPool)
     with scratch.connect() as connection:
         upgrade("head", connection)
         script = command.revision(alembic_config(connection), message, autogenerate=True)
