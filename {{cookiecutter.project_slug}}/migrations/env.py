@@ -6,6 +6,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
@@ -16,7 +17,7 @@ from {{cookiecutter.package_name}}.db.migration_engine import (
 )
 from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.models.base import UtcDateTime
-from {{cookiecutter.package_name}}.settings import Settings
+from {{cookiecutter.package_name}}.settings import Settings, parse_database_url
 
 config = context.config
 
@@ -58,12 +59,35 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     return False
 
 
+def compare_server_default(
+    migration_context: MigrationContext,
+    inspected_column: sa.Column[Any],
+    metadata_column: sa.Column[Any],
+    inspected_default: str | None,
+    metadata_default: sa.FetchedValue | None,
+    rendered_default: str | None,
+) -> bool | None:
+    """Compare defaults of JSON as text: PostgreSQL cannot compare JSON. Alembic does the others."""
+    if not isinstance(metadata_column.type, sa.JSON):
+        return None
+    return (inspected_default or "").partition("::")[0] != (rendered_default or "")
+
+
+def database_url() -> sa.URL:
+    """Return the URL that the caller passed, or the one of the settings.
+
+    It never goes through the configuration file, where a percent sign would mean something.
+    """
+    passed = config.attributes.get("url")
+    return parse_database_url(str(passed)) if passed else Settings().url
+
+
 OPTIONS: dict[str, Any] = {
     "target_metadata": Base.metadata,
     "include_object": include_object,
     "render_item": render_item,
     "compare_type": True,
-    "compare_server_default": True,
+    "compare_server_default": compare_server_default,
     # Revisions run on SQLite, whichever database they were written on.
     "render_as_batch": True,
 }
@@ -71,17 +95,17 @@ OPTIONS: dict[str, Any] = {
 
 def run_migrations_offline() -> None:
     """Print the SQL instead of running it."""
-    settings = Settings()
+    url = database_url()
     context.configure(
-        url=settings.url,
+        url=url,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},
-        transaction_per_migration=settings.url.get_backend_name() == "postgresql",
+        transaction_per_migration=url.get_backend_name() == "postgresql",
         transactional_ddl=True,
         **OPTIONS,
     )
-    if settings.url.get_backend_name() == "postgresql":
-        context.execute(f"SET lock_timeout = {settings.migration_lock_timeout_ms}")
+    if url.get_backend_name() == "postgresql":
+        context.execute(f"SET lock_timeout = {Settings().migration_lock_timeout_ms}")
     with context.begin_transaction():
         context.run_migrations()
 
@@ -92,8 +116,7 @@ def run_migrations_online() -> None:
     if connection is not None:
         run_migrations_on(connection)
         return
-    settings = Settings()
-    engine = make_migration_engine(settings.url, settings.migration_lock_timeout_ms)
+    engine = make_migration_engine(database_url(), Settings().migration_lock_timeout_ms)
     with engine.connect() as connection:
         run_migrations_on(connection)
 

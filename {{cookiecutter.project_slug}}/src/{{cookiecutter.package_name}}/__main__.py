@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
+from {{cookiecutter.package_name}}.domain import NAME_MAX
 from {{cookiecutter.package_name}}.services import api_keys, users
 from {{cookiecutter.package_name}}.settings import Settings
 
@@ -42,8 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         email = TypeAdapter(EmailStr).validate_python(arguments.email)
     except ValidationError as error:
         parser.error(f"--email: {error.errors()[0]['msg']}")
+    if not 1 <= len(arguments.name) <= NAME_MAX:
+        parser.error(f"--name: use 1 to {NAME_MAX} characters")
     try:
         print(asyncio.run(create_key_in(Settings(), email, arguments.name)))
+    except ValidationError as error:
+        faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
+        print(f"The settings are not usable: {faults}. See .env.example.", file=sys.stderr)
+        return 1
     except (OperationalError, ProgrammingError) as error:
         print(f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh.", file=sys.stderr)
         return 1

@@ -124,6 +124,18 @@ async def test_bad_input_names_each_field(api_client: ApiClient, api_headers: He
     }
 
 
+@pytest.mark.parametrize("data", [{"content": "a\0b"}, {"content": "a", "tags": ["b\0"]}])
+async def test_what_no_database_can_store_is_refused(
+    api_client: ApiClient,
+    api_headers: Headers,
+    data: dict[str, object],
+) -> None:
+    response = await api_client.post("/thoughts", json=data, headers=api_headers)
+
+    assert response.status_code == 422
+    assert "U+0000" in response.json()["errors"][0]["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -132,6 +144,7 @@ async def test_bad_input_names_each_field(api_client: ApiClient, api_headers: He
         ("GET", f"/thoughts/{UUID(int=0)}", 404),
         ("GET", "/thoughts/not-a-uuid", 422),
         ("GET", "/thoughts?limit=0", 422),
+        ("GET", f"/thoughts?offset={2**63}", 422),
         ("GET", "/thoughts?status=lost", 422),
     ],
 )

@@ -57,6 +57,18 @@ async def test_the_server_gets_an_app_that_logs(
     assert handler.formatter is not None
 
 
+async def test_readiness_does_not_wait_for_a_writer(database: Path) -> None:
+    writer = sqlite3.connect(database, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("BEGIN IMMEDIATE")
+
+    async with client_of(main.create_app()) as client:
+        response = await client.get("/health/ready")
+    writer.close()
+
+    assert response.json()["status"] == "ready"
+
+
 def test_a_key_is_printed_once_and_kept_as_a_hash(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,12 +109,35 @@ def test_the_command_runs_as_a_module(database: Path) -> None:
     assert "." in key
 
 
-def test_a_malformed_address_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--email", "nobody"], "--email: value is not a valid email address"),
+        (["--email", "me@example.com", "--name", ""], "--name: use 1 to 100 characters"),
+    ],
+)
+def test_a_wrong_call_is_explained(
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        commands.main(["create-key", "--email", "nobody"])
+        commands.main(["create-key", *arguments])
 
     assert stop.value.code == 2
-    assert "--email: value is not a valid email address" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_unusable_settings_are_explained(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
+
+    exit_code = commands.main(["create-key", "--email", "me@example.com"])
+
+    assert exit_code == 1
+    assert "unsupported database 'mysql'" in capsys.readouterr().err
 
 
 def test_a_key_for_an_unmigrated_database_tells_the_next_command(

@@ -26,6 +26,7 @@ def extra_table() -> Iterator[sa.Table]:
         sa.Column("off", sa.Boolean, server_default=sa.false(), nullable=False),
         sa.Column("made_at", UtcDateTime, server_default=sa.func.now(), nullable=False),
         sa.Column("note", sa.String(20), server_default=sa.text("''"), nullable=False),
+        sa.Column("data", sa.JSON, server_default=sa.text("'[1]'"), nullable=False),
     )
     yield table
     Base.metadata.remove(table)
@@ -60,6 +61,8 @@ def test_the_revision_that_was_written_runs_on_both_databases(
         # Without the defaults of the model: those of the database are meant.
         connection.execute(sa.text("INSERT INTO extras (id) VALUES (:id)"), {"id": "0" * 32})
         row = connection.execute(sa.select(extra_table)).mappings().one()
+        connection.rollback()
+        command.check(migrate.alembic_config(connection))
 
     assert (row["on"], row["off"], row["note"]) == (True, False, "")
     assert row["made_at"] is not None

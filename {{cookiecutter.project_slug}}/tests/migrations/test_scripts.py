@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import URL, NullPool, create_engine
 
 from {{cookiecutter.package_name}}.db import migrate
@@ -53,10 +54,9 @@ def test_the_scripts_work_from_any_folder(database: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_alembic_itself_works_too(database: Path) -> None:
-    database.parent.mkdir()
     alembic = [sys.executable, "-m", "alembic"]
 
-    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "-1"]):
+    for arguments in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
         subprocess.run([*alembic, *arguments], cwd=PROJECT_ROOT, check=True, env=os.environ)
 
     assert tables(database) == {"alembic_version"}
@@ -204,6 +204,7 @@ def test_at_a_terminal_a_downgrade_asks_first(
 
 def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Path) -> None:
     migrate.main(["upgrade"])
+    head = migrate.current_revision(Settings())
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("INSERT INTO users (id, email, name) VALUES ('u', 'a@example.com', 'A')")
     connection.execute(
@@ -212,7 +213,7 @@ def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Pa
     connection.close()
     (project / "migrations/versions/bad.py").write_text(
         "from alembic import op\n"
-        "revision, down_revision = 'bad', '0001'\n"
+        f"revision, down_revision = 'bad', '{head}'\n"
         "def upgrade() -> None:\n"
         "    op.execute('DELETE FROM users')\n"
         "def downgrade() -> None: ...\n"
@@ -225,7 +226,66 @@ def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Pa
     revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     connection.close()
     assert exit_code == migrate.FAILED
-    assert (users, revision) == ((1,), ("0001",))
+    assert (users, revision) == ((1,), (head,))
+
+
+@pytest.mark.usefixtures("project")
+def test_a_revision_without_a_message_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = migrate.main(["new", " "])
+
+    assert exit_code == migrate.USAGE
+    assert "Say what the migration does" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
+def test_any_message_makes_a_revision_that_is_python() -> None:
+    path = migrate.new_revision('say """hi""" \\ 100%')
+
+    compile(path.read_text(), path, "exec")
+
+
+def test_a_folder_that_cannot_be_made_fails_with_a_message(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/file/x.db")
+
+    exit_code = migrate.main(["upgrade"])
+
+    assert exit_code == migrate.FAILED
+    assert "file" in capsys.readouterr().err
+
+
+def test_an_old_sqlite_is_refused(
+    database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+
+    exit_code = migrate.main(["upgrade"])
+
+    assert exit_code == migrate.FAILED
+    assert "SQLite 3.38 is needed" in capsys.readouterr().err
+    assert not database.exists()
+
+
+def test_a_url_can_be_passed_to_alembic(tmp_path: Path) -> None:
+    config = migrate.alembic_config()
+    config.attributes["url"] = f"sqlite:///{tmp_path}/passed.db"
+
+    command.upgrade(config, "head")
+
+    assert "thoughts" in tables(tmp_path / "passed.db")
+
+
+def test_a_database_in_memory_is_not_migrated(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = migrate.main(["upgrade"])
+
+    assert exit_code == migrate.REFUSED
+    assert "names no database that would be left" in capsys.readouterr().err
 
 
 def test_a_new_revision_is_announced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

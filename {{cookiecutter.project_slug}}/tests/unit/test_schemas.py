@@ -51,6 +51,7 @@ pytestmark = pytest.mark.unit
             id="over-long description",
         ),
         pytest.param(ContextUpdate, {"data": [1]}, "data", id="data is an object"),
+        pytest.param(ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, "", id="a NUL inside"),
     ],
 )
 def test_bad_input_is_refused_at_its_field(

@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from {{cookiecutter.package_name}}.db.engine import MAX_CONNECTIONS
 from {{cookiecutter.package_name}}.db.session import SessionMaker
 from {{cookiecutter.package_name}}.services import api_keys
 
@@ -22,8 +23,12 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 # Function scope: the commit comes before the response is sent, so that a client which is told
-# "created" can rely on it.
-SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+# "created" can rely on it. As many at once as the pool has connections: further requests wait
+# outside of a transaction, where they hold up nobody, and not for a connection inside of one.
+SessionDep = Annotated[
+    AsyncSession,
+    Depends(get_session, scope="function", max_concurrency=MAX_CONNECTIONS),
+]
 
 
 async def get_caller(

@@ -1,6 +1,5 @@
 """Errors as problem documents: `application/problem+json`, RFC 9457."""
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -13,8 +12,6 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from {{cookiecutter.package_name}}.services.errors import InvalidKeyError, NotFoundError
-
-log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
@@ -79,8 +76,7 @@ def on_invalid_key(request: Request, error: InvalidKeyError) -> JSONResponse:
 
 
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer a fault of ours. What it was goes to the log, not to the client."""
-    log.error("unhandled error", exc_info=error, extra={"path": request.url.path})
+    """Answer a fault of ours. What it was, the server writes to the log, not to the client."""
     detail = "Something went wrong here. It has been logged under this request id."
     return problem(request, 500, detail, request_id=correlation_id.get())
 

@@ -18,6 +18,9 @@ from {{cookiecutter.package_name}}.services import thoughts
 
 router = APIRouter(prefix="/thoughts", tags=["thoughts"], responses=PROBLEM_RESPONSES)
 
+# The largest number both databases take.
+MAX_OFFSET = 2**63 - 1
+
 Reader = Annotated[UUID, Security(get_caller, scopes=[Scope.READ])]
 Writer = Annotated[UUID, Security(get_caller, scopes=[Scope.WRITE])]
 
@@ -43,7 +46,7 @@ async def list_thoughts(
     status: ThoughtStatus | None = None,
     context_id: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
 ) -> ThoughtPage:
     """List your thoughts, newest first."""
     found, total = await thoughts.find(

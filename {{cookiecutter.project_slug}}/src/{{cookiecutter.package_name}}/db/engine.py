@@ -9,6 +9,13 @@ from {{cookiecutter.package_name}}.settings import Settings
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
+# The execution option of a transaction that only reads, and so waits for no writer.
+READ_ONLY = "read_only"
+
+# A pool's connections and its overflow, which is SQLAlchemy's own number.
+OVERFLOW = 10
+MAX_CONNECTIONS = 5 + OVERFLOW
+
 # How long a SQLite connection waits for another writer, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 5000
 
@@ -20,12 +27,17 @@ def make_engine(settings: Settings) -> AsyncEngine:
     url = url.set(drivername=DRIVERS[backend])
     if backend == "sqlite":
         return make_sqlite_engine(url)
-    return create_async_engine(url, pool_size=settings.database_pool_size, pool_pre_ping=True)
+    return create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
 
 
 def make_sqlite_engine(url: URL) -> AsyncEngine:
     """Return an engine whose SQLite connections enforce foreign keys and wait their turn."""
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:
@@ -43,6 +55,7 @@ def make_sqlite_engine(url: URL) -> AsyncEngine:
     def begin(connection: Any) -> None:
         # A transaction that reads first and writes later would fail at once with "database is
         # locked" if another wrote in between. Taking the write lock at the start, it waits.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        read_only = connection.get_execution_options().get(READ_ONLY, False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine

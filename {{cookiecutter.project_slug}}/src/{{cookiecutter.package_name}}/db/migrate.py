@@ -41,8 +41,6 @@ def upgrade(revision: str = "head", connection: Connection | None = None) -> Non
         alembic.util.CommandError: The revision is unknown, or there are two heads.
         sqlalchemy.exc.SQLAlchemyError: The database refused; it stands at a whole revision.
     """
-    if connection is None:
-        prepare_folder(Settings())
     command.upgrade(alembic_config(connection), revision)
 
 
@@ -74,6 +72,8 @@ def new_revision(message: str) -> Path:
     The comparison is with a scratch database in memory, migrated to head. So it needs no server
     and never depends on what happens to be in the development database.
     """
+    # The message becomes a docstring.
+    message = message.replace("\\", "/").replace('"', "'")
     scratch = create_engine("sqlite://", poolclass=NullPool)
     with scratch.connect() as connection:
         upgrade("head", connection)
@@ -82,24 +82,11 @@ def new_revision(message: str) -> Path:
     return Path(script.path)
 
 
-def prepare_folder(settings: Settings) -> None:
-    """Make the folder of a SQLite database, which SQLite itself does not do."""
-    if (path := sqlite_file(settings)) is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-
 def is_missing_file(settings: Settings) -> bool:
     """Tell whether the database is a file that is not there. Connecting would create it."""
-    path = sqlite_file(settings)
-    return path is not None and not path.exists()
-
-
-def sqlite_file(settings: Settings) -> Path | None:
-    """Return the file of a SQLite database; None for a server or a database in memory."""
-    name = settings.url.database
-    if settings.url.get_backend_name() != "sqlite" or not name or name == ":memory:":
-        return None
-    return Path(name)
+    url = settings.url
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return is_file and not Path(str(url.database)).exists()
 
 
 def remove_empty_version_table(settings: Settings) -> None:
@@ -111,6 +98,9 @@ def remove_empty_version_table(settings: Settings) -> None:
 
 def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
     """Carry out `upgrade`, and say what changed."""
+    if settings.url.database in (None, "", ":memory:"):
+        print("Refused: DATABASE_URL names no database that would be left.", file=sys.stderr)
+        return REFUSED
     before = current_revision(settings)
     show_applied_revisions()
     upgrade(arguments.revision)
@@ -160,6 +150,9 @@ def step_or_revision(target: str) -> str:
 
 def run_new(arguments: argparse.Namespace, settings: Settings) -> int:
     """Carry out `new`."""
+    if not arguments.message.strip():
+        print('Say what the migration does: new-migration.sh "add users.locale"', file=sys.stderr)
+        return USAGE
     path = new_revision(arguments.message)
     print(f"Wrote {path.relative_to(PROJECT_ROOT)}.")
     print("Read it before you commit it: migrations/README.md says what to look for.")
@@ -177,7 +170,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
     down = commands.add_parser("downgrade", prog="migrate-down.sh", help="roll migrations back")
     down.add_argument("target", nargs="?", help="steps, a revision, or base; one step by default")
-    down.add_argument("--yes", action="store_true", help="do not ask")
+    down.add_argument(
+        "--yes", action="store_true", help="do not ask; without a terminal, nobody is"
+    )
     down.add_argument(
         "--allow-production",
         action="store_true",
@@ -209,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
         print(f"The settings are not usable: {faults}. See .env.example.", file=sys.stderr)
         return FAILED
-    except (CommandError, SQLAlchemyError, RuntimeError) as error:
+    except (CommandError, SQLAlchemyError, RuntimeError, OSError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         print(f"Failed: {str(reason).strip()}", file=sys.stderr)
         print(

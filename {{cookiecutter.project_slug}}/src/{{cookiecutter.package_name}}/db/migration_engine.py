@@ -4,9 +4,14 @@
 while tables are rebuilt, and waits for locks as long as it takes.
 """
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+
+# The first with the operator ->>, which constraints of the schema use.
+OLDEST_SQLITE = (3, 38)
 
 
 def make_migration_engine(url: URL, lock_timeout_ms: int) -> Engine:
@@ -27,7 +32,15 @@ def make_sqlite_migration_engine(url: URL, lock_timeout_ms: int) -> Engine:
     """Return an engine that holds the file's write lock for the whole run.
 
     Runs that start at the same time wait for it, and find nothing left to do.
+
+    Raises:
+        RuntimeError: The SQLite of this Python is too old.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise RuntimeError(f"SQLite {needed} is needed; this Python has {sqlite3.sqlite_version}")
+    # SQLite makes the file, but not its folder.
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     timeout = lock_timeout_ms / 1000
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": timeout})
 

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from {{cookiecutter.package_name}}.db.engine import READ_ONLY
 from {{cookiecutter.package_name}}.db.migrate import alembic_config
 from {{cookiecutter.package_name}}.db.session import SessionMaker
 
@@ -58,6 +59,7 @@ class ReadinessCheck:
         """Ask the database itself."""
         try:
             async with self.session_maker() as session:
+                await session.connection(execution_options={READ_ONLY: True})
                 await session.execute(text("SELECT 1"))
                 revision = await read_revision(session)
         except (SQLAlchemyError, OSError) as error:

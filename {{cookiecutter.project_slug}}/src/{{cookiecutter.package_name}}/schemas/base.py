@@ -12,6 +12,27 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_nul(cls, data: object) -> object:
+        """Refuse the one character that PostgreSQL cannot store.
+
+        Raises:
+            ValueError: It is in a text, wherever that is.
+        """
+        if holds_nul(data):
+            raise ValueError("the character U+0000 cannot be stored")
+        return data
+
+
+def holds_nul(value: object) -> bool:
+    """Tell whether a text with a NUL character is in a value, or is its key."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(holds_nul(item) for pair in value.items() for item in pair)
+    return isinstance(value, list) and any(map(holds_nul, value))
+
 
 class PartialUpdate(Input):
     """Fields that are left out stay as they are.
