@@ -8,11 +8,19 @@ import os
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from sqlalchemy import make_url
 
 from {{cookiecutter.package_name}}.db.migrate import alembic_config
-from {{cookiecutter.package_name}}.settings import Environment, Settings
+from {{cookiecutter.package_name}}.models import Base
+from {{cookiecutter.package_name}}.settings import (
+    PROJECT_ROOT,
+    Environment,
+    Settings,
+    parse_database_url,
+)
 
+from tests.fixtures.scenarios import load
 from tests.isolation import Isolation, test_session_maker
 from tests.isolation.startup import start
 
@@ -21,7 +29,6 @@ __all__ = ["test_session_maker"]
 pytest_plugins = [
     "tests.coverage_gate",
     "tests.isolation.plugin",
-    "tests.isolation.postgresql",
     "tests.fixtures.users",
     "tests.fixtures.contexts",
     "tests.fixtures.thoughts",
@@ -31,9 +38,23 @@ pytest_plugins = [
 
 TESTS = Path(__file__).parent
 
+
+def real_urls() -> list[str]:
+    """Return every database that the environment or a settings file names."""
+    files = [dotenv_values(PROJECT_ROOT / name) for name in (".env.defaults", ".env")]
+    named = [os.environ.get("DATABASE_URL"), *(file.get("DATABASE_URL") for file in files)]
+    urls = [parse_database_url(url) for url in named if url]
+    return [url.render_as_string(hide_password=False) for url in urls]
+
+
 # Kept in the environment: workers and subprocesses start with the settings already replaced.
-real_url = Settings().url.render_as_string(hide_password=False)
-DEVELOPMENT_DATABASE = make_url(os.environ.setdefault("PROTECTED_DATABASE_URL", real_url))
+protected = os.environ.setdefault("PROTECTED_DATABASE_URL", "\n".join(real_urls()))
+DEVELOPMENT_DATABASES = [make_url(url) for url in protected.splitlines()]
+
+# From here on, nobody's own settings count.
+Settings.model_config["env_file"] = None
+for field in Settings.model_fields:
+    os.environ.pop(field.upper(), None)
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 
@@ -42,7 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the isolation up before any test is collected."""
     isolation = Isolation(
         alembic=alembic_config(),
-        protected=(DEVELOPMENT_DATABASE,),
+        protected=tuple(DEVELOPMENT_DATABASES),
         database_free=(TESTS / "unit",),
+        metadata=Base.metadata,
+        schemas={
+            "basic": ["users"],
+            "user_management": ["api_keys", "audit_log"],
+            "thread_messages": ["thought_relationships"],
+        },
+        seed=load,
     )
     start(config, isolation)

@@ -1,16 +1,19 @@
 """A test changes what it likes, and the next one sees nothing of it (A10, B1–B4)."""
 
+from uuid import uuid4
+
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, func, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from {{cookiecutter.package_name}}.db.reset import RefusedError, drop_db
-from {{cookiecutter.package_name}}.models import AuditEntry, User
+from {{cookiecutter.package_name}}.models import AuditEntry, Task, User
 from {{cookiecutter.package_name}}.settings import Environment, Settings
 
-from tests.conftest import DEVELOPMENT_DATABASE, test_session_maker
+from tests.conftest import DEVELOPMENT_DATABASES, test_session_maker
 from tests.fixtures.users import UserFactory
+from tests.isolation.database import IsolatedDatabase
 from tests.isolation.guard import ProtectedDatabaseError
 
 pytestmark = pytest.mark.integration
@@ -35,11 +38,15 @@ async def test_schema_changes_are_gone_in_the_next_test(db_session: AsyncSession
 
 
 @twice
-async def test_row_numbers_start_again_in_the_next_test(db_session: AsyncSession, run: int) -> None:
-    user = UserFactory.build()
-    entry = AuditEntry(action="create", entity_type="user", entity_id=user.id)
-    db_session.add(entry)
-    await db_session.commit()
+async def test_row_numbers_start_again_in_the_next_test(
+    isolated_database: IsolatedDatabase,
+    run: int,
+) -> None:
+    entry = AuditEntry(action="create", entity_type="user", entity_id=uuid4())
+
+    async with isolated_database.session() as session:
+        session.add(entry)
+        await session.commit()
 
     assert entry.id == 1
 
@@ -68,11 +75,15 @@ async def test_another_session_works_in_the_same_transaction(db_session: AsyncSe
 
 
 async def test_foreign_keys_are_enforced(db_session: AsyncSession) -> None:
-    assert await db_session.scalar(text("PRAGMA foreign_keys")) == 1
+    db_session.add(Task(user_id=uuid4(), title="Nobody's"))
+
+    with pytest.raises(IntegrityError):
+        await db_session.flush()
 
 
-def test_the_development_database_cannot_be_opened() -> None:
-    engine = create_engine(DEVELOPMENT_DATABASE)
+@pytest.mark.parametrize("url", DEVELOPMENT_DATABASES, ids=range(len(DEVELOPMENT_DATABASES)))
+def test_a_database_that_the_settings_name_cannot_be_opened(url: URL) -> None:
+    engine = create_engine(url)
 
     with pytest.raises(ProtectedDatabaseError, match="Use the db_session fixture"):
         engine.connect()
@@ -85,7 +96,7 @@ def test_sessions_outside_of_a_test_have_no_database() -> None:
 async def test_drop_db_empties_a_test_database(db_session: AsyncSession) -> None:
     await drop_db(db_session, Settings())
 
-    with pytest.raises(OperationalError, match="no such table"):
+    with pytest.raises(DBAPIError, match="users"):
         await db_session.execute(select(User))
 
 
@@ -121,6 +132,7 @@ async def test_drop_db_refuses_to_run_outside_of_tests(db_session: AsyncSession)
         await drop_db(db_session, settings)
 
 
+@pytest.mark.skipif("config.option.database != 'sqlite'", reason="the mark is SQLite's")
 async def test_drop_db_refuses_a_database_that_is_not_from_the_isolation(
     db_session: AsyncSession,
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.models import (
@@ -67,7 +67,8 @@ async def test_a_row_beyond_a_limit_is_refused(
 ) -> None:
     db_session.add(make())
 
-    with pytest.raises(IntegrityError, match=constraint):
+    # PostgreSQL measures text before it looks at the CHECK.
+    with pytest.raises(DBAPIError, match=f"{constraint}|too long"):
         await db_session.flush()
 
 
@@ -105,7 +106,7 @@ async def test_an_unknown_status_is_refused_before_it_reaches_the_database(
 async def test_e_mail_addresses_are_unique(db_session: AsyncSession) -> None:
     UserFactory.create_batch(2, email="same@example.com")
 
-    with pytest.raises(IntegrityError, match=r"users\.email"):
+    with pytest.raises(IntegrityError, match="email"):
         await db_session.flush()
 
 

@@ -1,10 +1,14 @@
 """What the isolation has to be told about a service."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from alembic.config import Config
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, MetaData
+
+# Loads a scenario, by its name and scale factor, in the transaction of the connection.
+Seed = Callable[[Connection, str, int], object]
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,15 @@ class Isolation:
         protected: Databases no test may connect to, such as the development database.
         database_free: Folders of tests that need no database. A run that is limited to them
             builds none.
+        metadata: The tables of the models, for databases with a part of them.
+        schemas: Names for such parts, each with the tables it starts from; what they refer to
+            comes with them.
+        seed: Loads one of the service's scenarios.
     """
 
     alembic: Config
     protected: tuple[URL, ...]
     database_free: tuple[Path, ...] = ()
+    metadata: MetaData | None = None
+    schemas: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: Seed | None = None

@@ -1,4 +1,4 @@
-"""The engine of the tests: SQLAlchemy on one connection that stays open."""
+"""The engine of `db_session` on SQLite: one connection that stays open."""
 
 import sqlite3
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tests.isolation.sqlite import control_directly
 
 
-def make_test_engine(raw: sqlite3.Connection) -> AsyncEngine:
+def make_memory_engine(raw: sqlite3.Connection) -> AsyncEngine:
     """Return an engine that always uses `raw`, so that what is restored there is what it sees."""
     # The setting outlives a restore.
     raw.execute("PRAGMA foreign_keys = ON")

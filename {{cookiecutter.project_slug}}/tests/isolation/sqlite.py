@@ -71,7 +71,21 @@ def migrated_image(alembic: Config) -> bytes:
     return image
 
 
-def restore(raw: sqlite3.Connection, image: bytes) -> None:
-    """Make the database what the image holds, whatever happened to it since."""
-    raw.rollback()
-    raw.deserialize(image)
+class MemoryDatabase:
+    """The database of `db_session` in this process."""
+
+    kind = "sqlite"
+
+    def __init__(self, image: bytes) -> None:
+        """Open it; it is empty until `clean` is called."""
+        self.raw = open_memory()
+        self.image = image
+
+    def clean(self) -> None:
+        """Make the database what the image holds, whatever happened to it since."""
+        self.raw.rollback()
+        self.raw.deserialize(self.image)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.raw.close()

@@ -1,11 +1,16 @@
 """Prepares a run before any test is collected: guards databases and builds the template."""
 
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from tests.isolation import guard
+from tests.isolation import guard, report
 from tests.isolation.config import Isolation
+from tests.isolation.postgresql import migrated_template
+from tests.isolation.server import server_for_tests
 from tests.isolation.template import load_template
 
 isolation_key = pytest.StashKey[Isolation]()
@@ -18,14 +23,29 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     that fails ends the run with its error, not a thousand tests with theirs.
     """
     config.stash[isolation_key] = isolation
+    config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.option.collectonly or needs_no_database(config, isolation):
         return
     try:
-        load_template(isolation.alembic, cache_folder(config))
+        build_templates(config, isolation)
+    except pytest.skip.Exception as reason:
+        pytest.exit(str(reason), returncode=1)
     except Exception as error:  # noqa: BLE001  # a migration can raise anything
         pytest.exit(f"The migrations fail, so no test can run: {error!r}", returncode=1)
+
+
+def build_templates(config: pytest.Config, isolation: Isolation) -> None:
+    """Build what this run starts from, unless an earlier run left it."""
+    recreate = config.option.recreate_template
+    load_template(isolation.alembic, cache_folder(config), recreate=recreate)
+    if config.option.database == "postgresql":
+        # The server stays up until the run ends: workers come and go.
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        server = stack.enter_context(server_for_tests(config.rootpath, uuid4().hex))
+        migrated_template(server, isolation.alembic, recreate=recreate)
 
 
 def needs_no_database(config: pytest.Config, isolation: Isolation) -> bool:
@@ -37,5 +57,9 @@ def needs_no_database(config: pytest.Config, isolation: Isolation) -> bool:
 
 
 def cache_folder(config: pytest.Config) -> Path:
-    """Return where templates are kept between runs: in pytest's own cache."""
-    return config.cache.mkdir("isolation")
+    """Return where templates are kept between runs: in pytest's own cache, if it has one."""
+    if (cache := getattr(config, "cache", None)) is not None:
+        return Path(cache.mkdir("isolation"))
+    folder = Path(tempfile.gettempdir()) / "isolation-templates"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -15,8 +15,10 @@ from filelock import FileLock
 from tests.isolation.sqlite import migrated_image
 
 
-def load_template(alembic: Config, folder: Path) -> bytes:
+def load_template(alembic: Config, folder: Path, *, recreate: bool = False) -> bytes:
     """Return the image of a migrated SQLite database, building it if `folder` has none.
+
+    With `recreate`, one that is there is built again.
 
     Safe for processes that ask at the same time: one builds, the others wait for it.
 
@@ -24,9 +26,9 @@ def load_template(alembic: Config, folder: Path) -> bytes:
         Exception: Whatever a failing migration raises. Nothing is kept then.
     """
     path = folder / f"{fingerprint(alembic)}.sqlite"
-    if not path.exists():
+    if recreate or not path.exists():
         with FileLock(folder / "lock"):
-            if not path.exists():
+            if recreate or not path.exists():
                 build(alembic, path)
     return path.read_bytes()
 
@@ -42,10 +44,10 @@ def build(alembic: Config, path: Path) -> None:
 
 
 def fingerprint(alembic: Config) -> str:
-    """Return a hash of the migrations' source and of SQLite's version."""
+    """Return a hash of what templates come from: migrations, this code, SQLite's version."""
     digest = hashlib.sha256(sqlite3.sqlite_version.encode())
-    folder = Path(ScriptDirectory.from_config(alembic).dir)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
+    migrations = Path(ScriptDirectory.from_config(alembic).dir)
+    for path in sorted([*migrations.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
+        digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

@@ -1,0 +1,197 @@
+"""Fills the development database with a scenario of `tests/fixtures/scenarios.py`.
+
+    make seed SCENARIO=basic_workflow
+    make seed SCENARIO=performance SCALE=10
+    make seed SCENARIO=minimal ARGS=--append
+
+It adds everything or, where something fails, nothing. A database that holds rows is only added
+to with `--append`, and a production database never.
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.db.migration_engine import (
+    check_foreign_keys,
+    make_migration_engine,
+)
+from {{cookiecutter.package_name}}.models import Base
+from {{cookiecutter.package_name}}.settings import Environment, Settings
+
+from tests.fixtures import scenarios
+
+DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
+
+
+class RefusedError(Exception):
+    """Nothing was done. The message says why, and what to do instead."""
+
+
+class ProgressBar:
+    """A bar on a terminal, once the work has taken a second; elsewhere nothing."""
+
+    WIDTH = 40
+
+    def __init__(self) -> None:
+        """Take the time."""
+        self.started = time.monotonic()
+        self.is_shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is."""
+        if time.monotonic() - self.started < 1 or not sys.stderr.isatty():
+            return
+        self.is_shown = True
+        bar = "#" * (self.WIDTH * done // total)
+        self.write(f"\r[{bar:<{self.WIDTH}}] {done / total:4.0%}")
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        if self.is_shown:
+            self.write("\r" + " " * (self.WIDTH + len("[] 100%")) + "\r")
+
+    def write(self, text: str) -> None:
+        """Write at once, not when a line is full."""
+        print(text, end="", file=sys.stderr, flush=True)
+
+
+def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
+    """Add a scenario to the configured database, and say what was added.
+
+    Raises:
+        RefusedError: The database is not migrated, or not empty.
+        sqlalchemy.exc.SQLAlchemyError: The database refused; nothing was added.
+    """
+    if migrate.is_missing_file(settings):
+        raise RefusedError("there is no database yet. Next: scripts/migrate.sh")
+    engine = make_migration_engine(settings.url, settings.migration_lock_timeout_ms)
+    bar = ProgressBar()
+    with engine.begin() as connection:
+        check_revision(connection)
+        if not append:
+            check_empty(connection, scenario, scale)
+        started = time.perf_counter()
+        try:
+            added = scenarios.load(connection, scenario, scale, next_seed(connection), bar)
+            check_foreign_keys(connection)
+        finally:
+            bar.clear()
+        email = connection.scalar(
+            sa.select(sa.func.min(scenarios.USERS.c.email)).where(scenarios.USERS.c.is_active)
+        )
+    seconds = time.perf_counter() - started
+    rows = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in added._asdict().items())
+    print(f"Added {rows} in {seconds:.2f} s.")
+    print(f"A key for one of the users: make api-key EMAIL={email}")
+
+
+def check_revision(connection: sa.Connection) -> None:
+    """Make sure that the tables are those of the models.
+
+    Raises:
+        RefusedError: They are not, or there are none.
+    """
+    head = ScriptDirectory.from_config(migrate.alembic_config()).get_current_head()
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision != head:
+        raise RefusedError(
+            f"the database is at {revision or 'an empty schema'}, not at {head}."
+            " Next: scripts/migrate.sh"
+        )
+
+
+def check_empty(connection: sa.Connection, scenario: str, scale: int) -> None:
+    """Make sure that there is nobody's data to mix with.
+
+    Raises:
+        RefusedError: Some table has rows.
+    """
+    filled = [
+        table.name
+        for table in Base.metadata.sorted_tables
+        if connection.scalar(sa.select(sa.select(table).exists()))
+    ]
+    if filled:
+        size = f" SCALE={scale}" if scale != 1 else ""
+        raise RefusedError(
+            f"the database is not empty: there are rows in {', '.join(filled)}."
+            f" To add to them: make seed SCENARIO={scenario}{size} ARGS=--append"
+        )
+
+
+def next_seed(connection: sa.Connection) -> int:
+    """Return a seed that made none of the rows that are there.
+
+    It follows from their ids: the same commands on an empty database fill it with the same rows.
+    """
+    users = connection.scalars(sa.select(scenarios.USERS.c.id).order_by(scenarios.USERS.c.id)).all()
+    if not users:
+        return scenarios.DEFAULT_SEED
+    digest = hashlib.sha256(b"".join(user.bytes for user in users)).digest()
+    return int.from_bytes(digest[:8])
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; a wrong call exits with 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.seed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenario", help=", ".join(scenarios.SCENARIOS))
+    parser.add_argument("--scale", default="1", help=f"times {scenarios.SCALABLE} is as large")
+    parser.add_argument("--append", action="store_true", help="also where there are rows")
+    parser.add_argument("--migrate", action="store_true", help="apply migrations first")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong call, 4 refused."""
+    arguments = parse_arguments(argv)
+    scenario = arguments.scenario
+    scale = int(arguments.scale) if arguments.scale.isdecimal() else 0
+    try:
+        scenarios.counts(scenario, scale)
+        settings = Settings()
+        if settings.environment is Environment.PRODUCTION:
+            raise RefusedError(
+                "scenarios are made up, and this is production."
+                " Next: run it where ENVIRONMENT=development"
+            )
+        if arguments.migrate and (code := migrate.main(["upgrade"])) != DONE:
+            return code
+        seed(settings, scenario, scale, arguments.append)
+    except scenarios.ScenarioError as error:
+        example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"
+        return fail(USAGE, f"Wrong call: {error}. Next: {example}")
+    except RefusedError as error:
+        return fail(REFUSED, f"Refused: {error}")
+    except ValidationError as error:
+        faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
+        return fail(FAILED, f"The settings are not usable: {faults}. See .env.example.")
+    except (CommandError, SQLAlchemyError, RuntimeError) as error:
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        reason = reason.strip().partition("\n")[0].rstrip(".")
+        return fail(FAILED, f"Failed, nothing was added: {reason}. Next: mend it and try again")
+    return DONE
+
+
+def fail(code: int, message: str) -> int:
+    """Say what went wrong, and return the exit code."""
+    print(message, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

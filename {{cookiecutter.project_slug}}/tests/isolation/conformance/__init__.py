@@ -1,0 +1,1 @@
+"""What every kind of test database holds; attacks, crashes and many processes included."""

