@@ -9,7 +9,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 SERVICE := {{cookiecutter.project_slug}}
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
-	--no-annotate --group dev --output-file
+	--no-annotate --group dev --group bench --output-file
 
 .PHONY: help new test check bench pins clean
 .DEFAULT_GOAL := help
@@ -29,8 +29,8 @@ check: $(ENV) ## Lint and type-check the template's own Python
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(ENV) ## Measure what isolation costs a test suite
-	@$(BIN)/python benchmarks/isolation.py
+bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
+	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
 
 # The service is pinned in the session style with more libraries; what only that style needs is
 # then made conditional.
@@ -49,6 +49,10 @@ clean: ## Remove the environment
 $(ENV): pyproject.toml constraints.txt | $(UV)
 	@$(UV) venv --quiet --clear --python '>=3.11' .venv
 	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group dev
+	@touch $@
+
+.venv/.bench: $(ENV)
+	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group bench
 	@touch $@
 
 .uv/bin/uv:

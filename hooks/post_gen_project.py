@@ -42,6 +42,7 @@ LICENSES = "licenses"
 
 # What a name in asynchronous code is called in synchronous code.
 SYNC_NAMES = {
+    "AbstractAsyncContextManager": "AbstractContextManager",
     "AsyncClient": "TestClient",
     "AsyncConnection": "Connection",
     "AsyncEngine": "Engine",
@@ -104,12 +105,20 @@ def rendered_files(root: Path, since: float) -> list[Path]:
 
 def choose_variants(files: Iterable[Path], style: str) -> None:
     """Of `name.async.ext` and `name.sync.ext`, make the chosen one `name.ext`; drop the other."""
-    for path in files:
-        variant = path.suffixes[-2:-1]
-        if variant == [f".{style}"]:
-            path.replace(path.with_name(path.stem.removesuffix(f".{style}") + path.suffix))
-        elif variant in ([".async"], [".sync"]):
-            path.unlink()
+    rendered = set(files)
+    for path in sorted(rendered):
+        variant = Path(path.stem).suffix
+        if variant not in (".async", ".sync"):
+            continue
+        name = Path(path.stem).stem
+        plain = path.with_name(name + path.suffix)
+        if variant == f".{style}":
+            path.replace(plain)
+            continue
+        path.unlink()
+        if path.with_name(f"{name}.{style}{path.suffix}") not in rendered:
+            # An earlier rendering in the other style may have left it.
+            plain.unlink(missing_ok=True)
 
 
 def remove_unchosen(project: Path, answers: Answers, since: float) -> None:

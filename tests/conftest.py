@@ -16,6 +16,9 @@ TEMPLATE = Path(__file__).parent.parent
 # Where the programs of the template's environment are.
 BIN = Path(sys.executable).parent
 
+# A service for test_foreign_service.py, with tests of its own.
+collect_ignore = ["foreign_service"]
+
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,7 +182,7 @@ def test_its_checks_pass(service: Service) -> None:
     succeeded(service.make("check"))
 
 
-@every_project
+@one_of_each_style
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -262,12 +263,21 @@ def test_it_serves_with_one_command(service: Service) -> None:
         refused = client.post("/thoughts", json={"content": "First."})
         created = client.post("/thoughts", json={"content": "First."}, headers={"X-API-Key": key})
         read = client.get(created.headers["Location"], headers={"X-API-Key": key})
+        # More than a server has threads and connections.
+        with ThreadPoolExecutor(60) as threads:
+            crowd = list(threads.map(lambda _: create(client, key), range(120)))
 
+    assert {response.status_code for response in crowd} == {201}
     assert ready.status_code == 200
     assert refused.status_code == 401
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert created.status_code == 201
     assert read.json()["content"] == "First."
+
+
+def create(client: httpx2.Client, key: str) -> httpx2.Response:
+    """Create a thought."""
+    return client.post("/thoughts", json={"content": "One."}, headers={"X-API-Key": key})
 
 
 @the_default_project
@@ -357,7 +367,7 @@ def served(service: Service) -> Iterator[httpx2.Client]:
             start_new_session=True,
         )
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             for _ in range(300):
                 with contextlib.suppress(httpx2.TransportError):
                     client.get("/health/live")

@@ -1,0 +1,351 @@
+"""The patterns of isolation that are compared, and the tests they are compared with.
+
+A pattern is the source of one fixture, `session`, and of what that needs. All of it is written with
+coroutines; for the other session style the template's own hook derives plain functions, as it does
+for the service.
+"""
+
+from dataclasses import dataclass
+
+from post_gen_project import derive_sync
+
+TESTS = 200
+
+NONE = "none"
+# The same without isolation, for the pattern whose tests change the schema.
+NONE_DDL = "none, tests with DDL"
+
+# One name for what differs between the styles.
+CALL = {
+    "sync": "def call(connection, function):\n    function(connection)\n",
+    "async": "async def call(connection, function):\n    await connection.run_sync(function)\n",
+}
+
+PRELUDE = '''
+"""The same small tests on one pattern of isolation."""
+
+import itertools
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+from sqlalchemy import NullPool, StaticPool, event, func, insert, make_url, select, text
+from sqlalchemy import create_engine as create_plain_engine
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from my_service.db.migrate import upgrade
+from my_service.models import Base, User
+
+numbers = itertools.count()
+tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+'''
+
+SUITE = """
+@pytest.mark.parametrize("number", range({tests}))
+async def test_small(number, session):
+    session.add(User(email=f"{{next(numbers)}}@example.com", name="Someone"))
+    await session.commit()
+    assert await session.scalar(select(func.count()).select_from(User)) {expected}
+"""
+
+# What a test changes of the schema, and changes back: even then the schema counts as changed.
+DDL = """
+    await session.execute(text("CREATE TABLE left_over (id INTEGER)"))
+    await session.execute(text("DROP TABLE left_over"))
+    await session.commit()
+"""
+
+PLAIN_SESSION = """
+@pytest.fixture
+async def session(bench_engine):
+    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+        yield session
+"""
+
+# Memory databases start empty; the schema is what the migrations made of another one.
+SQLITE_SCHEMA = """
+def read_schema():
+    with closing(sqlite3.connect(os.environ["BENCH_MIGRATED"])) as connection:
+        query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        return [row[0] for row in connection.execute(query)]
+"""
+
+SQLITE_ENGINE = (
+    SQLITE_SCHEMA
+    + """
+@pytest.fixture(scope="session")
+async def bench_engine():
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    async with engine.begin() as connection:
+        for statement in read_schema():
+            await connection.exec_driver_sql(statement)
+    yield engine
+    await engine.dispose()
+"""
+)
+
+SHARED_FILE = """
+@pytest.fixture(scope="session")
+async def bench_engine(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shared") / "test.db"
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    yield engine
+    await engine.dispose()
+"""
+
+CREATE_AND_DROP = """
+@pytest.fixture
+async def session(bench_engine):
+    async with bench_engine.begin() as connection:
+        await call(connection, Base.metadata.create_all)
+    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+        yield session
+    async with bench_engine.begin() as connection:
+        await call(connection, Base.metadata.drop_all)
+"""
+
+NEW_MEMORY_DATABASE = """
+@pytest.fixture
+async def session():
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    async with engine.{begin}() as connection:
+        await call(connection, {make})
+    async with AsyncSession(engine, expire_on_commit=False) as session:
+        yield session
+    await engine.dispose()
+"""
+
+# "Joining a Session into an External Transaction" of
+# https://docs.sqlalchemy.org/en/21/orm/session_transaction.html, with what the page on SQLite asks
+# for: the driver must not begin by itself.
+SAVEPOINT = (
+    SQLITE_SCHEMA
+    + """
+@pytest.fixture(scope="session")
+async def bench_engine():
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def never_begin(connection, record):
+        connection.isolation_level = None
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection):
+        connection.exec_driver_sql("BEGIN")
+
+    async with engine.begin() as connection:
+        for statement in read_schema():
+            await connection.exec_driver_sql(statement)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session(bench_engine):
+    async with bench_engine.connect() as connection:
+        transaction = await connection.begin()
+        async with AsyncSession(
+            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        ) as session:
+            yield session
+        await transaction.rollback()
+"""
+)
+
+DELETE = """
+@pytest.fixture
+async def session(bench_engine):
+    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+        yield session
+    async with bench_engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            await connection.execute(table.delete())
+"""
+
+DB_SESSION = """
+@pytest.fixture
+async def session(db_session):
+    return db_session
+"""
+
+ISOLATED_DATABASE = """
+@pytest.fixture
+async def session(isolated_database):
+    async with isolated_database.session() as session:
+        yield session
+"""
+
+POSTGRESQL_ENGINE = """
+@pytest.fixture(scope="session")
+async def bench_engine():
+    name = os.environ["BENCH_PREFIX"] + "{database}"
+    engine = create_async_engine(make_url(os.environ["TEST_DATABASE_URL"]).set(database=name))
+    async with engine.begin() as connection:
+        {prepare}
+    yield engine
+    await engine.dispose()
+"""
+
+# An earlier run left rows.
+MIGRATED = POSTGRESQL_ENGINE.format(
+    database="migrated", prepare='await connection.execute(text("DELETE FROM users"))'
+)
+EMPTY = POSTGRESQL_ENGINE.format(
+    database="empty", prepare="await call(connection, Base.metadata.drop_all)"
+)
+
+TRUNCATE = """
+@pytest.fixture
+async def session(bench_engine):
+    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+        yield session
+    async with bench_engine.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+"""
+
+# As its documentation recommends: a process fixture fills a template once, and a client fixture
+# copies it for each test.
+PYTEST_POSTGRESQL = """
+from pytest_postgresql import factories
+
+server = make_url(os.environ["TEST_DATABASE_URL"])
+
+
+def migrate(*, user, dbname, **_):
+    engine = create_plain_engine(server.set(database=dbname), poolclass=NullPool)
+    with engine.connect() as connection:
+        upgrade("head", connection)
+
+
+migrated = factories.postgresql_noproc(
+    host=server.query.get("host", server.host),
+    port=server.port,
+    user=server.username,
+    password=server.password,
+    dbname="bench_plugin",
+    load=[migrate],
+)
+postgresql = factories.postgresql("migrated")
+
+
+@pytest.fixture
+async def session(postgresql):
+    url = server.set(database=postgresql.info.dbname)
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with AsyncSession(engine, expire_on_commit=False) as session:
+        yield session
+    await engine.dispose()
+"""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One way to give each test a clean database.
+
+    Attributes:
+        engine: sqlite or postgresql.
+        name: What the tables call it.
+        fixtures: The source of `session`.
+        slow: Whether it is measured fewer times than the rest.
+        ours: Whether it is the service's own.
+        ddl: Whether its tests change the schema.
+        plugin: A pytest plugin that only this pattern uses.
+
+    """
+
+    engine: str
+    name: str
+    fixtures: str
+    slow: bool = False
+    ours: bool = False
+    ddl: bool = False
+    plugin: str = ""
+
+    @property
+    def isolated(self) -> bool:
+        """Tell whether a test sees only what it wrote itself."""
+        return not self.name.startswith(NONE)
+
+    @property
+    def base(self) -> str:
+        """Return the pattern without isolation that this one is compared with."""
+        return NONE_DDL if self.ddl else NONE
+
+    @property
+    def module(self) -> str:
+        """Return the name of its test module."""
+        words = "".join(letter if letter.isalnum() else " " for letter in self.name).split()
+        return "_".join(["test", self.engine, *words]).lower()
+
+    def suite(self, style: str, tests: int = TESTS) -> str:
+        """Return the small tests on this pattern. They fail if it does not isolate."""
+        body = SUITE.format(tests=tests, expected="== 1" if self.isolated else "> 0")
+        return self.source(style, body + (DDL if self.ddl else ""))
+
+    def source(self, style: str, tests: str) -> str:
+        """Return some tests on this pattern, in a session style."""
+        source = PRELUDE + self.fixtures + tests
+        return CALL[style] + (derive_sync(source) if style == "sync" else source)
+
+
+SQLITE = (
+    Pattern("sqlite", NONE, SQLITE_ENGINE + PLAIN_SESSION),
+    Pattern("sqlite", "shared file, create and drop", SHARED_FILE + CREATE_AND_DROP, slow=True),
+    Pattern(
+        "sqlite",
+        "create_all in memory",
+        NEW_MEMORY_DATABASE.format(begin="begin", make="Base.metadata.create_all"),
+        slow=True,
+    ),
+    Pattern(
+        "sqlite",
+        "migrations in memory",
+        NEW_MEMORY_DATABASE.format(
+            begin="connect", make="lambda connection: upgrade('head', connection)"
+        ),
+        slow=True,
+    ),
+    Pattern("sqlite", "savepoint recipe", SAVEPOINT),
+    Pattern("sqlite", "db_session", DB_SESSION, ours=True),
+    Pattern("sqlite", "isolated_database", ISOLATED_DATABASE, ours=True),
+)
+
+POSTGRESQL = (
+    Pattern("postgresql", NONE, MIGRATED + PLAIN_SESSION),
+    Pattern("postgresql", "create and drop", EMPTY + CREATE_AND_DROP, slow=True),
+    Pattern("postgresql", "truncate", MIGRATED + TRUNCATE, slow=True),
+    Pattern(
+        "postgresql",
+        "pytest-postgresql",
+        PYTEST_POSTGRESQL,
+        slow=True,
+        plugin="pytest_postgresql",
+    ),
+    Pattern("postgresql", "db_session", DB_SESSION, ours=True),
+    Pattern("postgresql", "isolated_database", ISOLATED_DATABASE, ours=True),
+    Pattern("postgresql", NONE_DDL, MIGRATED + PLAIN_SESSION, ddl=True),
+    Pattern(
+        "postgresql",
+        "isolated_database, tests with DDL",
+        ISOLATED_DATABASE,
+        slow=True,
+        ours=True,
+        ddl=True,
+    ),
+)
+
+# What the plot compares.
+GROWING = {
+    ("sqlite", "db_session"): SQLITE[5],
+    ("sqlite", "isolated_database"): SQLITE[6],
+    ("sqlite", "delete all"): Pattern("sqlite", "delete all", SQLITE_ENGINE + DELETE),
+    ("sqlite", "create and drop"): Pattern(
+        "sqlite", "create and drop", SQLITE_ENGINE + CREATE_AND_DROP
+    ),
+    ("postgresql", "db_session"): POSTGRESQL[4],
+    ("postgresql", "isolated_database"): POSTGRESQL[5],
+    ("postgresql", "truncate"): POSTGRESQL[2],
+    ("postgresql", "create and drop"): POSTGRESQL[1],
+}

@@ -1,0 +1,1 @@
+"""A service that was not made from this template."""

@@ -1,0 +1,65 @@
+"""The isolation, copied into a service that was not made from this template."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Render, Run
+
+FOREIGN = Path(__file__).with_name("foreign_service")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that every user can enter: if you are root, PostgreSQL runs as another."""
+    with tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+def test_the_isolation_serves_another_service(
+    render: Render, run: Run, folder: Path, style: str
+) -> None:
+    project = render({"session_style": style}, folder / "rendered")
+    installed = run("make", "env", cwd=project)
+    assert installed.returncode == 0, installed.stderr
+    service = foreign_service(project, folder / "service", style)
+    pytest_program = project / ".venv" / "bin" / "pytest"
+    address = f"sqlite:///{service}/real.db"
+
+    for database, workers in (("sqlite", "2"), ("postgresql", "0")):
+        options = ("-q", "--database", database, "-n", workers)
+        result = run(pytest_program, *options, cwd=service, DATABASE_URL=address)
+
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "7 passed" in result.stdout
+    assert not (service / "real.db").exists()
+
+
+def foreign_service(project: Path, folder: Path, style: str) -> Path:
+    """Return the foreign service with the isolation in it, as its README tells to copy it."""
+    shutil.copytree(FOREIGN, folder)
+    isolation = project / "tests" / "isolation"
+    shutil.copytree(
+        isolation,
+        folder / "tests" / "isolation",
+        ignore=shutil.ignore_patterns("conformance", "__pycache__"),
+    )
+    readme = (isolation / "README.md").read_text()
+    (conftest,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (folder / "tests" / "conftest.py").write_text(conftest)
+    source = (folder / "tests" / "library_tests.txt").read_text()
+    coroutine, wait = ("async ", "await ") if style == "async" else ("", "")
+    source = source.replace("COROUTINE ", coroutine).replace("WAIT ", wait)
+    (folder / "tests" / "test_library.py").write_text(source)
+    options = "pythonpath = .\n"
+    if style == "async":
+        options += "asyncio_mode = auto\n"
+        options += "asyncio_default_fixture_loop_scope = session\n"
+        options += "asyncio_default_test_loop_scope = session\n"
+    (folder / "pytest.ini").write_text(f"[pytest]\n{options}")
+    return folder
