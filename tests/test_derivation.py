@@ -478,13 +478,13 @@ def test_a_project_needs_no_git(
     ("start", "folder"),
     [
         ("/home/ann", "work/shop"),
-        ("/home/ann/work", "shop"),
-        ("/home/bob", "/home/ann/work/shop"),
-        (None, "/home/ann/work/shop"),
+        ("/home/ann/code", "shop"),
+        ("/home/bob", "/home/ann/code/shop"),
+        (None, "/home/ann/code/shop"),
     ],
 )
 def test_the_next_commands_start_where_the_user_is(start: str | None, folder: str) -> None:
-    text = hook.farewell(Path("/home/ann/work/shop"), start)
+    text = hook.farewell(Path("/home/ann/code/shop"), start)
 
     assert f"cd {folder} && make test " in text
 
