@@ -477,7 +477,7 @@ def test_a_project_needs_no_git(
 @pytest.mark.parametrize(
     ("start", "folder"),
     [
-        ("/home/ann", "work/shop"),
+        ("/home/ann", "code/shop"),
         ("/home/ann/code", "shop"),
         ("/home/bob", "/home/ann/code/shop"),
         (None, "/home/ann/code/shop"),
