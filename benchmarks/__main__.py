@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,8 @@ def main() -> None:
     quick = parser.parse_args().quick
     effort = suites.QUICK if quick else suites.FULL
     started = time.monotonic()
+    # So that a run that is stopped removes its services and its server as well.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
     def tell(text: str) -> None:
         """Say how far it is."""

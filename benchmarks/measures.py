@@ -165,8 +165,6 @@ REQUESTS = """
 async def test_request(number, api_client, api_headers):
     created = await api_client.post("/thoughts", json={{"content": "Think"}}, headers=api_headers)
     assert created.status_code == 201
-    listed = await api_client.get("/thoughts", headers=api_headers)
-    assert listed.json()["total"] == 1
 """
 
 
@@ -189,7 +187,7 @@ WORKLOADS = {
     "sqlite": Workload(f"SQLite: {MANY:,} small tests", SQLITE[5]),
     "postgresql": Workload(f"PostgreSQL: {MANY:,} small tests", POSTGRESQL[4]),
     "requests": Workload(
-        f"SQLite: {MANY:,} tests with two requests", SQLITE[5], REQUESTS.format(tests=MANY)
+        f"SQLite: {MANY:,} tests with a request", SQLITE[5], REQUESTS.format(tests=MANY)
     ),
 }
 

@@ -20,7 +20,7 @@ class Effort:
     slow_rounds: int
 
 
-FULL = Effort(rounds=7, slow_rounds=3)
+FULL = Effort(rounds=5, slow_rounds=3)
 QUICK = Effort(rounds=3, slow_rounds=1)
 
 
