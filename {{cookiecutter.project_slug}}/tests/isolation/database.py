@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import (
 
 from tests.isolation.config import Isolation
 from tests.isolation.difference import Difference, difference
+from tests.isolation.report import VerdictError, timed
 from tests.isolation.validation import Check, Report, validate
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -23,6 +24,8 @@ class Storage(Protocol):
     """What each kind of database does in its own way: short steps on connections of their own."""
 
     url: URL
+
+    kind: str
 
     def reset(self) -> str:
         """Put back the migrated, otherwise empty state; say what was needed for it."""
@@ -42,8 +45,11 @@ class Storage(Protocol):
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
 
+    def keep(self) -> str:
+        """Copy the present state to where it outlives the run; return the command to open it."""
 
-class LeakedConnectionError(RuntimeError):
+
+class LeakedConnectionError(VerdictError):
     """A test did not give a connection back."""
 
 
@@ -88,7 +94,8 @@ class IsolatedDatabase:
     async def snapshot(self, name: str) -> None:
         """Keep the present state under a name. Open connections are closed for it."""
         await self.engine.dispose()
-        self.storage.snapshot(name)
+        with timed(f"{self.storage.kind} snapshot"):
+            self.storage.snapshot(name)
 
     async def restore(self, name: str) -> None:
         """Go back to a state that was kept, sequences included.
@@ -97,7 +104,8 @@ class IsolatedDatabase:
             KeyError: There is no snapshot of this name.
         """
         await self.engine.dispose()
-        self.storage.restore(name)
+        with timed(f"{self.storage.kind} restore"):
+            self.storage.restore(name)
 
     async def diff(self, before: str, after: str) -> Difference:
         """Return the rows that were added, removed and changed between two snapshots, by table.
@@ -116,14 +124,14 @@ class IsolatedDatabase:
         """
         if self.isolation.seed is None:
             raise ValueError("there are no scenarios: give Isolation a seed function")
-        with self.storage.connected() as connection:
+        with timed(f"{self.storage.kind} seed"), self.storage.connected() as connection:
             self.isolation.seed(connection, scenario, scale_factor)
             connection.commit()
 
     async def validate(self, *checks: Check) -> Report:
         """Tell whether the committed state is sound, by the checks of `validation.py` and these."""
         heads = ScriptDirectory.from_config(self.isolation.alembic).get_heads()
-        with self.storage.connected() as connection:
+        with timed(f"{self.storage.kind} validation"), self.storage.connected() as connection:
             return validate(connection, heads=heads, checks=checks)
 
 

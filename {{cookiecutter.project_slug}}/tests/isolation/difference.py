@@ -34,6 +34,15 @@ def difference(before: Connection, after: Connection) -> Difference:
     }
 
 
+def describe(found: Difference) -> str:
+    """Return how many rows of each table differ, in a line."""
+    counts = {
+        table: f"{len(rows.added)} added, {len(rows.removed)} removed, {len(rows.changed)} changed"
+        for table, rows in found.items()
+    }
+    return "; ".join(f"{table}: {count}" for table, count in counts.items()) or "nothing"
+
+
 def compare(old: Rows, new: Rows) -> TableDifference:
     """Return how the rows of one table changed."""
     return TableDifference(

@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from sqlalchemy.schema import CreateTable
 from tests.isolation.config import Isolation
 from tests.isolation.database import IsolatedDatabase
 from tests.isolation.postgresql import PostgresqlDatabase, ensure_template, migrated_template
+from tests.isolation.report import timed
 from tests.isolation.server import PREFIX, Server
-from tests.isolation.template import fingerprint
 from tests.isolation.validation import Report, validate
 
 # The schema with everything that migrations make.
@@ -66,7 +66,7 @@ class Environment:
 
     async def validate_database_state(self) -> Report:
         """Look whether connection, schema, data, performance and isolation are in order."""
-        with self.storage.connected() as connection:
+        with timed("postgresql validation"), self.storage.connected() as connection:
             return validate(connection, heads=self.heads)
 
     async def get_database_info(self) -> dict[str, Any]:
@@ -108,13 +108,18 @@ async def open_environment(
     scripts = ScriptDirectory.from_config(isolation.alembic)
     heads = scripts.get_heads() if schema == FULL else ()
     test_id = f"{re.sub(r'[^a-z0-9]+', '_', name.lower())[:30]}_{uuid4().hex[:8]}"
-    with closing(PostgresqlDatabase(server, f"{PREFIX}{test_id}", template)) as storage:
+    with timed("postgresql creation"):
+        storage = PostgresqlDatabase(server, f"{PREFIX}{test_id}", template)
+    try:
         database = IsolatedDatabase(storage, isolation)
         try:
             async with database.session() as session:
                 yield session, Environment(test_id, database, storage, heads)
         finally:
             await database.close()
+    finally:
+        with timed("postgresql clean-up"):
+            storage.close()
 
 
 def template_for(
@@ -124,16 +129,17 @@ def template_for(
     scenario: str | None,
 ) -> str:
     """Return the template with this schema and these rows, each built once for all runs."""
-    key = fingerprint(isolation.alembic)[:16]
+    part = ""
     if schema == FULL:
         template = migrated_template(server, isolation.alembic)
     else:
         tables = tables_of(isolation, schema)
-        key = f"{key}_{digest(*(str(CreateTable(table)) for table in tables))}"
+        part = f"_{digest(*(str(CreateTable(table)) for table in tables))}"
         template = ensure_template(
             server,
-            key,
+            isolation.alembic,
             lambda connection: create_tables(connection, tables),
+            part=part,
         )
     if scenario is None:
         return template
@@ -142,8 +148,9 @@ def template_for(
     load = isolation.seed
     return ensure_template(
         server,
-        f"{key}_{digest(scenario, Path(inspect.getfile(load)).read_text())}",
+        isolation.alembic,
         lambda connection: load(connection, scenario, 1),
+        part=f"{part}_{digest(scenario, Path(inspect.getfile(load)).read_text())}",
         base=template,
     )
 

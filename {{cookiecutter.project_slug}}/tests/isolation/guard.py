@@ -49,7 +49,7 @@ def protect(urls: Iterable[URL]) -> None:
         arguments, options = connect_arguments(url)
         if arguments:
             if not any(mark in arguments[0] for mark in (":memory:", "mode=memory")):
-                files.add(Path(meanings(arguments[0])[-1]).absolute())
+                files.add(Path(meanings(arguments[0])[-1]).resolve())
             continue
         watch_psycopg()
         for endpoint in endpoints(options):
@@ -152,11 +152,14 @@ def meanings(name: str) -> list[str]:
 
 
 def same_file(path: Path, file: Path) -> bool:
-    """Tell whether two paths mean one file: links count, and it need not exist yet."""
+    """Tell whether a path leads to a file: links count, and it need not exist yet."""
     try:
         return path.samefile(file)
     except OSError:
-        return path.resolve() == file.resolve()
+        # Only one that has its name can become it, or a link. This is asked before every test, and
+        # of names that are too long for a file.
+        alike = path.name == file.name or os.path.islink(path)  # noqa: PTH114
+        return alike and path.resolve() == file
 
 
 def authorize(action: int, name: str | None, _1: object, _2: object, _3: object) -> int:

@@ -1,8 +1,11 @@
 """The fixtures: a clean, migrated database for every test that asks for one."""
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from tests.isolation.config import Isolation
 from tests.isolation.database import IsolatedDatabase, Storage, make_engine
+from tests.isolation.difference import describe
 from tests.isolation.engine import make_memory_engine
 from tests.isolation.environment import FULL, Environment, open_environment
 from tests.isolation.postgresql import PostgresqlDatabase, migrated_template
-from tests.isolation.report import Recorder, recorder_of
+from tests.isolation.report import VerdictError, timed, timings
 from tests.isolation.server import MEMORY, PREFIX, Server, server_for_tests
 from tests.isolation.session import VanishedTransactionError, session_on, test_session_maker
 from tests.isolation.sqlite import MemoryDatabase
@@ -27,6 +31,14 @@ OpenEnvironment = Callable[..., AbstractAsyncContextManager[tuple[AsyncSession, 
 OpenSnapshot = Callable[[str], AbstractAsyncContextManager[IsolatedDatabase]]
 
 failed_key = pytest.StashKey[bool]()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What `db_session` of this process runs on: a database, and the engine that connects to it."""
+
+    database: MemoryDatabase | PostgresqlDatabase
+    engine: AsyncEngine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,7 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--keep-database",
         choices=["never", "failed", "always"],
         default="never",
-        help="keep the isolated_database of these tests, and say how to open it",
+        help="keep the databases of these tests, and say how to open them",
+    )
+    group.addoption(
+        "--database-file",
+        type=Path,
+        metavar="FILE",
+        help="run db_session on this SQLite file, to look at what the last test left in it",
     )
     group.addoption(
         "--isolation-report",
@@ -67,10 +85,13 @@ def pytest_pycollect_makeitem(obj: object) -> list[pytest.Item] | None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
+    call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note which tests failed, for those whose database is to be kept."""
+    """Note which tests failed, for those whose database is to be kept, and which got a verdict."""
     report = yield
     item.stash[failed_key] = item.stash.get(failed_key, False) or report.failed
+    if call.excinfo is not None and isinstance(call.excinfo.value, VerdictError):
+        report.user_properties.append(("isolation verdict", str(call.excinfo.value)))
     return report
 
 
@@ -78,12 +99,6 @@ def pytest_runtest_makereport(
 def isolation(pytestconfig: pytest.Config) -> Isolation:
     """What `tests/conftest.py` told about the service."""
     return pytestconfig.stash[isolation_key]
-
-
-@pytest.fixture(scope="session")
-def recorder(pytestconfig: pytest.Config) -> Recorder:
-    """What notes how long things take."""
-    return recorder_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -130,94 +145,88 @@ def postgresql_isolated(
 
 
 @pytest.fixture(scope="session")
-def shared_database(
-    request: pytest.FixtureRequest,
-) -> Iterator[MemoryDatabase | PostgresqlDatabase]:
+async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Shared]:
     """What `db_session` of this worker runs on."""
     if request.config.option.database == "postgresql":
-        yield request.getfixturevalue("postgresql_shared")
+        database: PostgresqlDatabase = request.getfixturevalue("postgresql_shared")
+        engine = make_engine(database.url)
+        yield Shared(database, engine)
+        await engine.dispose()
         return
-    with closing(MemoryDatabase(request.getfixturevalue("database_image"))) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-async def shared_engine(
-    shared_database: MemoryDatabase | PostgresqlDatabase,
-) -> AsyncIterator[AsyncEngine]:
-    """The engine of `db_session`."""
-    if isinstance(shared_database, MemoryDatabase):
-        engine = make_memory_engine(shared_database.raw)
-    else:
-        engine = make_engine(shared_database.url)
-    yield engine
-    await engine.dispose()
+    image = request.getfixturevalue("database_image")
+    with closing(MemoryDatabase(image, request.config.option.database_file)) as memory:
+        engine = make_memory_engine(memory.raw)
+        yield Shared(memory, engine)
+        await engine.dispose()
 
 
 @pytest.fixture
-async def db_session(
-    shared_database: MemoryDatabase | PostgresqlDatabase,
-    shared_engine: AsyncEngine,
-    recorder: Recorder,
-) -> AsyncIterator[AsyncSession]:
+async def db_session(request: pytest.FixtureRequest, shared: Shared) -> AsyncIterator[AsyncSession]:
     """A session on the migrated schema, clean for every test.
 
     Commit and roll back as you like: the app under test works in the same transaction, and all
     of it is undone.
     """
-    with recorder.timed(f"{shared_database.kind} db_session"):
-        shared_database.clean()
+    database, is_kept = shared.database, partial(asked_to_keep, request)
+    with timed(f"{database.kind} db_session"):
+        database.clean()
+    in_file = request.config.option.database_file is not None
+    undone = False
     try:
-        async with session_on(shared_engine, shared_database.raw) as session:
+        async with session_on(
+            shared.engine,
+            database.raw,
+            is_committed=lambda: in_file or is_kept(),
+        ) as session:
             yield session
-    except VanishedTransactionError:
-        if isinstance(shared_database, PostgresqlDatabase):
-            await shared_engine.dispose()
-            shared_database.reset()
-        raise
+        undone = not is_kept()
+    except VanishedTransactionError as verdict:
+        left_over = describe(database.left_over())
+        raise VanishedTransactionError(f"{verdict}. Rows left behind: {left_over}") from None
+    finally:
+        if is_kept():
+            announce(request, database.keep())
+        if not undone and isinstance(database, PostgresqlDatabase):
+            await shared.engine.dispose()
+            database.reset()
 
 
 @pytest.fixture
-def storage(request: pytest.FixtureRequest, recorder: Recorder) -> Iterator[Storage]:
+def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
     """What `isolated_database` runs on: a file for each test, or this worker's database."""
     if request.config.option.database == "postgresql":
-        yield from postgresql_storage(request, recorder)
+        yield from postgresql_storage(request)
     else:
-        yield from sqlite_storage(request, recorder)
+        yield from sqlite_storage(request)
 
 
-def postgresql_storage(
-    request: pytest.FixtureRequest,
-    recorder: Recorder,
-) -> Iterator[PostgresqlDatabase]:
+def postgresql_storage(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabase]:
     """Give this worker's database, and put it back after the test."""
     storage: PostgresqlDatabase = request.getfixturevalue("postgresql_isolated")
     yield storage
-    if is_kept(request):
-        name = f"{PREFIX}kept_{uuid4().hex[:8]}"
-        announce(request, f"psql {storage.keep(name).render_as_string(hide_password=False)}")
+    if asked_to_keep(request):
+        announce(request, storage.keep())
     storage.forget_snapshots()
-    recorder.timed_reset(storage)
+    started = time.perf_counter()
+    needed = storage.renew()
+    timings[f"postgresql reset ({needed})"].append(time.perf_counter() - started)
 
 
-def sqlite_storage(
-    request: pytest.FixtureRequest,
-    recorder: Recorder,
-) -> Iterator[SqliteFile]:
+def sqlite_storage(request: pytest.FixtureRequest) -> Iterator[SqliteFile]:
     """Give a file of the test's own, and remove it after the test."""
     image = request.getfixturevalue("database_image")
     parent = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=parent, prefix="test-") as folder:
-        with recorder.timed("sqlite creation"):
-            storage = SqliteFile(Path(folder) / "isolated.db", image)
-        yield storage
-        if is_kept(request):
-            path = Path(tempfile.mkdtemp(prefix="kept-")) / "isolated.db"
-            storage.keep(path)
-            announce(request, f"sqlite3 {path}")
+    folder = tempfile.TemporaryDirectory(dir=parent, prefix="test-")
+    with timed("sqlite creation"):
+        storage = SqliteFile(Path(folder.name) / "isolated.db", image)
+    yield storage
+    if asked_to_keep(request):
+        announce(request, storage.keep())
+    with timed("sqlite clean-up"):
+        folder.cleanup()
 
 
-def is_kept(request: pytest.FixtureRequest) -> bool:
+def asked_to_keep(request: pytest.FixtureRequest) -> bool:
     """Tell whether the test's database is to be kept."""
     choice = request.config.option.keep_database
     return bool(choice == "always" or (choice == "failed" and request.node.stash[failed_key]))
@@ -278,8 +287,11 @@ async def isolated_postgres(
     with_isolated_postgres: OpenEnvironment,
 ) -> AsyncIterator[tuple[AsyncSession, Environment]]:
     """A PostgreSQL database of the test's own, whatever `--database` says: session and config."""
-    async with with_isolated_postgres(request.node.name) as session_and_config:
-        yield session_and_config
+    async with with_isolated_postgres(request.node.name) as (session, config):
+        yield session, config
+        if asked_to_keep(request):
+            await session.close()
+            announce(request, config.storage.keep())
 
 
 @pytest.fixture

@@ -4,20 +4,24 @@ Putting back is not copying again. In the template every table has a trigger tha
 changed, by calling `nextval` on a sequence of its own: sequences take no lock, and a rollback does
 not take the mark back. After a test, one query reads the marks, and the marked tables get the rows
 of the template. If a test changed the schema, which an event trigger marks, or if the role may not
-make event triggers, the database is copied anew.
+make event triggers, another copy takes the place of the database, made by a thread in the meantime.
 """
 
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from tests.isolation.server import COMMENT, PREFIX, Server
-from tests.isolation.template import fingerprint
+from tests.isolation.difference import Difference, difference
+from tests.isolation.report import timed
+from tests.isolation.server import COMMENT, PREFIX, Server, connect_server
+from tests.isolation.template import family, fingerprint
 
 # Everything of the isolation's own is in here; migrations and autogenerate do not see it.
 SCHEMA = "isolation"
@@ -43,21 +47,26 @@ CREATE EVENT TRIGGER isolation_drop ON sql_drop EXECUTE FUNCTION {SCHEMA}.mark_s
 
 def ensure_template(
     server: Server,
-    key: str,
+    alembic: Config,
     fill: Callable[[Connection], object],
     *,
+    part: str = "",
     base: str = "template0",
     recreate: bool = False,
 ) -> str:
-    """Return the name of a template, made first if the server has none of this key.
+    """Return the name of a template, made first if the server has none of this name.
 
-    It is made as a copy of `base`, which `fill` completes. The key stands for all of that: another
-    content needs another key. With `recreate`, a template that is there is made again.
+    It is made as a copy of `base`, which `fill` completes. What it holds besides the migrations
+    needs a name, `part`: another content needs another one. With `recreate`, a template that is
+    there is made again. Outdated ones go, unless a run that goes on uses them.
 
     Raises:
         Exception: Whatever `fill` raises, such as a failing migration. Nothing is kept then.
     """
-    name = f"{PREFIX}template_{key}"
+    owner = server.url.username or ""
+    key = f"{PREFIX}template_{fingerprint(alembic, owner)[:16]}"
+    name = f"{key}{part}"
+    comment = f"{COMMENT} template of {family(alembic, owner)}"
     lock = f"building {name}"
     server.call("pg_advisory_lock", lock)
     try:
@@ -65,7 +74,13 @@ def ensure_template(
         if known and recreate:
             server.drop(name)
         if recreate or not known:
-            build_template(server, name, fill, base)
+            with timed("postgresql template built"):
+                build_template(server, name, fill, base, comment)
+            for other, found in server.databases().items():
+                if found == comment and not other.startswith(key):
+                    server.drop_unless_locked(other, lock=other)
+        # Held until the process ends: it is in use.
+        server.call("pg_advisory_lock_shared", name)
     finally:
         server.unlock(lock)
     return name
@@ -76,6 +91,7 @@ def build_template(
     name: str,
     fill: Callable[[Connection], object],
     base: str,
+    comment: str,
 ) -> None:
     """Fill a scratch database and give it the template's name when it is complete."""
     scratch = f"{PREFIX}{server.run}_building"
@@ -88,7 +104,7 @@ def build_template(
         # No connections: a database that somebody is connected to cannot be copied.
         server.execute(f'ALTER DATABASE "{scratch}" IS_TEMPLATE true ALLOW_CONNECTIONS false')
         server.execute(f'ALTER DATABASE "{scratch}" RENAME TO "{name}"')
-        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} template'")
+        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{comment}'")
     except BaseException:
         server.drop(scratch)
         raise
@@ -101,7 +117,7 @@ def migrated_template(server: Server, alembic: Config, *, recreate: bool = False
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, "head")
 
-    return ensure_template(server, fingerprint(alembic)[:16], migrate, recreate=recreate)
+    return ensure_template(server, alembic, migrate, recreate=recreate)
 
 
 def install_marks(connection: Connection) -> None:
@@ -145,26 +161,77 @@ class PostgresqlDatabase:
         self.server = server
         self.name = name
         self.template = template
-        self.url = server.create(name, template)
+        self.canary = secrets.randbits(62)
+        self.url = self.create(server, name, template)
         self.snapshots: dict[str, str] = {}
         # Connecting takes longer than all of a reset.
         self.kept: Connection | None = None
         self.queries = ResetQueries(self.url)
-        self.canary = secrets.randbits(62)
-        self.leave_canary()
+        self.thread = ThreadPoolExecutor(1)
+        self.spare: Future[tuple[str, URL]] | None = None
+        self.drops: list[Future[None]] = []
+
+    def create(self, server: Server, name: str, source: str) -> URL:
+        """Copy a database, leave a sign in the copy that it was made here, return its URL."""
+        url = server.create(name, source)
+        with connected(url) as connection:
+            connection.execute(text(f"SELECT setval('{SCHEMA}.canary', {self.canary})"))
+            connection.commit()
+        return url
 
     def clean(self) -> None:
         """Do nothing: what works in a transaction that is rolled back leaves nothing to undo."""
 
     def reset(self) -> str:
         """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
+        if done := self.reset_rows():
+            return done
+        self.copy_from(self.template)
+        return "copy"
+
+    def renew(self) -> str:
+        """Put it back for another test, which does not mind that it is another database.
+
+        Returns what was needed: nothing, rows or spare.
+        """
+        if done := self.reset_rows():
+            return done
+        self.let_go()
+        old, spare = self.name, self.spare or self.thread.submit(self.make_spare)
+        self.name, self.url = spare.result()
+        self.drops.append(self.thread.submit(self.drop, old))
+        self.spare = self.thread.submit(self.make_spare)
+        return "spare"
+
+    def make_spare(self) -> tuple[str, URL]:
+        """Copy the template ahead of need, in the thread; return name and URL."""
+        name = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
+        with connect_server(self.server.url, self.server.run) as server:
+            return name, self.create(server, name, self.template)
+
+    def drop(self, name: str) -> None:
+        """Drop a database in the thread."""
+        with connect_server(self.server.url, self.server.run) as server:
+            server.drop(name)
+
+    def reset_rows(self) -> str | None:
+        """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.kept is None:
             self.kept = create_engine(self.url, poolclass=NullPool).connect()
         changed = self.queries.changed(self.kept)
-        if changed is not None and self.queries.put_back(self.kept, changed):
-            return "rows" if changed else "nothing"
-        self.copy_from(self.template)
-        return "copy"
+        if changed is None or not self.queries.put_back(self.kept, changed):
+            return None
+        return "rows" if changed else "nothing"
+
+    def left_over(self) -> Difference:
+        """Return the rows in which the database differs from its template."""
+        first = f"{self.name}_first"
+        # Nobody can connect to the template itself.
+        url = self.server.create(first, self.template)
+        with connected(url) as old, connected(self.url) as new:
+            found = difference(old, new)
+        self.server.drop(first)
+        return found
 
     def let_go(self) -> None:
         """Close the connection that is kept for the next reset."""
@@ -176,14 +243,7 @@ class PostgresqlDatabase:
         """Replace the database by a copy of another one. Its connections are closed."""
         self.let_go()
         self.server.drop(self.name)
-        self.server.create(self.name, source)
-        self.leave_canary()
-
-    def leave_canary(self) -> None:
-        """Leave a sign in the database that it is the one made here."""
-        with connected(self.url) as connection:
-            connection.execute(text(f"SELECT setval('{SCHEMA}.canary', {self.canary})"))
-            connection.commit()
+        self.create(self.server, self.name, source)
 
     def check_canary(self) -> None:
         """Make sure that nobody rebuilt the database while it was in use here.
@@ -228,13 +288,14 @@ class PostgresqlDatabase:
         query = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
         return len(self.server.connection.execute(query, {"name": self.name}).all())
 
-    def keep(self, name: str) -> URL:
-        """Copy the present state to a database that outlives the run, and return its URL."""
+    def keep(self) -> str:
+        """Copy the present state to a database that outlives the run; return what opens it."""
+        name = f"{PREFIX}kept_{uuid4().hex[:8]}"
         self.let_go()
         self.disconnect_others()
-        self.server.create(name, self.name)
+        url = self.server.create(name, self.name).set(drivername="postgresql")
         self.server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} kept'")
-        return self.url.set(database=name)
+        return f"psql '{url.render_as_string(hide_password=False)}'"
 
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
@@ -249,6 +310,11 @@ class PostgresqlDatabase:
             RuntimeError: Somebody else rebuilt the database in the meantime.
         """
         self.let_go()
+        if self.spare is not None:
+            self.drops.append(self.thread.submit(self.drop, self.spare.result()[0]))
+        self.thread.shutdown()
+        for done in self.drops:
+            done.result()
         self.check_canary()
         self.forget_snapshots()
         self.server.drop(self.name)

@@ -63,11 +63,12 @@ class Server:
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def databases(self) -> dict[str, str]:
-        """Return the names of the test databases on the server, each with its comment."""
+        """Return the test databases on the server that this role may drop, with their comments."""
         rows = self.connection.execute(
             text(
                 "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
                 " WHERE shobj_description(oid, 'pg_database') LIKE :mark"
+                " AND pg_has_role(datdba, 'USAGE')"
             ),
             {"mark": f"{COMMENT}%"},
         )
@@ -81,31 +82,34 @@ class Server:
         """Drop the databases of runs that are over, such as one that was killed."""
         for name, comment in self.databases().items():
             run = comment.partition(" of run ")[2]
-            if run and run != self.run and self.try_lock(run):
+            if run and run != self.run:
+                self.drop_unless_locked(name, lock=run)
+
+    def drop_unless_locked(self, name: str, lock: str) -> None:
+        """Drop a database if nobody holds a lock, not even in part."""
+        if self.call("pg_try_advisory_lock", lock):
+            # Another run may have been faster.
+            if name in self.databases():
                 self.drop(name)
-                self.unlock(run)
+            self.unlock(lock)
 
     def share_lock(self) -> None:
         """Hold this run's lock until the process ends, together with the run's other workers."""
         self.call("pg_advisory_lock_shared", self.run)
 
-    def try_lock(self, run: str) -> bool:
-        """Take a run's lock if nobody holds it, not even in part."""
-        return bool(self.call("pg_try_advisory_lock", run))
+    def unlock(self, lock: str) -> None:
+        """Give a lock back."""
+        self.call("pg_advisory_unlock", lock)
 
-    def unlock(self, run: str) -> None:
-        """Give a run's lock back."""
-        self.call("pg_advisory_unlock", run)
-
-    def call(self, function: str, run: str) -> object:
-        """Call one of the server's lock functions for a run."""
-        number = int.from_bytes(hashlib.sha256(run.encode()).digest()[:4], signed=True)
+    def call(self, function: str, lock: str) -> object:
+        """Call one of the server's functions for a lock, such as a run's, which is its id."""
+        number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:4], signed=True)
         query = text(f"SELECT {function}(:kind, :number)")
         return self.connection.scalar(query, {"kind": LOCK_CLASS, "number": number})
 
 
 @contextmanager
-def connected(url: URL, run: str) -> Iterator[Server]:
+def connect_server(url: URL, run: str) -> Iterator[Server]:
     """Give the server at `url`, cleaned of what killed runs left."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
@@ -172,4 +176,4 @@ def server_for_tests(project: Path, run: str) -> Iterator[Server]:
     """Give the server of the tests: the one the environment names, else an embedded one."""
     with ExitStack() as stack:
         url = named_server() or stack.enter_context(embedded_server(project))
-        yield stack.enter_context(connected(url, run))
+        yield stack.enter_context(connect_server(url, run))

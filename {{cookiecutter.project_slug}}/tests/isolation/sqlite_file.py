@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, NullPool, StaticPool, create_engine
+from sqlalchemy import URL, Connection, NullPool, create_engine
+
+from tests.isolation.sqlite import keep_image, open_shared, sync_engine_on
 
 # Bytes 18 and 19 of the header tell the journal: 1 is a rollback journal, 2 a write-ahead log.
 # https://www.sqlite.org/fileformat.html#file_format_version_numbers
@@ -18,6 +20,8 @@ JOURNAL = slice(18, 20)
 
 class SqliteFile:
     """A migrated file in WAL mode, so that readers and a writer do not wait for each other."""
+
+    kind = "sqlite"
 
     def __init__(self, path: Path, image: bytes) -> None:
         """Write the image to the file."""
@@ -65,22 +69,16 @@ class SqliteFile:
     @contextmanager
     def opened(self, name: str) -> Iterator[Connection]:
         """Give a connection to a state that was kept."""
-        with closing(sqlite3.connect(":memory:", check_same_thread=False)) as raw:
+        with closing(open_shared()) as raw:
             raw.deserialize(self.snapshots[name])
-            engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-            with engine.connect() as connection:
+            with sync_engine_on(raw).connect() as connection:
                 yield connection
 
-    def keep(self, path: Path) -> None:
-        """Copy the present state to a file that outlives the test."""
+    def keep(self) -> str:
+        """Copy the present state to a file that outlives the test; return what opens it."""
         self.snapshot("kept")
-        path.write_bytes(self.snapshots["kept"])
+        return keep_image(self.snapshots["kept"])
 
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
         self.snapshots.clear()
-
-    def drop(self) -> None:
-        """Remove the file and its log."""
-        for path in self.path.parent.glob(f"{self.path.name}*"):
-            path.unlink()

@@ -22,6 +22,8 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     The template is built here, in the main process, before parallel workers exist. A migration
     that fails ends the run with its error, not a thousand tests with theirs.
     """
+    if config.option.database_file is not None and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--database-file is for one process: leave out -n")
     config.stash[isolation_key] = isolation
     config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)

@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from filelock import FileLock
 
+from tests.isolation.report import timed
 from tests.isolation.sqlite import migrated_image
 
 
@@ -27,10 +28,11 @@ def load_template(alembic: Config, folder: Path, *, recreate: bool = False) -> b
     """
     path = folder / f"{fingerprint(alembic)}.sqlite"
     if recreate or not path.exists():
-        with FileLock(folder / "lock"):
+        with timed("sqlite template built"), FileLock(folder / "lock"):
             if recreate or not path.exists():
                 build(alembic, path)
-    return path.read_bytes()
+    with timed("sqlite template read"):
+        return path.read_bytes()
 
 
 def build(alembic: Config, path: Path) -> None:
@@ -43,11 +45,17 @@ def build(alembic: Config, path: Path) -> None:
     scratch.replace(path)
 
 
-def fingerprint(alembic: Config) -> str:
-    """Return a hash of what templates come from: migrations, this code, SQLite's version."""
-    digest = hashlib.sha256(sqlite3.sqlite_version.encode())
+def fingerprint(alembic: Config, owner: str = "") -> str:
+    """Return a hash of what templates come from: migrations, this code, SQLite's version, owner."""
+    digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
     migrations = Path(ScriptDirectory.from_config(alembic).dir)
     for path in sorted([*migrations.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
+
+
+def family(alembic: Config, owner: str) -> str:
+    """Return what all templates of a service and an owner have in common, outdated ones as well."""
+    folder = Path(ScriptDirectory.from_config(alembic).dir).resolve()
+    return hashlib.sha256(f"{folder} {owner}".encode()).hexdigest()[:16]

@@ -3,16 +3,19 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from alembic.config import Config
+from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
 from tests.isolation.difference import TableDifference
-from tests.isolation.postgresql import PostgresqlDatabase
-from tests.isolation.server import PREFIX, Server
+from tests.isolation.postgresql import PostgresqlDatabase, ensure_template
+from tests.isolation.server import PREFIX, Server, connect_server
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +88,21 @@ async def test_a_rollback_discards_what_was_not_committed(
         await session.rollback()
 
     assert await count(isolated_database) == 0
+
+
+async def test_a_deferred_constraint_is_checked_by_the_commit(
+    isolated_database: IsolatedDatabase,
+) -> None:
+    await write(
+        isolated_database,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+    )
+    async with isolated_database.session() as session:
+        await session.execute(text("INSERT INTO child VALUES (1)"))
+
+        with pytest.raises(IntegrityError):
+            await session.commit()
 
 
 async def test_both_kinds_of_databases_fit_into_one_test(
@@ -236,7 +254,7 @@ def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: 
     [
         ("SELECT 1", "nothing"),
         (user(1), "rows"),
-        ("CREATE TABLE extra (id INTEGER)", "copy"),
+        ("CREATE TABLE extra (id INTEGER)", "spare"),
     ],
 )
 def test_the_cheapest_way_back_is_taken(
@@ -248,7 +266,7 @@ def test_the_cheapest_way_back_is_taken(
         connection.execute(text(statement))
         connection.commit()
 
-    assert postgresql_isolated.reset() == needed
+    assert postgresql_isolated.renew() == needed
 
 
 @pytest.mark.slow
@@ -267,10 +285,48 @@ def test_a_lock_that_somebody_holds_does_not_stop_the_reset(
 
 
 @pytest.mark.slow
-def test_without_the_right_to_notice_schema_changes_a_copy_is_made(
-    postgresql_isolated: PostgresqlDatabase,
-    monkeypatch: pytest.MonkeyPatch,
+def test_spare_copies_are_new_and_what_they_replace_is_dropped(
+    postgresql_server: Server,
+    postgresql_template: str,
 ) -> None:
-    monkeypatch.setattr(postgresql_isolated.queries, "notices_schema", False)
+    name = f"{PREFIX}{uuid4().hex}"
+    database = PostgresqlDatabase(postgresql_server, name, postgresql_template)
+    used = {name}
 
-    assert postgresql_isolated.reset() == "copy"
+    for _ in range(3):
+        with database.connected() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM users")) == 0
+            connection.execute(text(user(1)))
+            connection.execute(text("CREATE TABLE extra (id INTEGER)"))
+            connection.commit()
+        database.renew()
+        used.add(database.name)
+    database.close()
+
+    assert len(used) == 4
+    assert used.isdisjoint(postgresql_server.databases())
+
+
+@pytest.mark.slow
+def test_outdated_templates_go_when_no_run_uses_them(
+    postgresql_server: Server,
+    tmp_path: Path,
+) -> None:
+    alembic = Config()
+    alembic.set_main_option("script_location", str(tmp_path))
+    place = postgresql_server.url, postgresql_server.run
+
+    def build(server: Server, content: str) -> str:
+        (tmp_path / "env.py").write_text(content)
+        return ensure_template(server, alembic, inspect)
+
+    with connect_server(*place) as first, connect_server(*place) as second:
+        used = {build(first, "one"), build(second, "two")}
+        while_used = postgresql_server.databases().keys() & used
+    with connect_server(*place) as third:
+        present = build(third, "three")
+        afterwards = postgresql_server.databases().keys() & {*used, present}
+    postgresql_server.drop(present)
+
+    assert while_used == used
+    assert afterwards == {present}

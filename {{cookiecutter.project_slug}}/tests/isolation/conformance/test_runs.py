@@ -3,41 +3,51 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from tests.isolation.server import Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+COUNT_USERS = text("SELECT count(*) FROM users")
 VICTIM = Path(__file__).with_name("victim.py")
-RunVictim = Callable[..., str]
+RunPytest = Callable[..., str]
 
 
 @pytest.fixture
-def run_victim(pytestconfig: pytest.Config) -> RunVictim:
-    """Runs one of the victim's tests, and returns what pytest printed."""
+def run_pytest(pytestconfig: pytest.Config) -> RunPytest:
+    """Runs pytest in a process of its own, and returns what it printed."""
 
-    def run(test: str, *options: str) -> str:
-        command = [sys.executable, "-m", "pytest", "--no-cov", "-p", "no:randomly", *options]
-        return subprocess.run(
-            [*command, "-k", test, str(VICTIM)],
+    def run(*options: str, **variables: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "--no-cov", "-p", "no:randomly", *options],
             cwd=pytestconfig.rootpath,
+            env={**os.environ, **variables},
             capture_output=True,
             text=True,
             check=False,
-        ).stdout
+        )
+        return done.stdout + done.stderr
 
     return run
+
+
+@pytest.fixture
+def run_victim(run_pytest: RunPytest) -> RunPytest:
+    """Runs some of the victim's tests: by their names, with these options."""
+    return lambda names, *options: run_pytest(*options, "-k", names, str(VICTIM))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -89,55 +99,111 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     wait_for(cleaned)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_failed_tests_database_is_kept_on_request(
-    run_victim: RunVictim,
+@pytest.mark.parametrize(
+    ("database", "choice", "tests", "kept"),
+    [
+        ("sqlite", "failed", "fails or adds_a_user", 3),
+        ("sqlite", "always", "adds_a_user", 1),
+        ("postgresql", "failed", "fails or adds_a_user", 3),
+    ],
+)
+def test_databases_are_kept_on_request(
+    run_victim: RunPytest,
     postgresql_server: Server,
     database: str,
+    choice: str,
+    tests: str,
+    kept: int,
 ) -> None:
-    output = run_victim("fails", "--database", database, "--keep-database", "failed")
+    output = run_victim(tests, "--database", database, "--keep-database", choice, "-rA")
 
-    count = text("SELECT count(*) FROM users")
-    if database == "sqlite":
-        path = Path(re.search(r"sqlite3 (\S+)", output)[1])  # type: ignore[index]
-        with closing(sqlite3.connect(path)) as connection:
-            rows = connection.execute(count.text).fetchone()[0]
-        path.unlink()
-        path.parent.rmdir()
-    else:
-        url = make_url(re.search(r"psql (\S+)", output)[1])  # type: ignore[index]
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    counts = []
+    for name in re.findall(r"^sqlite3 (\S+)", output, re.MULTILINE):
+        with closing(sqlite3.connect(name)) as connection:
+            counts.append(connection.execute(COUNT_USERS.text).fetchone()[0])
+        shutil.rmtree(Path(name).parent)
+    for name in re.findall(r"^psql '(\S+)'", output, re.MULTILINE):
+        url = make_url(name).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:
-            rows = connection.scalar(count)
+            counts.append(connection.scalar(COUNT_USERS))
         postgresql_server.drop(str(url.database))
-    assert rows == 1
+    assert counts == [1] * kept
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_test_that_ends_its_transaction_is_named_and_harms_no_other(
-    run_victim: RunVictim,
+def test_tests_at_fault_are_named_and_harm_no_other(
+    run_victim: RunPytest,
     database: str,
 ) -> None:
-    output = run_victim("ends or finds", "--database", database)
+    verdicts = {
+        "ends_its_transaction": "Rows left behind: users: 1 added, 0 removed, 0 changed",
+        "leaves_a_connection_open": "left 1 connections of isolated_database open",
+        "leaves_a_session_open": "left a session open in the middle of a transaction",
+        "breaks_a_deferred_constraint": "a real commit would have failed",
+    }
+    names = " or ".join([*verdicts, "finds"])
 
-    assert "ERROR at teardown of test_ends_its_transaction" in output
-    assert "use isolated_database" in output
-    assert re.search(r"2 passed.* 1 error", output)
+    output = run_victim(names, "--database", database, "--isolation-report")
+
+    for name, verdict in verdicts.items():
+        assert f"ERROR at teardown of test_{name}" in output
+        assert re.search(rf"^  .*::test_{name}: .*{re.escape(verdict)}", output, re.MULTILINE)
+    assert re.search(r"tests at fault +4$", output, re.MULTILINE)
+    assert re.search(r"5 passed.* 4 errors", output)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_test_that_keeps_a_connection_is_named(run_victim: RunVictim, database: str) -> None:
-    output = run_victim("leaves", "--database", database)
+def test_the_last_tests_rows_can_be_looked_at_in_a_file(
+    run_victim: RunPytest,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "debug.db"
 
-    assert "ERROR at teardown of test_leaves_a_connection_open" in output
-    assert "left 1 connections of isolated_database open" in output
+    run_victim("adds_a_user", "--database-file", str(file))
+
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT email FROM users").fetchall() == [("one@example.com",)]
 
 
-def test_the_report_counts_what_workers_did(run_victim: RunVictim, tmp_path: Path) -> None:
+def test_workers_cannot_share_a_file(run_victim: RunPytest, tmp_path: Path) -> None:
+    output = run_victim("finds", "-n", "2", "--database-file", str(tmp_path / "debug.db"))
+
+    assert "--database-file is for one process: leave out -n" in output
+
+
+@pytest.fixture
+def limited_role(postgresql_server: Server) -> Iterator[URL]:
+    """The server's URL for a role that may make databases, and nothing else."""
+    role = f"test_{uuid4().hex}"
+    postgresql_server.execute(f"CREATE ROLE {role} LOGIN CREATEDB PASSWORD '{role}'")
+    yield postgresql_server.url.set(username=role, password=role)
+    owned = text("SELECT datname FROM pg_database WHERE datdba = CAST(:role AS regrole)")
+    for name in postgresql_server.connection.scalars(owned, {"role": role}).all():
+        postgresql_server.drop(name)
+    postgresql_server.execute(f"DROP ROLE {role}")
+
+
+def test_a_role_that_may_only_make_databases_is_enough(
+    run_pytest: RunPytest,
+    limited_role: URL,
+) -> None:
+    url = limited_role.render_as_string(hide_password=False)
+
+    output = run_pytest(
+        *("--database", "postgresql", "--isolation-report", "-k", "afterwards"),
+        str(VICTIM.with_name("test_isolated_database.py")),
+        TEST_DATABASE_URL=url,
+    )
+
+    assert re.search(r"postgresql reset \(spare\) +4 ", output)
+    assert re.search(r"4 passed", output)
+
+
+def test_the_report_counts_what_workers_did(run_victim: RunPytest, tmp_path: Path) -> None:
     target = tmp_path / "report.json"
 
-    output = run_victim("fails or finds", "-n", "2", f"--isolation-report={target}")
+    output = run_victim("fails_on or finds", "-n", "2", f"--isolation-report={target}")
 
     report = json.loads(target.read_text())
-    assert report["sqlite creation"]["count"] == 1
+    assert report["steps"]["sqlite creation"]["count"] == 1
     assert re.search(r"sqlite creation +1 +[\d.]+ ms", output)

@@ -8,11 +8,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.isolation import test_session_maker
 from tests.isolation.database import IsolatedDatabase
 
 ADD_USER = text(
     "INSERT INTO users (id, email, name)"
     " VALUES ('00000000000000000000000000000001', 'one@example.com', 'One')"
+)
+
+# A row without a parent, which only a commit is to notice.
+DEFERRED = (
+    "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+    "INSERT INTO child VALUES (1)",
 )
 
 
@@ -25,11 +33,29 @@ async def test_waits_to_be_killed(isolated_database: IsolatedDatabase, number: i
     time.sleep(60)
 
 
-async def test_fails(isolated_database: IsolatedDatabase) -> None:
+async def test_fails_on_its_own(isolated_database: IsolatedDatabase) -> None:
     async with isolated_database.session() as session:
         await session.execute(ADD_USER)
         await session.commit()
     raise AssertionError("on purpose")
+
+
+async def test_fails_in_a_transaction(db_session: AsyncSession) -> None:
+    await db_session.execute(ADD_USER)
+    await db_session.commit()
+    raise AssertionError("on purpose")
+
+
+async def test_fails_on_request(isolated_postgres: tuple[AsyncSession, object]) -> None:
+    session, _ = isolated_postgres
+    await session.execute(ADD_USER)
+    await session.commit()
+    raise AssertionError("on purpose")
+
+
+async def test_adds_a_user(db_session: AsyncSession) -> None:
+    await db_session.execute(ADD_USER)
+    await db_session.commit()
 
 
 async def test_ends_its_transaction(db_session: AsyncSession) -> None:
@@ -37,11 +63,23 @@ async def test_ends_its_transaction(db_session: AsyncSession) -> None:
     await db_session.execute(text("COMMIT"))
 
 
-async def test_finds_nothing(db_session: AsyncSession) -> None:
-    assert await db_session.scalar(text("SELECT count(*) FROM users")) == 0
-
-
 async def test_leaves_a_connection_open(isolated_database: IsolatedDatabase) -> None:
     session = isolated_database.session()
     await session.execute(ADD_USER)
     test_leaves_a_connection_open.kept = session  # type: ignore[attr-defined]
+
+
+async def test_leaves_a_session_open(db_session: AsyncSession) -> None:
+    session = test_session_maker()
+    await session.execute(ADD_USER)
+    test_leaves_a_session_open.kept = session  # type: ignore[attr-defined]
+
+
+async def test_breaks_a_deferred_constraint(db_session: AsyncSession) -> None:
+    for statement in DEFERRED:
+        await db_session.execute(text(statement))
+    await db_session.commit()
+
+
+async def test_finds_nothing(db_session: AsyncSession) -> None:
+    assert await db_session.scalar(text("SELECT count(*) FROM users")) == 0
