@@ -56,7 +56,7 @@ def main() -> None:
                 states = measures.measure_states(project, engine, effort.rounds)
                 results.states[project.style, engine] = states
             tell(f"states, {project.style}")
-            results.workers |= measures.measure_workers(project, effort.slow_rounds)
+            results.workers |= measures.measure_workers(project, effort.worker_rounds)
             tell(f"workers, {project.style}")
             results.starts |= measures.measure_starts(project, effort.rounds)
             tell(f"starts, {project.style}")

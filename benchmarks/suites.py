@@ -18,10 +18,12 @@ class Effort:
     rounds: int
     # Patterns that take many times as long: their figures need fewer runs to stand out.
     slow_rounds: int
+    # Of the many tests that workers share.
+    worker_rounds: int
 
 
-FULL = Effort(rounds=5, slow_rounds=3)
-QUICK = Effort(rounds=3, slow_rounds=1)
+FULL = Effort(rounds=7, slow_rounds=2, worker_rounds=2)
+QUICK = Effort(rounds=3, slow_rounds=1, worker_rounds=1)
 
 
 def measure(projects: list[Project], effort: Effort) -> Iterator[tuple[str, Runs]]:

@@ -1,5 +1,6 @@
 """A database of a test's own: real commits, many connections, threads, processes, DDL."""
 
+import time
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import (
 
 from tests.isolation.config import Isolation
 from tests.isolation.difference import Difference, difference
-from tests.isolation.report import VerdictError, timed
+from tests.isolation.report import VerdictError, timed, timings
 from tests.isolation.validation import Check, Report, validate
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -26,9 +27,16 @@ class Storage(Protocol):
     url: URL
 
     kind: str
+    is_exclusive: bool
 
     def reset(self) -> str:
         """Put back the migrated, otherwise empty state; say what was needed for it."""
+
+    def renew(self, *, is_in_use: bool) -> str:
+        """Do the same for another test, for which it may move to another URL.
+
+        It has to, where somebody who does not let go uses it.
+        """
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name."""
@@ -53,6 +61,12 @@ class LeakedConnectionError(VerdictError):
     """A test did not give a connection back."""
 
 
+LEAKED = (
+    "the test left {} connections of isolated_database open;"
+    " use `with database.session()` and `with database.engine.connect()`"
+)
+
+
 class IsolatedDatabase:
     """A migrated database that belongs to one test.
 
@@ -62,16 +76,37 @@ class IsolatedDatabase:
     """
 
     def __init__(self, storage: Storage, isolation: Isolation) -> None:
-        """Make the engine; nothing connects yet."""
+        """Tell where it is kept; nothing connects yet."""
         self.storage = storage
-        self.url = storage.url
-        self.engine = make_engine(storage.url)
-        self.session_maker = async_sessionmaker(self.engine, expire_on_commit=False)
         self.isolation = isolation
+        self.connect()
+
+    def connect(self) -> None:
+        """Make the engine for the present URL; nothing connects yet."""
+        self.url = self.storage.url
+        self.engine = make_engine(self.url)
+        self.session_maker = async_sessionmaker(self.engine, expire_on_commit=False)
 
     def session(self) -> AsyncSession:
         """Return a new session: `async with database.session() as session`."""
         return self.session_maker()
+
+    async def renew(self) -> None:
+        """Make it a migrated, otherwise empty database again, for the next test.
+
+        Raises:
+            LeakedConnectionError: The test still holds some connections.
+        """
+        held = self.held()
+        self.storage.forget_snapshots()
+        started = time.perf_counter()
+        needed = self.storage.renew(is_in_use=held > 0)
+        timings[f"{self.storage.kind} reset ({needed})"].append(time.perf_counter() - started)
+        if self.url != self.storage.url:
+            await self.engine.dispose()
+            self.connect()
+        if held:
+            raise LeakedConnectionError(LEAKED.format(held))
 
     async def close(self) -> None:
         """Close the engine's connections.
@@ -79,31 +114,37 @@ class IsolatedDatabase:
         Raises:
             LeakedConnectionError: The test still holds some.
         """
-        if held := self.engine.pool.checkedout():  # type: ignore[attr-defined]
-            raise LeakedConnectionError(
-                f"the test left {held} connections of isolated_database open;"
-                " use `with database.session()` and `with database.engine.connect()`"
-            )
+        if held := self.held():
+            raise LeakedConnectionError(LEAKED.format(held))
         await self.engine.dispose()
+
+    def held(self) -> int:
+        """Return how many of the engine's connections are in use."""
+        return int(self.engine.pool.checkedout())  # type: ignore[attr-defined]
+
+    async def let_go(self) -> None:
+        """Close the engine's connections, where the database has to be alone."""
+        if self.storage.is_exclusive:
+            await self.engine.dispose()
 
     async def reset(self) -> None:
         """Go back to the migrated, otherwise empty state."""
-        await self.engine.dispose()
+        await self.let_go()
         self.storage.reset()
 
     async def snapshot(self, name: str) -> None:
-        """Keep the present state under a name. Open connections are closed for it."""
-        await self.engine.dispose()
+        """Keep the present state under a name. End all transactions before."""
+        await self.let_go()
         with timed(f"{self.storage.kind} snapshot"):
             self.storage.snapshot(name)
 
     async def restore(self, name: str) -> None:
-        """Go back to a state that was kept, sequences included.
+        """Go back to a state that was kept, sequences included. End all transactions before.
 
         Raises:
             KeyError: There is no snapshot of this name.
         """
-        await self.engine.dispose()
+        await self.let_go()
         with timed(f"{self.storage.kind} restore"):
             self.storage.restore(name)
 
@@ -133,6 +174,23 @@ class IsolatedDatabase:
         heads = ScriptDirectory.from_config(self.isolation.alembic).get_heads()
         with timed(f"{self.storage.kind} validation"), self.storage.connected() as connection:
             return validate(connection, heads=heads, checks=checks)
+
+
+def make_shared_engine(url: URL) -> AsyncEngine:
+    """Return an engine for `db_session` on PostgreSQL: its transactions begin with a savepoint.
+
+    The driver says nothing by itself, so that one message can say all of it.
+    """
+    engine = create_async_engine(
+        url.set(drivername=DRIVERS["postgresql"]),
+        isolation_level="AUTOCOMMIT",
+    )
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN; SAVEPOINT isolation")
+
+    return engine
 
 
 def make_engine(url: URL) -> AsyncEngine:

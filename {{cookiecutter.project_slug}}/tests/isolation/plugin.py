@@ -1,9 +1,8 @@
 """The fixtures: a clean, migrated database for every test that asks for one."""
 
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,12 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from tests.isolation.config import Isolation
-from tests.isolation.database import IsolatedDatabase, Storage, make_engine
+from tests.isolation.database import IsolatedDatabase, Storage, make_shared_engine
 from tests.isolation.difference import describe
 from tests.isolation.engine import make_memory_engine
 from tests.isolation.environment import FULL, Environment, open_environment
 from tests.isolation.postgresql import PostgresqlDatabase, migrated_template
-from tests.isolation.report import VerdictError, timed, timings
+from tests.isolation.report import VerdictError, timed
 from tests.isolation.server import MEMORY, PREFIX, Server, server_for_tests
 from tests.isolation.session import VanishedTransactionError, session_on, test_session_maker
 from tests.isolation.sqlite import MemoryDatabase
@@ -149,7 +148,7 @@ async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Shared]:
     """What `db_session` of this worker runs on."""
     if request.config.option.database == "postgresql":
         database: PostgresqlDatabase = request.getfixturevalue("postgresql_shared")
-        engine = make_engine(database.url)
+        engine = make_shared_engine(database.url)
         yield Shared(database, engine)
         await engine.dispose()
         return
@@ -191,41 +190,6 @@ async def db_session(request: pytest.FixtureRequest, shared: Shared) -> AsyncIte
             database.reset()
 
 
-@pytest.fixture
-def storage(request: pytest.FixtureRequest) -> Iterator[Storage]:
-    """What `isolated_database` runs on: a file for each test, or this worker's database."""
-    if request.config.option.database == "postgresql":
-        yield from postgresql_storage(request)
-    else:
-        yield from sqlite_storage(request)
-
-
-def postgresql_storage(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabase]:
-    """Give this worker's database, and put it back after the test."""
-    storage: PostgresqlDatabase = request.getfixturevalue("postgresql_isolated")
-    yield storage
-    if asked_to_keep(request):
-        announce(request, storage.keep())
-    storage.forget_snapshots()
-    started = time.perf_counter()
-    needed = storage.renew()
-    timings[f"postgresql reset ({needed})"].append(time.perf_counter() - started)
-
-
-def sqlite_storage(request: pytest.FixtureRequest) -> Iterator[SqliteFile]:
-    """Give a file of the test's own, and remove it after the test."""
-    image = request.getfixturevalue("database_image")
-    parent = MEMORY if MEMORY.is_dir() else None
-    folder = tempfile.TemporaryDirectory(dir=parent, prefix="test-")
-    with timed("sqlite creation"):
-        storage = SqliteFile(Path(folder.name) / "isolated.db", image)
-    yield storage
-    if asked_to_keep(request):
-        announce(request, storage.keep())
-    with timed("sqlite clean-up"):
-        folder.cleanup()
-
-
 def asked_to_keep(request: pytest.FixtureRequest) -> bool:
     """Tell whether the test's database is to be kept."""
     choice = request.config.option.keep_database
@@ -237,19 +201,40 @@ def announce(request: pytest.FixtureRequest, command: str) -> None:
     request.node.add_report_section("teardown", "kept database", command)
 
 
+@pytest.fixture(scope="session")
+async def isolated(
+    request: pytest.FixtureRequest,
+    isolation: Isolation,
+) -> AsyncIterator[IsolatedDatabase]:
+    """The database of this worker for tests that have it to themselves, one after another."""
+    with ExitStack() as stack:
+        if request.config.option.database == "postgresql":
+            storage: Storage = request.getfixturevalue("postgresql_isolated")
+        else:
+            image = request.getfixturevalue("database_image")
+            parent = MEMORY if MEMORY.is_dir() else None
+            folder = tempfile.TemporaryDirectory(dir=parent, prefix="test-")
+            storage = SqliteFile(Path(stack.enter_context(folder)), image)
+            stack.callback(storage.close)
+        database = IsolatedDatabase(storage, isolation)
+        yield database
+        await database.close()
+
+
 @pytest.fixture
 async def isolated_database(
-    storage: Storage,
-    isolation: Isolation,
+    request: pytest.FixtureRequest,
+    isolated: IsolatedDatabase,
 ) -> AsyncIterator[IsolatedDatabase]:
     """A migrated database of the test's own.
 
     For what `db_session` cannot do: real commits, several connections, threads, processes, schema
     changes, snapshots.
     """
-    database = IsolatedDatabase(storage, isolation)
-    yield database
-    await database.close()
+    yield isolated
+    if asked_to_keep(request):
+        announce(request, isolated.storage.keep())
+    await isolated.renew()
 
 
 @pytest.fixture

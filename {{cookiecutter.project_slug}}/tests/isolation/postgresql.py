@@ -2,20 +2,21 @@
 
 Putting back is not copying again. In the template every table has a trigger that marks it as
 changed, by calling `nextval` on a sequence of its own: sequences take no lock, and a rollback does
-not take the mark back. After a test, one query reads the marks, and the marked tables get the rows
-of the template. If a test changed the schema, which an event trigger marks, or if the role may not
-make event triggers, another copy takes the place of the database, made by a thread in the meantime.
+not take the mark back. After a test, a function reads the marks, and gives the marked tables the
+rows of the template. If a test changed the schema, which an event trigger marks, or if the role may
+not make event triggers, another copy takes the place of the database; a thread made it meanwhile.
 """
 
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, NullPool, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from tests.isolation.difference import Difference, difference
@@ -38,6 +39,22 @@ CREATE FUNCTION {SCHEMA}.mark_table() RETURNS trigger LANGUAGE plpgsql AS
 CREATE FUNCTION {SCHEMA}.mark_schema() RETURNS event_trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM nextval('{SCHEMA}.ddl'); END $$;
 """
+
+# Returns what was needed: nothing, rows, or if that is not enough, a copy. It works as a replica
+# applies changes: no triggers, so no marks and no foreign keys on the way.
+RESET = f"""
+CREATE FUNCTION {SCHEMA}.reset() RETURNS text LANGUAGE plpgsql
+  SET session_replication_role = replica SET lock_timeout = '{LOCK_TIMEOUT}' AS $reset$
+DECLARE needed text := 'nothing';
+BEGIN
+  IF (SELECT is_called FROM {SCHEMA}.ddl) THEN RETURN 'copy'; END IF;
+  UNDO
+  RETURN needed;
+END $reset$;
+"""
+
+# For a role that may neither watch the schema nor leave foreign keys aside.
+NO_RESET = f"CREATE FUNCTION {SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SELECT 'copy' $$"
 
 SCHEMA_TRIGGERS = f"""
 CREATE EVENT TRIGGER isolation_ddl ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.mark_schema();
@@ -121,38 +138,56 @@ def migrated_template(server: Server, alembic: Config, *, recreate: bool = False
 
 
 def install_marks(connection: Connection) -> None:
-    """Add what notices changes, and keep a copy of the rows that are there."""
+    """Add what notices changes and undoes them, and keep a copy of the rows that are there."""
     connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
     connection.execute(text(FUNCTIONS))
+    undo = []
     for table in inspect(connection).get_table_names():
-        mark = f'{SCHEMA}."{table}"'
-        connection.execute(text(f"CREATE SEQUENCE {mark}"))
-        connection.execute(
-            text(
-                "CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
-                f' ON "{table}" FOR EACH STATEMENT'
-                f" EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}')"
-            )
+        mark, rows = f'{SCHEMA}."{table}"', f'{SCHEMA}."rows {table}"'
+        connection.exec_driver_sql(
+            f'CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE "{table}";'
+            " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
+            f" ON \"{table}\" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}')"
         )
-        connection.execute(text(f'CREATE TABLE {SCHEMA}."rows {table}" AS TABLE "{table}"'))
-    superuser = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-    if connection.scalar(superuser):
+        insert = f'INSERT INTO "{table}" OVERRIDING SYSTEM VALUE TABLE {rows};'
+        has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
+        undo.append(
+            f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM \"{table}\";"
+            f" {insert if has_rows else ''} PERFORM setval('{mark}', 1, false); END IF;"
+        )
+    sequences = text(
+        "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
+        " coalesce(last_value, start_value), last_value IS NOT NULL)"
+        f" FROM pg_sequences WHERE schemaname <> '{SCHEMA}'"
+    )
+    undo.extend(connection.scalars(sequences))
+    if connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")):
+        connection.exec_driver_sql(RESET.replace("UNDO", "\n  ".join(undo)))
         connection.execute(text(SCHEMA_TRIGGERS))
+    else:
+        connection.exec_driver_sql(NO_RESET)
     connection.commit()
 
 
 @contextmanager
 def connected(url: URL) -> Iterator[Connection]:
     """Give a connection of its own to a database."""
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.connect() as connection:
+    with engine_for(url).connect() as connection:
         yield connection
+
+
+@lru_cache(maxsize=8)
+def engine_for(url: URL) -> Engine:
+    """Return an engine that keeps no connection; to make one takes as long as to connect."""
+    return create_engine(url, poolclass=NullPool)
 
 
 class PostgresqlDatabase:
     """One database on a server, put back to its template's state as often as you like."""
 
     kind = "postgresql"
+    # What somebody is connected to cannot be copied.
+    is_exclusive = True
     # Only a database in memory can be asked without its engine.
     raw = None
 
@@ -166,7 +201,6 @@ class PostgresqlDatabase:
         self.snapshots: dict[str, str] = {}
         # Connecting takes longer than all of a reset.
         self.kept: Connection | None = None
-        self.queries = ResetQueries(self.url)
         self.thread = ThreadPoolExecutor(1)
         self.spare: Future[tuple[str, URL]] | None = None
         self.drops: list[Future[None]] = []
@@ -189,12 +223,12 @@ class PostgresqlDatabase:
         self.copy_from(self.template)
         return "copy"
 
-    def renew(self) -> str:
+    def renew(self, *, is_in_use: bool = False) -> str:
         """Put it back for another test, which does not mind that it is another database.
 
         Returns what was needed: nothing, rows or spare.
         """
-        if done := self.reset_rows():
+        if not is_in_use and (done := self.reset_rows()):
             return done
         self.let_go()
         old, spare = self.name, self.spare or self.thread.submit(self.make_spare)
@@ -217,11 +251,14 @@ class PostgresqlDatabase:
     def reset_rows(self) -> str | None:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.kept is None:
-            self.kept = create_engine(self.url, poolclass=NullPool).connect()
-        changed = self.queries.changed(self.kept)
-        if changed is None or not self.queries.put_back(self.kept, changed):
+            engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            self.kept = engine.connect()
+        try:
+            needed = self.kept.exec_driver_sql(f"SELECT {SCHEMA}.reset()").scalar_one()
+        except OperationalError:
+            # Somebody holds a lock and did not let go.
             return None
-        return "rows" if changed else "nothing"
+        return None if needed == "copy" else str(needed)
 
     def left_over(self) -> Difference:
         """Return the rows in which the database differs from its template."""
@@ -303,6 +340,11 @@ class PostgresqlDatabase:
             self.server.drop(copy)
         self.snapshots.clear()
 
+    def wait(self) -> None:
+        """Wait until all databases are dropped that spare ones have replaced."""
+        for done in self.drops:
+            done.result()
+
     def close(self) -> None:
         """Drop the database and all states that were kept.
 
@@ -312,74 +354,8 @@ class PostgresqlDatabase:
         self.let_go()
         if self.spare is not None:
             self.drops.append(self.thread.submit(self.drop, self.spare.result()[0]))
+        self.wait()
         self.thread.shutdown()
-        for done in self.drops:
-            done.result()
         self.check_canary()
         self.forget_snapshots()
         self.server.drop(self.name)
-
-
-class ResetQueries:
-    """The statements that find and undo changes, put together once for all tests."""
-
-    def __init__(self, url: URL) -> None:
-        """Read from a fresh copy which tables and sequences there are, and which have rows."""
-        with connected(url) as connection:
-            tables = inspect(connection).get_table_names()
-            filled = {
-                table
-                for table in tables
-                if connection.scalar(text(f'SELECT EXISTS (TABLE {SCHEMA}."rows {table}")'))
-            }
-            self.notices_schema = connection.scalar(
-                text("SELECT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'isolation_ddl')")
-            )
-            self.sequences = connection.scalars(
-                text(
-                    "SELECT format('SELECT setval(%L, %s, %L)', format('%I.%I', schemaname,"
-                    " sequencename), coalesce(last_value, start_value), last_value IS NOT NULL)"
-                    f" FROM pg_sequences WHERE schemaname <> '{SCHEMA}'"
-                )
-            ).all()
-        self.find = text(
-            " UNION ALL ".join(
-                f"SELECT '{mark}' WHERE (SELECT is_called FROM {SCHEMA}.\"{mark}\")"
-                for mark in ("ddl", *tables)
-            )
-        )
-        self.undo = {table: self.undo_table(table, table in filled) for table in tables}
-
-    def undo_table(self, table: str, has_rows: bool) -> str:
-        """Return the statements that give a table its first rows and take the mark away."""
-        statements = [f'DELETE FROM "{table}"']
-        if has_rows:
-            rows = f'TABLE {SCHEMA}."rows {table}"'
-            statements.append(f'INSERT INTO "{table}" OVERRIDING SYSTEM VALUE {rows}')
-        statements.append(f"SELECT setval('{SCHEMA}.\"{table}\"', 1, false)")
-        return "; ".join(statements)
-
-    def changed(self, connection: Connection) -> list[str] | None:
-        """Return the changed tables; None if the schema changed, or if that cannot be told."""
-        marks = list(connection.scalars(self.find))
-        return None if "ddl" in marks or not self.notices_schema else marks
-
-    def put_back(self, connection: Connection, tables: list[str]) -> bool:
-        """Undo the changes of these tables, and set every sequence back, in one go.
-
-        Returns False if a connection that somebody left open holds a lock on them.
-        """
-        # As a replica applies changes: no triggers, so no marks and no foreign keys on the way.
-        statements = [
-            "SET session_replication_role = replica",
-            f"SET lock_timeout = '{LOCK_TIMEOUT}'",
-            *(self.undo[table] for table in tables),
-            *self.sequences,
-        ]
-        try:
-            connection.exec_driver_sql("; ".join(statements))
-        except OperationalError:
-            connection.rollback()
-            return False
-        connection.commit()
-        return True

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import (
@@ -32,8 +32,14 @@ class OpenTransactionError(VerdictError):
     """A test left a session of `test_session_maker` in the middle of a transaction."""
 
 
-class UncheckedConstraintError(VerdictError):
+class BrokenConstraintError(VerdictError):
     """A test committed what a real commit would have refused."""
+
+
+VANISHED = (
+    "the test said COMMIT or ROLLBACK itself, and ended the transaction it shares with the app; for"
+    " that, use isolated_database"
+)
 
 
 def current_session() -> AsyncSession:
@@ -60,10 +66,15 @@ async def session_on(
 ) -> AsyncIterator[AsyncSession]:
     """Give the session of a test; `test_session_maker` makes others in the same transaction.
 
+    The engine's transactions begin with a savepoint. In the end it tells whether it still is the
+    same transaction: no other one knows it. Where the engine has a single connection, `raw` is
+    that connection, and asking it takes no time.
+
     Raises:
         VerdictError: What the test did cannot be relied on, or not be undone.
     """
-    async with rolled_back(engine, raw, is_committed) as connection:
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
         test_session_maker.configure(bind=connection)
         session = test_session_maker()
         running.append(session)
@@ -72,13 +83,62 @@ async def session_on(
         finally:
             running.clear()
             test_session_maker.configure(bind=None)
-            await session.close()
-        if connection.in_nested_transaction():
-            raise OpenTransactionError(
-                "the test left a session open in the middle of a transaction;"
-                " use `with test_session_maker() as session`"
+            try:
+                await end(connection, session, raw, "COMMIT" if is_committed() else "ROLLBACK")
+            finally:
+                await transaction.rollback()
+
+
+async def end(
+    connection: AsyncConnection,
+    session: AsyncSession,
+    raw: sqlite3.Connection | None,
+    statement: str,
+) -> None:
+    """End the transaction of a test, and check what a commit would have checked.
+
+    Raises:
+        VerdictError: The test has ended it, left it open, or broken a constraint.
+    """
+    try:
+        await session.close()
+        is_open = connection.in_nested_transaction()
+        if raw is None:
+            # In one message: a small test takes not much longer than one more.
+            await connection.exec_driver_sql(
+                f"SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT isolation; {statement}"
             )
-        await check_constraints(connection, raw)
+        else:
+            check_foreign_keys(raw)
+            raw.execute("RELEASE SAVEPOINT isolation")
+            raw.execute(statement)
+    except IntegrityError as error:
+        raise broken(str(error.orig).splitlines()[0]) from error
+    except (DBAPIError, sqlite3.OperationalError) as error:
+        raise VanishedTransactionError(VANISHED) from error
+    if is_open:
+        raise OpenTransactionError(
+            "the test left a session open in the middle of a transaction;"
+            " use `with test_session_maker() as session`"
+        )
+
+
+def check_foreign_keys(raw: sqlite3.Connection) -> None:
+    """Find rows without the row they refer to, which SQLite looks for in a commit.
+
+    Raises:
+        BrokenConstraintError: There is one.
+    """
+    for table, row, parent, _ in raw.execute("PRAGMA foreign_key_check"):
+        raise broken(f"row {row} of {table} refers to no row of {parent}")
+
+
+def broken(problem: str) -> BrokenConstraintError:
+    """Return the error that says what a commit would have found."""
+    return BrokenConstraintError(
+        f"a real commit would have failed: {problem}. A constraint that is deferred is not checked"
+        " in db_session; to test what a commit does, use isolated_database"
+    )
 
 
 @asynccontextmanager
@@ -88,94 +148,26 @@ async def rollback_test_context(engine: AsyncEngine) -> AsyncIterator[AsyncSessi
     Raises:
         VanishedTransactionError: The transaction was over before the end, so something stays.
     """
-    async with (
-        rolled_back(engine) as connection,
-        AsyncSession(
-            connection,
-            expire_on_commit=False,
-            join_transaction_mode="create_savepoint",
-        ) as session,
-    ):
-        yield session
-
-
-@asynccontextmanager
-async def rolled_back(
-    engine: AsyncEngine,
-    raw: sqlite3.Connection | None = None,
-    is_committed: Callable[[], bool] = never,
-) -> AsyncIterator[AsyncConnection]:
-    """Give a connection in a transaction that ends with a rollback, or if told with a commit.
-
-    A savepoint tells whether it still is the same transaction then: no other one knows it. Where
-    the engine has a single connection in memory, `raw` is asked, which takes no time.
-
-    Raises:
-        VanishedTransactionError: The transaction was over before the end, so something stays.
-    """
     async with engine.connect() as connection:
         transaction = await connection.begin()
-        await execute(connection, raw, "SAVEPOINT isolation")
+        await connection.exec_driver_sql("SAVEPOINT isolation")
         try:
-            yield connection
+            yield AsyncSession(
+                connection,
+                expire_on_commit=False,
+                join_transaction_mode="create_savepoint",
+            )
         finally:
-            vanished = await is_over(connection, raw)
-            if is_committed() and not vanished:
-                await transaction.commit()
-            else:
-                # Sessions on the connection have nothing left to roll back then.
-                await transaction.rollback()
-            if vanished:
-                # It explains whatever else went wrong, such as a session that cannot roll back.
-                raise VanishedTransactionError(
-                    "the test said COMMIT or ROLLBACK itself, and ended the transaction it shares"
-                    " with the app; for that, use isolated_database"
-                )
+            vanished = await is_over(connection)
+            await transaction.rollback()
+        if vanished:
+            raise VanishedTransactionError(VANISHED)
 
 
-async def execute(
-    connection: AsyncConnection,
-    raw: sqlite3.Connection | None,
-    statement: str,
-) -> None:
-    """Run a statement of the isolation's own, on the shortest way there is."""
-    if raw is None:
-        await connection.exec_driver_sql(statement)
-    else:
-        raw.execute(statement)
-
-
-async def is_over(connection: AsyncConnection, raw: sqlite3.Connection | None) -> bool:
-    """Tell whether the transaction of `rolled_back` has ended."""
-    # After an error, PostgreSQL only goes back.
-    for statement in ("RELEASE SAVEPOINT isolation", "ROLLBACK TO SAVEPOINT isolation"):
-        with suppress(DBAPIError, sqlite3.OperationalError):
-            await execute(connection, raw, statement)
-            return False
-    return True
-
-
-async def check_constraints(connection: AsyncConnection, raw: sqlite3.Connection | None) -> None:
-    """Check what a commit would check: a savepoint that is released leaves it for later.
-
-    Raises:
-        UncheckedConstraintError: A constraint does not hold.
-    """
+async def is_over(connection: AsyncConnection) -> bool:
+    """Tell whether the transaction with the savepoint has ended."""
     try:
-        if raw is None:
-            await connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-            return
-        # A row is the table, a row number, the table it refers to, and the number of the key.
-        orphan = raw.execute("PRAGMA foreign_key_check").fetchone()
-    except IntegrityError as error:
-        raise unchecked(str(error.orig).splitlines()[0]) from error
-    if orphan is not None:
-        raise unchecked(f"row {orphan[1]} of {orphan[0]} refers to no row of {orphan[2]}")
-
-
-def unchecked(problem: str) -> UncheckedConstraintError:
-    """Return the error that says which constraint a commit would have found broken."""
-    return UncheckedConstraintError(
-        f"a real commit would have failed: {problem}. A constraint that is deferred is not checked"
-        " in db_session; to test what a commit does, use isolated_database"
-    )
+        await connection.exec_driver_sql("ROLLBACK TO SAVEPOINT isolation")
+    except DBAPIError:
+        return True
+    return False

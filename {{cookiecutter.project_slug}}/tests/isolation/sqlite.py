@@ -39,6 +39,7 @@ def control_directly(engine: Engine, raw: sqlite3.Connection) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         raw.execute("BEGIN")
+        raw.execute("SAVEPOINT isolation")
 
     def rollback(dbapi_connection: object) -> None:
         raw.rollback()

@@ -1,9 +1,10 @@
-"""A SQLite file of a test's own, for many connections; in memory where the system has a folder.
+"""A SQLite file for many connections, in memory where the system has a folder there.
 
 Databases in memory do not do for that: with a shared cache they are locked at once, and with the
 memory file system a waiting writer blocks readers.
 """
 
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,42 +23,62 @@ class SqliteFile:
     """A migrated file in WAL mode, so that readers and a writer do not wait for each other."""
 
     kind = "sqlite"
+    # Connections may stay open while the content is put back: they see it as a change.
+    is_exclusive = False
 
-    def __init__(self, path: Path, image: bytes) -> None:
-        """Write the image to the file."""
-        self.path = path
+    def __init__(self, folder: Path, image: bytes) -> None:
+        """Write the image to a file in a folder."""
         self.image = image
-        self.url = URL.create("sqlite", database=str(path))
         self.snapshots: dict[str, bytes] = {}
-        path.write_bytes(image)
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+        self.paths = (folder / f"isolated-{number}.db" for number in itertools.count())
+        self.open_next()
+
+    def open_next(self) -> None:
+        """Begin a new file, and leave the old one to whoever still has it open."""
+        self.path = next(self.paths)
+        self.url = URL.create("sqlite", database=str(self.path))
+        self.path.write_bytes(self.image)
+        # Opening takes longer than putting the content back.
+        self.kept = open_shared(str(self.path))
+        self.kept.execute("PRAGMA journal_mode = WAL")
+        self.kept.execute("PRAGMA synchronous = OFF")
 
     def reset(self) -> str:
         """Put back the first state."""
         self.put(self.image)
-        return "copy"
+        return "rows"
+
+    def renew(self, *, is_in_use: bool = False) -> str:
+        """Put it back for another test, which does not mind that it is another file."""
+        try:
+            if not is_in_use:
+                return self.reset()
+        except sqlite3.OperationalError:
+            # Somebody is in the middle of a transaction.
+            pass
+        self.kept.close()
+        self.open_next()
+        return "spare"
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            image = bytearray(connection.serialize())
+        image = self.kept.serialize()
         # A database with a write-ahead log cannot be loaded into memory.
-        image[JOURNAL] = b"\x01\x01"
-        self.snapshots[name] = bytes(image)
+        self.snapshots[name] = b"".join([image[: JOURNAL.start], b"\1\1", image[JOURNAL.stop :]])
 
     def restore(self, name: str) -> None:
-        """Go back to a state that was kept."""
+        """Go back to a state that was kept.
+
+        Raises:
+            sqlite3.OperationalError: Somebody is in the middle of a transaction.
+        """
         self.put(self.snapshots[name])
 
     def put(self, image: bytes) -> None:
         """Make the file's content that of an image, in one transaction."""
-        with (
-            closing(sqlite3.connect(":memory:")) as source,
-            closing(sqlite3.connect(self.path)) as target,
-        ):
+        with closing(open_shared()) as source:
             source.deserialize(image)
-            source.backup(target)
+            source.backup(self.kept, progress=stop_if_locked, sleep=0.01)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -82,3 +103,17 @@ class SqliteFile:
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
         self.snapshots.clear()
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        self.kept.close()
+
+
+def stop_if_locked(status: int, _remaining: int, _total: int) -> None:
+    """End a copy that has to wait for somebody.
+
+    Raises:
+        sqlite3.OperationalError: Somebody is in the middle of a transaction.
+    """
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("the isolated database is in use: end all transactions")

@@ -1,8 +1,11 @@
 """A database of a test's own: what it may do, and that nothing of it is left (B, C5, D3)."""
 
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,11 +19,23 @@ from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
 from tests.isolation.difference import TableDifference
 from tests.isolation.postgresql import PostgresqlDatabase, ensure_template
 from tests.isolation.server import PREFIX, Server, connect_server
+from tests.isolation.sqlite_file import SqliteFile
 
 pytestmark = pytest.mark.integration
 
 # The same test several times: whichever runs later would see what an earlier one left.
 twice = pytest.mark.parametrize("run", [1, 2])
+
+
+@pytest.fixture
+def own_database(
+    postgresql_server: Server,
+    postgresql_template: str,
+) -> Iterator[PostgresqlDatabase]:
+    """A PostgreSQL database that no other test uses."""
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, postgresql_template)) as database:
+        yield database
 
 
 async def write(database: IsolatedDatabase, *statements: str) -> None:
@@ -222,6 +237,22 @@ async def test_a_connection_that_is_not_given_back_is_an_error(
     await session.close()
 
 
+def test_a_file_that_somebody_writes_to_is_left_to_them(
+    database_image: bytes,
+    tmp_path: Path,
+) -> None:
+    with closing(SqliteFile(tmp_path, database_image)) as file, file.connected() as other:
+        first = file.url
+        file.snapshot("first")
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+
+        with pytest.raises(sqlite3.OperationalError, match="end all transactions"):
+            file.restore("first")
+        needed = file.renew()
+
+        assert (needed, file.url == first) == ("spare", False)
+
+
 @pytest.mark.slow
 def test_a_database_rebuilt_by_somebody_else_is_noticed(
     postgresql_server: Server,
@@ -258,27 +289,27 @@ def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: 
     ],
 )
 def test_the_cheapest_way_back_is_taken(
-    postgresql_isolated: PostgresqlDatabase,
+    own_database: PostgresqlDatabase,
     statement: str,
     needed: str,
 ) -> None:
-    with postgresql_isolated.connected() as connection:
+    with own_database.connected() as connection:
         connection.execute(text(statement))
         connection.commit()
 
-    assert postgresql_isolated.renew() == needed
+    assert own_database.renew() == needed
 
 
 @pytest.mark.slow
 def test_a_lock_that_somebody_holds_does_not_stop_the_reset(
-    postgresql_isolated: PostgresqlDatabase,
+    own_database: PostgresqlDatabase,
 ) -> None:
-    with postgresql_isolated.connected() as connection:
+    with own_database.connected() as connection:
         connection.execute(text(user(1)))
         connection.commit()
         connection.execute(text("LOCK TABLE users"))
 
-        needed = postgresql_isolated.reset()
+        needed = own_database.reset()
         connection.invalidate()
 
     assert needed == "copy"
@@ -287,23 +318,22 @@ def test_a_lock_that_somebody_holds_does_not_stop_the_reset(
 @pytest.mark.slow
 def test_spare_copies_are_new_and_what_they_replace_is_dropped(
     postgresql_server: Server,
-    postgresql_template: str,
+    own_database: PostgresqlDatabase,
 ) -> None:
-    name = f"{PREFIX}{uuid4().hex}"
-    database = PostgresqlDatabase(postgresql_server, name, postgresql_template)
-    used = {name}
+    used = {own_database.name}
 
     for _ in range(3):
-        with database.connected() as connection:
+        with own_database.connected() as connection:
             assert connection.scalar(text("SELECT count(*) FROM users")) == 0
             connection.execute(text(user(1)))
             connection.execute(text("CREATE TABLE extra (id INTEGER)"))
             connection.commit()
-        database.renew()
-        used.add(database.name)
-    database.close()
+        own_database.renew()
+        used.add(own_database.name)
+    own_database.wait()
+    used.remove(own_database.name)
 
-    assert len(used) == 4
+    assert len(used) == 3
     assert used.isdisjoint(postgresql_server.databases())
 
 

@@ -205,5 +205,5 @@ def test_the_report_counts_what_workers_did(run_victim: RunPytest, tmp_path: Pat
     output = run_victim("fails_on or finds", "-n", "2", f"--isolation-report={target}")
 
     report = json.loads(target.read_text())
-    assert report["steps"]["sqlite creation"]["count"] == 1
-    assert re.search(r"sqlite creation +1 +[\d.]+ ms", output)
+    assert report["steps"]["sqlite reset (rows)"]["count"] == 1
+    assert re.search(r"sqlite reset \(rows\) +1 +[\d.]+ ms", output)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -296,7 +297,7 @@ def test_a_damaged_sqlite_file_fails(
 ) -> None:
     refused = ADD_USER.replace("one@example.com", "ONE@EXAMPLE.COM")
     pragma = "PRAGMA ignore_check_constraints"
-    with SqliteFile(tmp_path / "damaged.db", database_image).connected() as connection:
+    with closing(SqliteFile(tmp_path, database_image)) as file, file.connected() as connection:
         report = validate_after(connection, heads, f"{pragma} = ON", refused, f"{pragma} = OFF")
 
     assert report.findings["data", "file is intact"].details == {
