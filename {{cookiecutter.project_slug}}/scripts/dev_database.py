@@ -9,7 +9,9 @@ DATABASE_URL yourself, in the environment or in `.env`, your server is used and 
 import os
 import sys
 import warnings
+from io import StringIO
 
+from dotenv import dotenv_values
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
@@ -49,9 +51,8 @@ def stop() -> None:
 
 def names_another_server() -> bool:
     """Tell whether somebody set DATABASE_URL, and not this script."""
-    if "DATABASE_URL" in os.environ:
-        return True
-    return any(line.startswith("DATABASE_URL=") for line in other_lines())
+    others = dotenv_values(stream=StringIO("\n".join(other_lines())))
+    return bool(os.environ.get("DATABASE_URL") or others.get("DATABASE_URL"))
 
 
 def create_database(server: URL) -> None:

@@ -54,6 +54,8 @@ def parse_database_url(value: str) -> URL:
     dialect = url.drivername.partition("+")[0]
     if dialect not in DIALECTS:
         raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
+    if str(url.database).startswith("file:"):
+        raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
     url = url.set(drivername=DIALECTS[dialect])
     if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
         url = url.set(database=str(PROJECT_ROOT / str(url.database)))

@@ -40,6 +40,7 @@ def test_a_password_keeps_its_special_characters() -> None:
     [
         ("not a url", "not a database URL"),
         ("mysql://u:secret@h/d", "unsupported database 'mysql'"),
+        ("sqlite:///file:secret.db?uri=true", "a SQLite URI is not supported"),
     ],
 )
 def test_an_unusable_url_is_refused_without_showing_it(value: str, message: str) -> None:

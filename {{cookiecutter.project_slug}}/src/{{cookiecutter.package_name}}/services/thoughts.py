@@ -75,10 +75,12 @@ async def update(
     """
     thought = await get(session, user_id, thought_id)
     await check_context(session, user_id, data.context_id)
-    for name, value in data.changes().items():
-        setattr(thought, name, value)
-    await session.flush()
-    audit.record(session, user_id, AuditAction.UPDATE, "thought", thought.id, data.changes())
+    changes = data.changes()
+    if changes:
+        for name, value in changes.items():
+            setattr(thought, name, value)
+        await session.flush()
+        audit.record(session, user_id, AuditAction.UPDATE, "thought", thought.id, changes)
     return thought
 
 
