@@ -300,7 +300,7 @@ class PostgresqlDatabase:
         """Keep the present state under a name. Connections are closed for it."""
         if name in self.snapshots:
             self.server.drop(self.snapshots[name])
-        copy = f"{self.name}_{len(self.snapshots)}"
+        copy = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
         self.let_go()
         self.disconnect_others()
         self.server.create(copy, self.name)
@@ -320,10 +320,10 @@ class PostgresqlDatabase:
         with connected(self.url.set(database=self.snapshots[name])) as connection:
             yield connection
 
-    def disconnect_others(self) -> int:
-        """Close every connection to the database, and return how many there were."""
+    def disconnect_others(self) -> None:
+        """Close every connection to the database."""
         query = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
-        return len(self.server.connection.execute(query, {"name": self.name}).all())
+        self.server.connection.execute(query, {"name": self.name})
 
     def keep(self) -> str:
         """Copy the present state to a database that outlives the run; return what opens it."""

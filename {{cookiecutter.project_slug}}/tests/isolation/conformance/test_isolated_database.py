@@ -170,7 +170,7 @@ async def test_a_snapshot_is_restored_in_the_middle_of_a_test(
     await write(isolated_database, "DELETE FROM tasks")
 
 
-async def test_snapshots_can_be_restored_in_any_order_and_again(
+async def test_snapshots_can_be_restored_in_any_order_and_made_again(
     isolated_database: IsolatedDatabase,
 ) -> None:
     await isolated_database.snapshot("empty")
@@ -181,8 +181,12 @@ async def test_snapshots_can_be_restored_in_any_order_and_again(
     for name in ("empty", "one", "empty", "one"):
         await isolated_database.restore(name)
         counts.append(await count(isolated_database))
+    await isolated_database.snapshot("empty")
+    await isolated_database.snapshot("another")
+    await isolated_database.restore("empty")
+    counts.append(await count(isolated_database))
 
-    assert counts == [0, 1, 0, 1]
+    assert counts == [0, 1, 0, 1, 1]
 
 
 async def test_a_snapshot_keeps_row_numbers(isolated_database: IsolatedDatabase) -> None:
