@@ -5,6 +5,7 @@ met where it passes: ATTACH in SQLite's authorizer, libpq in psycopg.
 """
 
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -26,6 +27,9 @@ from tests.isolation.addresses import (
     same_server,
     servers_for_tests,
 )
+
+# Between the words of a shell's command, or of a program.
+WORD_ENDS = re.compile(r"[\s'\"=(),;]+")
 
 
 class ProtectedDatabaseError(RuntimeError):
@@ -104,8 +108,10 @@ def refuse_child(
     """Refuse a process that is told of a protected database, in an argument or a variable."""
     start = Path(os.fsdecode(folder or ""))
     for argument in map(os.fsdecode, arguments):
-        refuse_file("process", argument, start)
-        refuse_url(argument, start)
+        # A command for a shell, or a program: what is in it may be a word of it.
+        for word in {argument, *WORD_ENDS.split(argument)}:
+            refuse_file("process", word, start)
+            refuse_url(word, start)
     for name, value in (os.environ if env is None else env).items():
         # From this one, the workers of a parallel run learn what to protect.
         if os.fsdecode(name) != "PROTECTED_DATABASE_URL":

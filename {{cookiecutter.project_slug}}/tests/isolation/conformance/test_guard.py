@@ -399,7 +399,15 @@ def test_no_process_starts_after_the_url_was_put_back(
         os.execv("/nowhere", ["/nowhere"])  # noqa: S606
 
 
-@pytest.mark.parametrize("argument", ["50% real.db", "sqlite:///soft.db"])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "50% real.db",
+        "sqlite:///soft.db",
+        "cd . && DATABASE_URL=sqlite:///soft.db serve",
+        "import sqlite3; sqlite3.connect('soft.db')",
+    ],
+)
 def test_no_process_is_told_of_a_protected_database(file: Path, argument: str) -> None:
     with refused("process"):
         subprocess.run(["sqlite3", argument], check=True)  # noqa: S607
