@@ -37,6 +37,7 @@ def check_sql(project: Path) -> dict[Path, list[Finding]]:
     found = [
         (owners[violation["line"]], Finding(0, violation["rule_name"], message(violation)))
         for violation in run_squawk(project, sql)
+        if owners[violation["line"]]  # before the revisions, there is what Alembic itself needs
     ]
     if is_cut_off:
         reason = (printed.stderr.strip().splitlines() or ["no reason given"])[-1]
