@@ -30,17 +30,16 @@ NAMED = {
 BATCH_ONLY = {name for name in NAMED if name.endswith(("_constraint", "_key"))} | {"alter_column"}
 
 SCHEMA_CALLS = ("add_column", "alter_column", "batch_alter_table", "create_", "drop_", "rename_")
-SCHEMA_SQL = re.compile(r"\s*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
-DATA_CALLS = ("bulk_insert", "delete", "insert", "update")
+SCHEMA_SQL = re.compile(r"(--.*\n|\s)*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
 DATA_SQL = re.compile(
-    r"\s*(WITH\s.*)?(DELETE\s+FROM|INSERT\s+INTO|UPDATE\s+\S+\s+SET)\s", re.IGNORECASE | re.DOTALL
+    r"(--.*\n|\s)*(WITH\s[^;]*)?(DELETE\s+FROM|INSERT\s+INTO|UPDATE\s[^;]+\sSET)\s", re.IGNORECASE
 )
-TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+\w+)?[\s;]*", re.IGNORECASE)
-CREATED_TYPE = re.compile(r'\s*CREATE\s+TYPE\s+"?(\w+)', re.IGNORECASE)
-DROPPED_TYPE = re.compile(r'\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?"?(\w+)', re.IGNORECASE)
+TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*", re.IGNORECASE)
+CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
+DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
 
 # A function or a cast in a default: the one of the database that somebody had at hand.
-ONE_DATABASE = re.compile(r"\w\s*\(|::")
+ONE_DATABASE = re.compile(r"\w\(|::")
 
 
 @dataclass(frozen=True, order=True)
@@ -73,7 +72,10 @@ class Revision:
             match node:
                 case ast.FunctionDef(name=name):
                     self.meanings[name].append(node)
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
                     self.meanings[name].append(value)
 
     def calls(self) -> Iterator[ast.Call]:
@@ -161,7 +163,7 @@ def schema_and_data(revision: Revision) -> Found:
     """The locks of the schema change are held until the last row is written."""
     nodes = revision.function("upgrade")
     is_schema = any(called(n).startswith(SCHEMA_CALLS) or SCHEMA_SQL.match(text(n)) for n in nodes)
-    data = [n for n in nodes if called(n) in DATA_CALLS or DATA_SQL.match(text(n))]
+    data = [node for node in nodes if changes_rows(node) or DATA_SQL.match(text(node))]
     if is_schema and data:
         yield data[0], "changes rows together with the schema (write a second revision for them)"
 
@@ -234,6 +236,18 @@ def text(node: ast.AST) -> str:
         case ast.JoinedStr(values=parts):
             return "".join(text(part) or "x" for part in parts)
     return ""
+
+
+def changes_rows(node: ast.AST) -> bool:
+    """Tell whether it writes rows: `op.bulk_insert(…)`, `sa.update(users)`, `users.update()`."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="bulk_insert")):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="sa"))) | ast.Call(func=ast.Name()):
+            return called(node) in ("delete", "insert", "update")
+        case ast.Call(args=[], keywords=[]):  # and not that of a dictionary or a list
+            return called(node) in ("delete", "insert", "update")
+    return False
 
 
 def argument(call: ast.Call, name: str) -> ast.expr | None:

@@ -9,7 +9,7 @@ from scripts.revision_rules import RULES, check_source
 
 pytestmark = pytest.mark.unit
 
-TYPE = 'MOOD = sa.Enum("good", "bad", name="mood")\n'
+TYPE = 'MOOD: sa.Enum = sa.Enum("good", "bad", name="mood")\n'
 MAKES_TYPE = TYPE + "def upgrade(): op.add_column('users', sa.Column('mood', MOOD))\n"
 
 # (rule, a revision it is about, the same as it should be)
@@ -30,7 +30,7 @@ CASES = [
         "op.get_bind().commit()",
         "with op.get_context().autocommit_block(): op.execute('SELECT 1')",
     ),
-    ("commit", "op.execute('COMMIT;')", "op.execute('SELECT 1')"),
+    ("commit", "op.execute('COMMIT;')", "sa.Column('at', sa.Date(), comment='Begin of work')"),
     (
         "enum-left-behind",
         MAKES_TYPE + "def downgrade(): op.drop_column('users', 'mood')",
@@ -38,7 +38,10 @@ CASES = [
     ),
     (
         "enum-left-behind",
-        "def upgrade(): op.execute('CREATE TYPE mood AS ENUM ()')\ndef downgrade(): pass",
+        (
+            "def upgrade(): op.execute('CREATE TYPE public.mood AS ENUM ()')\n"
+            "def downgrade(): op.execute('DROP TYPE public.other')"
+        ),
         (
             "def upgrade(): op.execute('CREATE TYPE mood AS ENUM ()')\n"
             "def downgrade(): op.execute('DROP TYPE mood')"
@@ -72,7 +75,7 @@ CASES = [
     (
         "non-portable-default",
         "sa.Column('id', sa.Uuid(), server_default=sa.func.gen_random_uuid())",
-        "sa.Column('count', sa.Integer(), server_default=sa.text('0'))",
+        "sa.Column('id', sa.Text(), server_default='none (yet)')",
     ),
     (
         "non-portable-default",
@@ -118,7 +121,17 @@ CASES = [
     (
         "schema-and-data",
         "def upgrade():\n    op.add_column('users', COLUMN)\n    op.execute(users.update())",
-        "def upgrade(): op.execute(users.update().values(a=1))",
+        "def upgrade():\n    op.create_table('a')\n    {}.update(a=1)",
+    ),
+    (
+        "schema-and-data",
+        "def upgrade():\n    op.drop_index('a')\n    op.execute('-- 1\\nupdate only b set c = 1')",
+        "def upgrade(): op.execute(sa.update(users).values(a=1))",
+    ),
+    (
+        "schema-and-data",
+        "def upgrade():\n    op.drop_index('ix')\n    op.execute(sa.delete(users))",
+        "def upgrade(): op.execute('WITH a AS (SELECT 1) DELETE FROM b')",
     ),
     (
         "unnamed-constraint",
