@@ -27,7 +27,7 @@ import psycopg
 import pytest
 import yaml
 
-from tests.conftest import BIN, Project, Render, Run
+from tests.conftest import BIN, TEMPLATE, Project, Render, Run
 
 with warnings.catch_warnings(action="ignore"):
     # It asks for a folder of the system's that a container may not have.
@@ -41,6 +41,8 @@ ANSWERS = [
 ]
 each_answer = pytest.mark.parametrize("answers", ANSWERS)
 PACKAGE = "my_service"
+# As in the Makefile.
+UV = shutil.which("uv") or TEMPLATE / ".uv" / "bin" / "uv"
 
 
 # What it says
@@ -266,7 +268,8 @@ def image(
         project = render({"session_style": request.param}, Path(temporary) / "project")
         # What the base image has: a Python with pip, first in the path.
         base = Path(temporary) / "base"
-        subprocess.run([sys.executable, "-m", "venv", str(base)], check=True)
+        make_venv = [UV, "venv", "--quiet", "--seed", "--python", sys.executable, base]
+        subprocess.run(make_venv, env=environment, check=True)
         path = f"{base / 'bin'}:{environment['PATH']}"
         image = Image(Path(temporary) / "root", {**environment, "PATH": path})
         build(project, image)
