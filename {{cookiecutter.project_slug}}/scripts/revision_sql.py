@@ -20,8 +20,9 @@ from scripts.revision_rules import Finding
 
 BIN = Path(sys.executable).parent
 
-# What Alembic prints before the SQL of a revision.
+# What Alembic prints before the SQL of a revision, and behind it.
 BEGINNING = re.compile(r"-- Running upgrade .*-> (\S+)$")
+END = re.compile(r"(DELETE FROM|INSERT INTO|UPDATE) alembic_version\b")
 
 
 def check_sql(project: Path) -> dict[Path, list[Finding]]:
@@ -37,7 +38,7 @@ def check_sql(project: Path) -> dict[Path, list[Finding]]:
     found = [
         (owners[violation["line"]], Finding(0, violation["rule_name"], message(violation)))
         for violation in run_squawk(project, sql)
-        if owners[violation["line"]]  # before the revisions, there is what Alembic itself needs
+        if owners[violation["line"]]
     ]
     if is_cut_off:
         reason = (printed.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -54,11 +55,13 @@ def check_sql(project: Path) -> dict[Path, list[Finding]]:
 
 
 def revisions_by_line(sql: str) -> list[str]:
-    """Return the revision that each line of the SQL belongs to; nothing before the first."""
+    """Return the revision that each line of the SQL belongs to; nothing for what is between."""
     owners = [""]
     for line in sql.splitlines():
-        beginning = BEGINNING.match(line)
-        owners.append(beginning[1] if beginning else owners[-1])
+        if beginning := BEGINNING.match(line):
+            owners.append(beginning[1])
+        else:
+            owners.append("" if END.match(line) else owners[-1])
     return owners
 
 
