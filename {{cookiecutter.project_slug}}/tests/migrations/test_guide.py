@@ -63,14 +63,15 @@ def test_the_linter_allows_what_the_guide_shows(guide: Path) -> None:
     assert lint(guide) == []
 
 
+@pytest.mark.parametrize("count", [4, 5])
 def test_every_release_can_write_and_every_step_can_be_taken_back(
-    config: Config, engine: sa.Engine
+    config: Config, engine: sa.Engine, count: int
 ) -> None:
     command.upgrade(config, "0001")
     names = write(engine, OLD, 1001)
     schemas = [schema(engine)]
 
-    for step, releases in zip(STEPS, WRITTEN, strict=True):
+    for step, releases in list(zip(STEPS, WRITTEN, strict=True))[:count]:
         command.upgrade(config, step)
         schemas.append(schema(engine))
         names |= {name for columns in releases for name in write(engine, columns, 2)}
@@ -79,7 +80,7 @@ def test_every_release_can_write_and_every_step_can_be_taken_back(
         command.downgrade(config, "-1")
         assert schema(engine) == expected
     downgraded = read(engine, "name")
-    command.upgrade(config, STEPS[-1])
+    command.upgrade(config, "head")
 
     assert upgraded == downgraded == names
     assert read(engine, "display_name") == names
