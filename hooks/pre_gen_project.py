@@ -62,7 +62,7 @@ DEPENDENCIES = frozenset(
 PROJECT_NAMES = frozenset(
     """
     aclose asynccontextmanager async_sessionmaker create_async_engine
-    data docs licenses migrations scripts src test tests
+    data deploy docs licenses migrations scripts src test tests
     """.split()
 )
 

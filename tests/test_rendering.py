@@ -311,7 +311,7 @@ def can_be_read(path: Path) -> bool:
         case ".ini":
             configparser.ConfigParser(interpolation=None).read_string(text)
         case ".yml" | ".yaml":
-            return yaml.safe_load(text) is not None
+            return None not in yaml.safe_load_all(text)
         case ".json":
             json.loads(text)
     return text == "" or text.endswith("\n")
