@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import (
 from tests.isolation.config import Isolation
 from tests.isolation.difference import Difference, difference
 from tests.isolation.report import VerdictError, timed, timings
+from tests.isolation.transactions import control_directly
 from tests.isolation.validation import Check, Report, validate
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -186,10 +187,12 @@ def make_shared_engine(url: URL) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
     )
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN; SAVEPOINT isolation")
+    def say(connection: Connection, statement: str) -> None:
+        cursor = connection.connection.cursor()
+        cursor.execute(statement)
+        cursor.close()
 
+    control_directly(engine.sync_engine, say, begin=["BEGIN; SAVEPOINT isolation"])
     return engine
 
 

@@ -6,7 +6,7 @@ import aiosqlite
 from sqlalchemy import StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from tests.isolation.sqlite import control_directly
+from tests.isolation.sqlite import control
 
 
 def make_memory_engine(raw: sqlite3.Connection) -> AsyncEngine:
@@ -24,5 +24,5 @@ def make_memory_engine(raw: sqlite3.Connection) -> AsyncEngine:
         # Restoring the image does it.
         pool_reset_on_return=None,
     )
-    control_directly(engine.sync_engine, raw)
+    control(engine.sync_engine, raw)
     return engine

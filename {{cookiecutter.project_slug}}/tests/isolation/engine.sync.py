@@ -4,7 +4,7 @@ import sqlite3
 
 from sqlalchemy import Engine, StaticPool, create_engine
 
-from tests.isolation.sqlite import control_directly
+from tests.isolation.sqlite import control
 
 
 def make_memory_engine(raw: sqlite3.Connection) -> Engine:
@@ -18,5 +18,5 @@ def make_memory_engine(raw: sqlite3.Connection) -> Engine:
         # Restoring the image does it.
         pool_reset_on_return=None,
     )
-    control_directly(engine, raw)
+    control(engine, raw)
     return engine

@@ -28,8 +28,8 @@ from tests.isolation.addresses import (
     servers_for_tests,
 )
 
-# Between the words of a shell's command, or of a program.
-WORD_ENDS = re.compile(r"[\s'\"=(),;]+")
+# Between the words of a shell's command, or of a program; and after the name of a variable.
+WORD_ENDS = re.compile(r"[\s'\"(),;]+(?:\w+=)?")
 
 
 class ProtectedDatabaseError(RuntimeError):
@@ -108,7 +108,7 @@ def refuse_child(
     """Refuse a process that is told of a protected database, in an argument or a variable."""
     start = Path(os.fsdecode(folder or ""))
     for argument in map(os.fsdecode, arguments):
-        # A command for a shell, or a program: what is in it may be a word of it.
+        # Of a command for a shell, or of a program, each word counts.
         for word in {argument, *WORD_ENDS.split(argument)}:
             refuse_file("process", word, start)
             refuse_url(word, start)

@@ -114,7 +114,7 @@ async def end(
             raw.execute(statement)
     except IntegrityError as error:
         raise broken(str(error.orig).splitlines()[0]) from error
-    except (DBAPIError, sqlite3.OperationalError) as error:
+    except (DBAPIError, connection.dialect.loaded_dbapi.Error) as error:
         raise VanishedTransactionError(VANISHED) from error
     if is_open:
         raise OpenTransactionError(

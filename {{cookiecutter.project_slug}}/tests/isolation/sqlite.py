@@ -10,9 +10,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine
 
 from tests.isolation.difference import Difference, difference
+from tests.isolation.transactions import control_directly
 
 # Marks a database as made here: destructive helpers of a service can ask for it.
 APPLICATION_ID = int.from_bytes(b"test")
@@ -27,36 +28,17 @@ def open_shared(name: str = ":memory:") -> sqlite3.Connection:
     return sqlite3.connect(name, check_same_thread=False, isolation_level=None)
 
 
-def control_directly(engine: Engine, raw: sqlite3.Connection) -> None:
-    """Send what controls transactions straight to the connection.
+def control(engine: Engine, raw: sqlite3.Connection) -> None:
+    """Send what controls the engine's transactions to the one connection it has."""
 
-    BEGIN, because the driver does not say it. The others, because a test needs savepoints where
-    a service needs none: on the usual way they take longer than the rest of a small test, above
-    all with a driver that lives in a thread of its own.
-    """
-    dialect = engine.dialect
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        raw.execute("BEGIN")
-        raw.execute("SAVEPOINT isolation")
+    def say(_: Connection, statement: str) -> None:
+        raw.execute(statement)
 
     def rollback(dbapi_connection: object) -> None:
         raw.rollback()
 
-    def savepoint(connection: Connection, name: str) -> None:
-        raw.execute(f"SAVEPOINT {name}")
-
-    def release(connection: Connection, name: str) -> None:
-        raw.execute(f"RELEASE SAVEPOINT {name}")
-
-    def rollback_to(connection: Connection, name: str) -> None:
-        raw.execute(f"ROLLBACK TO SAVEPOINT {name}")
-
-    dialect.do_rollback = rollback  # type: ignore[method-assign]
-    dialect.do_savepoint = savepoint  # type: ignore[method-assign]
-    dialect.do_release_savepoint = release  # type: ignore[method-assign]
-    dialect.do_rollback_to_savepoint = rollback_to  # type: ignore[method-assign]
+    control_directly(engine, say, begin=["BEGIN", "SAVEPOINT isolation"])
+    engine.dialect.do_rollback = rollback  # type: ignore[method-assign]
 
 
 def migrated_image(alembic: Config) -> bytes:
@@ -67,7 +49,7 @@ def migrated_image(alembic: Config) -> bytes:
     """
     raw = open_shared()
     engine = sync_engine_on(raw)
-    control_directly(engine, raw)
+    control(engine, raw)
     with engine.connect() as connection:
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, "head")
