@@ -1,0 +1,64 @@
+"""What to say about an error: what happened and where, how the database stands, what to do."""
+
+import sqlite3
+import traceback
+from pathlib import Path
+
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from {{cookiecutter.package_name}}.db.migrate.config import alembic_config, relative_name
+from {{cookiecutter.package_name}}.db.migrate.state import status
+
+# What to do about an error, by SQLSTATE and by SQLite's error code.
+REMEDIES: dict[str | int, str] = {
+    "53100": "make room on the server's disk",
+    "25006": "connect to the primary; this is a read-only replica",
+    "42501": "connect as the role that owns the tables",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_IOERR: "see to the disk: is there room, is it healthy?",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder writable for you",
+    sqlite3.SQLITE_CORRUPT: "restore a backup: the file is damaged",
+    sqlite3.SQLITE_NOTADB: "see to DATABASE_URL: it names a file that is no database",
+}
+
+
+def reason_of(error: Exception) -> str:
+    """Return one line that says what happened and, in a revision, where."""
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} ({relative_name(error.filename or '')}, line {error.lineno})"
+    what = str(error.orig if isinstance(error, DBAPIError) else error)
+    line = what.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    versions = Path(str(alembic_config().get_main_option("script_location"))) / "versions"
+    places = [
+        f" ({relative_name(frame.filename)}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).parent == versions
+    ]
+    return line + "".join(places[-1:])
+
+
+def remedy_of(error: Exception) -> str:
+    """Return what to do about an error."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF or getattr(cause, "sqlstate", None)
+    return REMEDIES.get(code or "", "mend the cause")
+
+
+def standing(remedy: str) -> str:
+    """Return where the database stands now, and what to do next."""
+    try:
+        found = status()
+    except (SQLAlchemyError, OSError):
+        return (
+            "The database cannot be asked where it stands; it is at a whole revision."
+            " Next: see to the server and DATABASE_URL, then run the same command again."
+        )
+    except (SyntaxError, CommandError):
+        return "Nothing was changed. Next: mend the revision, then run the same command again."
+    left = f", and {len(found.pending)} to apply" if found.pending else ""
+    return (
+        f"The database is at {found.revision}{left}; no revision is half applied."
+        f" Next: {remedy}, then run the same command again."
+    )
