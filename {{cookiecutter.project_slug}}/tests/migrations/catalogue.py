@@ -4,6 +4,8 @@ A comparison of models or of metadata overlooks what they do not know: types, se
 triggers. The catalogue has it all, and needs no pg_dump of the server's version.
 """
 
+import re
+
 import sqlalchemy as sa
 from sqlalchemy import Connection, text
 
@@ -81,8 +83,23 @@ QUERIES = {
 
 def catalogue(connection: Connection) -> set[tuple[str, str, str]]:
     """Return kind, name and definition of everything in the database but Alembic's own."""
-    query = text(QUERIES[connection.dialect.name])
-    return {(kind, name, definition) for kind, name, definition in connection.execute(query)}
+    rows = connection.execute(text(QUERIES[connection.dialect.name]))
+    return {(kind, name, in_order(definition)) for kind, name, definition in rows}
+
+
+def in_order(definition: str) -> str:
+    """Return a definition with its constraints sorted, without quotes and needless brackets.
+
+    SQLite keeps the text of CREATE TABLE. Where Alembic rebuilds a table, names get quotes,
+    defaults get brackets, and constraints come in any order, a different one in each run.
+    """
+    definition = definition.replace('"', "")
+    if not definition.startswith("CREATE TABLE"):
+        return definition
+    definition = re.sub(r"DEFAULT \(([^()]*)\)", r"DEFAULT \1", definition)
+    lines = [line.strip().rstrip(",") for line in definition.splitlines()]
+    constraints = sorted(line for line in lines if line.startswith("CONSTRAINT"))
+    return "\n".join([line for line in lines if line not in constraints] + constraints)
 
 
 def row_counts(connection: Connection) -> dict[str, int]:

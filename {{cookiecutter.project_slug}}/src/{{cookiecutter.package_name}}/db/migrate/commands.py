@@ -17,6 +17,7 @@ from {{cookiecutter.package_name}}.db.migrate import history
 from {{cookiecutter.package_name}}.db.migrate.backup import back_up
 from {{cookiecutter.package_name}}.db.migrate.config import relative_name
 from {{cookiecutter.package_name}}.db.migrate.engine import (
+    is_missing_file,
     make_migration_engine,
     reading,
 )
@@ -45,6 +46,7 @@ from {{cookiecutter.package_name}}.db.migrate.state import (
 from {{cookiecutter.package_name}}.settings import Environment, Settings
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
+SEE_STATUS = "scripts/migrate-status.sh shows which there are."
 
 
 def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -74,14 +76,15 @@ def prove(
     settings: Settings,
 ) -> int:
     """Say what an upgrade did, once the database itself confirms it."""
-    with reading(settings.url) as connection:
-        found = faults(connection)
+    found = []
+    if not is_missing_file(settings.url):
+        with reading(settings.url) as connection:
+            found = faults(connection)
     missing = {script.revision for script in wanted} & {it.revision for it in after.pending}
     found += [f"revision {revision} is not applied" for revision in sorted(missing)]
     if found:
-        print(f"Failed: the database is at {after.revision}, but not sound:", file=sys.stderr)
-        print(*(f"  {fault}" for fault in found), sep="\n", file=sys.stderr)
-        return FAILED
+        first = f"Failed: the database is at {after.revision}, but it is not sound:"
+        return fail(FAILED, first, *(f"  {fault}" for fault in found))
     if before.revisions == after.revisions:
         print(f"Nothing to do: the database is at {after.revision}.")
     else:
@@ -211,7 +214,7 @@ def confirm(arguments: argparse.Namespace) -> None:
     if not sys.stdin.isatty():
         raise RefusedError("there is no terminal to ask in. Next: use --yes if you mean it")
     if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise RefusedError("the answer was no; nothing was changed")
+        raise RefusedError("the answer was no")
 
 
 def remove_empty_version_table(settings: Settings) -> None:
@@ -309,9 +312,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         reasons = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
         return fail(FAILED, f"The settings are not usable: {reasons}. See .env.example.")
     except RefusedError as error:
-        return fail(REFUSED, f"Refused: {error}.")
+        return fail(REFUSED, f"Refused, nothing was changed: {error}.")
     except UnknownRevisionError as error:
-        return fail(USAGE, f"Wrong call: {error}. Nothing was changed. Next: migrate-status.sh")
+        return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
         remedy = "try again when the other one is done, or raise MIGRATION_WAIT_SECONDS"
         return fail(LOCKED, f"No lock: {error}.", standing(remedy))

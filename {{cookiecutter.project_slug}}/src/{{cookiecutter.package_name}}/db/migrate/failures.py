@@ -4,20 +4,20 @@ import sqlite3
 import traceback
 from pathlib import Path
 
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from {{cookiecutter.package_name}}.db.migrate.config import alembic_config, relative_name
 from {{cookiecutter.package_name}}.db.migrate.state import status
 
 # What to do about an error, by SQLSTATE and by SQLite's error code.
-REMEDIES: dict[str | int, str] = {
+REMEDIES: dict[str | int | None, str] = {
     "53100": "make room on the server's disk",
     "25006": "connect to the primary; this is a read-only replica",
     "42501": "connect as the role that owns the tables",
     sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_IOERR: "see to the disk: is there room, is it healthy?",
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for you",
+    sqlite3.SQLITE_READONLY_DBMOVED: "put the file back; it was moved or deleted during the run",
     sqlite3.SQLITE_CANTOPEN: "make the file and its folder writable for you",
     sqlite3.SQLITE_CORRUPT: "restore a backup: the file is damaged",
     sqlite3.SQLITE_NOTADB: "see to DATABASE_URL: it names a file that is no database",
@@ -42,8 +42,9 @@ def reason_of(error: Exception) -> str:
 def remedy_of(error: Exception) -> str:
     """Return what to do about an error."""
     cause = error.orig if isinstance(error, DBAPIError) else None
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF or getattr(cause, "sqlstate", None)
-    return REMEDIES.get(code or "", "mend the cause")
+    code = getattr(cause, "sqlite_errorcode", 0)
+    remedies = (REMEDIES.get(it) for it in (code, code & 0xFF, getattr(cause, "sqlstate", None)))
+    return next(filter(None, remedies), "mend the cause")
 
 
 def standing(remedy: str) -> str:
@@ -55,7 +56,7 @@ def standing(remedy: str) -> str:
             "The database cannot be asked where it stands; it is at a whole revision."
             " Next: see to the server and DATABASE_URL, then run the same command again."
         )
-    except (SyntaxError, CommandError):
+    except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
         return "Nothing was changed. Next: mend the revision, then run the same command again."
     left = f", and {len(found.pending)} to apply" if found.pending else ""
     return (
