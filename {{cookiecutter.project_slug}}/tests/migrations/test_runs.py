@@ -78,6 +78,7 @@ def test_runs_at_the_same_time_apply_each_revision_once(
     with engine.connect() as connection:
         applied = connection.scalars(sa.select(HISTORY.c.revision)).all()
     assert sorted(applied) == sorted(script.revision for script in migrate.status().applied)
+    assert sorted("Upgraded from" in process.stdout for process in done) == [False, False, True]
 
 
 @pytest.mark.usefixtures("project")

@@ -93,6 +93,29 @@ def test_a_downgrade_goes_back_one_revision(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.endswith(f"to {before}.\n")
 
 
+def test_what_another_run_began_meanwhile_stays(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.main(["upgrade"])
+    monkeypatch.setattr(commands, "current_revisions", lambda _: ("0001",))
+
+    commands.main(["downgrade", "--yes", "base"])
+
+    assert tables(database) == {"alembic_version"}
+
+
+def test_a_file_that_is_gone_after_the_run_fails_the_proof(
+    database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "upgrade", lambda *_, **__: None)
+
+    exit_code = commands.main(["upgrade"])
+
+    assert exit_code == commands.FAILED
+    assert "Failed: the database is at an empty schema" in capsys.readouterr().err
+    assert not database.exists()
+
+
 def test_there_is_nothing_to_roll_back_without_a_database(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,8 @@ def back_up(url: URL, revision: str, folder: Path) -> Path:
         BackupError: That did not work.
         RefusedError: The programs it takes are not here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    # Whoever may read the backup reads everything.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     name = f"{Path(url.database or '').stem}-{revision}-{now}"
     if url.get_backend_name() == "sqlite":

@@ -19,6 +19,7 @@ from {{cookiecutter.package_name}}.db.migrate.config import relative_name
 from {{cookiecutter.package_name}}.db.migrate.engine import (
     is_missing_file,
     make_migration_engine,
+    one_run_at_a_time,
     reading,
 )
 from {{cookiecutter.package_name}}.db.migrate.errors import (
@@ -37,6 +38,7 @@ from {{cookiecutter.package_name}}.db.migrate.runs import downgrade, upgrade
 from {{cookiecutter.package_name}}.db.migrate.scratch import new_revision
 from {{cookiecutter.package_name}}.db.migrate.state import (
     Status,
+    current_revisions,
     faults,
     pending_until,
     refuse_what_needs_a_person,
@@ -62,35 +64,37 @@ def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
     refuse_what_needs_a_person(before)
     pending = pending_until(before, arguments.revision)
     started = time.monotonic()
+    ours: list[Script] = []
+
+    def report(script: Script, seconds: float) -> None:
+        ours.append(script)
+        show_step(script, seconds)
+
     if pending:
-        upgrade(pending[-1].revision, report=show_step)
+        upgrade(pending[-1].revision, report=report)
     after = status()
-    return prove(before, after, pending, time.monotonic() - started, settings)
+    if faulty := find_faults(after, pending, settings):
+        first = f"Failed: the database is at {after.revision}, but it is not sound:"
+        return fail(FAILED, first, *(f"  {fault}" for fault in faulty))
+    if not pending:
+        print(f"Nothing to do: the database is at {after.revision}.")
+    elif not ours:
+        print(f"Nothing left to do: another run has brought the database to {after.revision}.")
+    else:
+        seconds = time.monotonic() - started
+        print(f"Upgraded from {before.revision} to {after.revision} in {seconds:.2f} s.")
+        print("Proved: the revision, indexes, constraints, foreign keys, no leftovers.")
+    return DONE
 
 
-def prove(
-    before: Status,
-    after: Status,
-    wanted: Sequence[Script],
-    seconds: float,
-    settings: Settings,
-) -> int:
-    """Say what an upgrade did, once the database itself confirms it."""
+def find_faults(after: Status, wanted: Sequence[Script], settings: Settings) -> list[str]:
+    """Return what the database itself shows to be wrong after an upgrade."""
     found = []
     if not is_missing_file(settings.url):
         with reading(settings.url) as connection:
             found = faults(connection)
     missing = {script.revision for script in wanted} & {it.revision for it in after.pending}
-    found += [f"revision {revision} is not applied" for revision in sorted(missing)]
-    if found:
-        first = f"Failed: the database is at {after.revision}, but it is not sound:"
-        return fail(FAILED, first, *(f"  {fault}" for fault in found))
-    if before.revisions == after.revisions:
-        print(f"Nothing to do: the database is at {after.revision}.")
-    else:
-        print(f"Upgraded from {before.revision} to {after.revision} in {seconds:.2f} s.")
-        print("Proved: the revision, indexes, constraints, foreign keys, no leftovers.")
-    return DONE
+    return found + [f"revision {revision} is not applied" for revision in sorted(missing)]
 
 
 def show_step(script: Script, seconds: float) -> None:
@@ -218,14 +222,15 @@ def confirm(arguments: argparse.Namespace) -> None:
 
 
 def remove_empty_version_table(settings: Settings) -> None:
-    """Drop Alembic's own table from a database that is back at base, so that nothing is left."""
-    engine = make_migration_engine(
-        settings.url,
-        settings.migration_lock_timeout_ms,
-        settings.migration_wait_seconds,
-    )
-    with engine.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+    """Drop Alembic's own table from a database that is back at base, so that nothing is left.
+
+    Not if another run has begun anew meanwhile.
+    """
+    url, wait = settings.url, settings.migration_wait_seconds
+    engine = make_migration_engine(url, settings.migration_lock_timeout_ms, wait)
+    with one_run_at_a_time(url, wait), engine.begin() as connection:
+        if not current_revisions(connection):
+            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
 
 
 def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -316,7 +321,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnknownRevisionError as error:
         return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
-        remedy = "try again when the other one is done, or raise MIGRATION_WAIT_SECONDS"
+        remedy = "wait for the other one, or raise MIGRATION_WAIT_SECONDS"
         return fail(LOCKED, f"No lock: {error}.", standing(remedy))
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
         return fail(FAILED, f"Failed: {reason_of(error)}.", standing(remedy_of(error)))

@@ -27,6 +27,9 @@ LOCK_NAME = f"{NAME} lock"
 LOCK_ID = int.from_bytes(hashlib.sha256(NAME.encode()).digest()[:8], signed=True)
 POLL_SECONDS = 0.1
 
+# How long a reader waits for a SQLite file: the time of a large commit.
+COMMIT_SECONDS = 60
+
 # The session of a run that was killed may still be at work; it ends before the next run begins.
 TRY_LOCK = text("""
     SELECT pg_try_advisory_lock(:id) AND NOT EXISTS (
@@ -93,8 +96,10 @@ def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
 
 @contextmanager
 def reading(url: URL) -> Iterator[Connection]:
-    """Give a connection for looking only: it takes no lock and waits for none."""
-    with create_engine(url, poolclass=NullPool).connect() as connection:
+    """Give a connection for looking only: it takes no lock, and outwaits another run's commit."""
+    arguments = {"timeout": COMMIT_SECONDS} if url.get_backend_name() == "sqlite" else {}
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+    with engine.connect() as connection:
         yield connection
 
 

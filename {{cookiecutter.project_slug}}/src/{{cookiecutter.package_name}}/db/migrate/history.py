@@ -25,13 +25,18 @@ Direction = Literal["upgrade", "downgrade", "stamp", "accept"]
 HISTORY = sa.Table(
     "migration_history",
     sa.MetaData(),
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("revision", sa.String(255), nullable=False),
-    sa.Column("direction", sa.String(10), nullable=False),
-    sa.Column("checksum", sa.String(64), nullable=False),
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        sa.Identity(),
+        primary_key=True,
+    ),
+    sa.Column("revision", sa.Text, nullable=False),
+    sa.Column("direction", sa.Text, nullable=False),
+    sa.Column("checksum", sa.Text, nullable=False),
     sa.Column("applied_at", sa.DateTime(timezone=True), server_default=sa.func.now()),
     sa.Column("seconds", sa.Float),
-    sa.Column("applied_by", sa.String(255), nullable=False),
+    sa.Column("applied_by", sa.Text, nullable=False),
 )
 
 
@@ -104,12 +109,13 @@ def accept(connection: sa.Connection, script: Script) -> None:
 
 def row(script: Script, direction: Direction, seconds: float | None) -> sa.Insert:
     """Return the statement that writes down a revision."""
-    return HISTORY.insert().values(
+    statement = HISTORY.insert().inline()
+    return statement.values(
         revision=script.revision,
         direction=direction,
         checksum=checksum(script),
         seconds=seconds,
-        applied_by=f"{user()}@{socket.gethostname()}"[:255],
+        applied_by=f"{user()}@{socket.gethostname()}",
     )
 
 

@@ -74,7 +74,8 @@ def run(
                 raise
             pause = next(pauses, None)
             if pause is None or isinstance(error.orig, sqlite3.Error):
-                raise LockTimeoutError(str(error.orig).strip().partition("\n")[0]) from error
+                reason = str(error.orig).strip().partition("\n")[0]
+                raise LockTimeoutError(f"somebody holds what the run needs ({reason})") from error
             log.warning("Somebody holds a lock; trying again in %g s.", pause)
             time.sleep(pause)
         else:
