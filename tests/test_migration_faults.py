@@ -189,12 +189,12 @@ class Project:
             return
         with self.server() as connection:
             names = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-        if f"{FAULTS}_start" not in names:
+        self.sql(f'DROP DATABASE IF EXISTS "{FAULTS}" WITH (FORCE)', "postgres")
+        if f"{FAULTS}_head" not in names:
             self.sql(f'CREATE DATABASE "{FAULTS}"', "postgres")
             succeeded(self.script("migrate.sh"))
-            self.sql(f'ALTER DATABASE "{FAULTS}" RENAME TO "{FAULTS}_start"', "postgres")
-        self.sql(f'DROP DATABASE IF EXISTS "{FAULTS}" WITH (FORCE)', "postgres")
-        self.sql(f'CREATE DATABASE "{FAULTS}" TEMPLATE "{FAULTS}_start"', "postgres")
+            self.sql(f'ALTER DATABASE "{FAULTS}" RENAME TO "{FAULTS}_head"', "postgres")
+        self.sql(f'CREATE DATABASE "{FAULTS}" TEMPLATE "{FAULTS}_head"', "postgres")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -306,6 +306,10 @@ def installed(render: Render, run: Run) -> Iterator[Callable[[str], Project]]:
                 line = (folder / ".env").read_text().splitlines()[-1]
                 url = line.partition("=")[2].replace("/my_service?", f"/{FAULTS}?")
             project = projects[database] = Project(folder, database, url, run)
+            if database == "postgresql":
+                # Processes are killed here, never the machine.
+                project.sql("ALTER SYSTEM SET fsync = off", "postgres")
+                project.sql("SELECT pg_reload_conf()", "postgres")
             before = "0001"
             for name, (up, down) in REVISIONS.items():
                 project.write(name, before, up, down)
