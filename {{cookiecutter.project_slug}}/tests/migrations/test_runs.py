@@ -103,6 +103,20 @@ def test_a_failing_revision_leaves_what_was_there_before(
     assert "1 to apply; no revision is half applied" in message
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("scratch_url", ["postgresql_database"], indirect=True)
+def test_what_a_revision_does_outside_a_transaction_is_not_denied(
+    write_revision: WriteRevision, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_revision("bad", f"{CONCURRENTLY}\nraise ValueError")
+
+    exit_code = commands.main(["upgrade"])
+
+    assert exit_code == commands.FAILED
+    assert "what bad does outside a transaction may be there already" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("configured")
 @pytest.mark.parametrize(
     ("code", "message"),

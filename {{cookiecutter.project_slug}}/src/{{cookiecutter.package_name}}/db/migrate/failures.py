@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from {{cookiecutter.package_name}}.db.migrate.config import alembic_config, relative_name
-from {{cookiecutter.package_name}}.db.migrate.state import status
+from {{cookiecutter.package_name}}.db.migrate.state import Status, status
 
 # What to do about an error, by SQLSTATE and by SQLite's error code.
 REMEDIES: dict[str | int | None, str] = {
@@ -39,27 +39,36 @@ def reason_of(error: Exception) -> str:
     return line + "".join(places[-1:])
 
 
-def remedy_of(error: Exception) -> str:
-    """Return what to do about an error."""
+def remedy_of(error: Exception) -> str | None:
+    """Return what to do about an error, if that is known."""
     cause = error.orig if isinstance(error, DBAPIError) else None
     code = getattr(cause, "sqlite_errorcode", 0)
     remedies = (REMEDIES.get(it) for it in (code, code & 0xFF, getattr(cause, "sqlstate", None)))
-    return next(filter(None, remedies), "mend the cause")
+    return next(filter(None, remedies), None)
 
 
-def standing(remedy: str) -> str:
+def standing(remedy: str | None) -> str:
     """Return where the database stands now, and what to do next."""
+    again = "then run the same command again."
     try:
         found = status()
     except (SQLAlchemyError, OSError):
         return (
             "The database cannot be asked where it stands; it is at a whole revision."
-            " Next: see to the server and DATABASE_URL, then run the same command again."
+            f" Next: {remedy or 'see to the server and DATABASE_URL'}, {again}"
         )
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
-        return "Nothing was changed. Next: mend the revision, then run the same command again."
+        return f"Nothing was changed. Next: mend the revision, {again}"
     left = f", and {len(found.pending)} to apply" if found.pending else ""
     return (
-        f"The database is at {found.revision}{left}; no revision is half applied."
-        f" Next: {remedy}, then run the same command again."
+        f"The database is at {found.revision}{left}; {what_may_be_there(found)}."
+        f" Next: {remedy or 'mend the cause'}, {again}"
     )
+
+
+def what_may_be_there(found: Status) -> str:
+    """Return what there may be of the revision that comes next."""
+    for script in found.pending[:1]:
+        if "autocommit_block" in Path(script.path).read_text(encoding="utf-8"):
+            return f"what {script.revision} does outside a transaction may be there already"
+    return "no revision is half applied"
