@@ -11,10 +11,13 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
-from {{cookiecutter.package_name}}.db.migration_engine import (
+from {{cookiecutter.package_name}}.db.migrate.engine import (
+    LOCK_ID,
     check_foreign_keys,
     make_migration_engine,
+    one_run_at_a_time,
 )
+from {{cookiecutter.package_name}}.db.migrate.history import HISTORY, Recorder
 from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.models.base import UtcDateTime
 from {{cookiecutter.package_name}}.settings import Settings, parse_database_url
@@ -25,8 +28,8 @@ config = context.config
 if config.cmd_opts is not None and config.config_file_name is not None:
     fileConfig(config.config_file_name, disable_existing_loggers=False)
 
-# Tables that belong to the database or its extensions, not to the models.
-INFRASTRUCTURE_TABLES = {"spatial_ref_sys"}
+# Tables that belong to the migrations, the database or its extensions, not to the models.
+INFRASTRUCTURE_TABLES = {HISTORY.name, "spatial_ref_sys"}
 
 
 def include_object(
@@ -79,7 +82,10 @@ def database_url() -> sa.URL:
     It never goes through the configuration file, where a percent sign would mean something.
     """
     passed = config.attributes.get("url")
-    return parse_database_url(str(passed)) if passed else Settings().url
+    if passed is None:
+        return Settings().url
+    url = sa.make_url(passed)
+    return parse_database_url(url.render_as_string(hide_password=False))
 
 
 OPTIONS: dict[str, Any] = {
@@ -91,6 +97,15 @@ OPTIONS: dict[str, Any] = {
     # Revisions run on SQLite, whichever database they were written on.
     "render_as_batch": True,
 }
+# The databases of tests need no history.
+if config.attributes.get("history", True):
+    OPTIONS["on_version_apply"] = Recorder(config.attributes.get("report"))
+
+# The same lock as online, which lasts until the connection ends. psql needs ON_ERROR_STOP=1.
+TAKE_LOCK = f"""
+DO $$ BEGIN IF NOT pg_try_advisory_lock({LOCK_ID}) THEN
+RAISE EXCEPTION 'another migration is running'; END IF; END $$
+"""
 
 
 def run_migrations_offline() -> None:
@@ -106,19 +121,25 @@ def run_migrations_offline() -> None:
     )
     if url.get_backend_name() == "postgresql":
         context.execute(f"SET lock_timeout = {Settings().migration_lock_timeout_ms}")
+        context.execute(TAKE_LOCK)
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_migrations_online() -> None:
     """Run the migrations on the connection that was passed, or on one of their own."""
-    connection: sa.Connection | None = config.attributes.get("connection")
-    if connection is not None:
-        run_migrations_on(connection)
-        return
-    engine = make_migration_engine(database_url(), Settings().migration_lock_timeout_ms)
-    with engine.connect() as connection:
-        run_migrations_on(connection)
+    passed: sa.Connection | sa.Engine | None = config.attributes.get("connection")
+    if isinstance(passed, sa.Connection):
+        run_migrations_on(passed)
+    elif isinstance(passed, sa.Engine):
+        with passed.connect() as connection:
+            run_migrations_on(connection)
+    else:
+        url, settings = database_url(), Settings()
+        wait = settings.migration_wait_seconds
+        engine = make_migration_engine(url, settings.migration_lock_timeout_ms, wait)
+        with one_run_at_a_time(url, wait), engine.connect() as connection:
+            run_migrations_on(connection)
 
 
 def run_migrations_on(connection: sa.Connection) -> None:

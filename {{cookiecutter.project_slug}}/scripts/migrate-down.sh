@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rolls migrations back: migrate-down.sh [--yes] [STEPS|REVISION]; --help tells more.
+# Rolls migrations back: migrate-down.sh [--yes] [--allow-production] [STEPS|REVISION]; --help tells more.
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"

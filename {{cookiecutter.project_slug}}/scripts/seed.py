@@ -16,14 +16,15 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migration_engine import (
+from {{cookiecutter.package_name}}.db.migrate import commands
+from {{cookiecutter.package_name}}.db.migrate.config import script_directory
+from {{cookiecutter.package_name}}.db.migrate.engine import (
     check_foreign_keys,
+    is_missing_file,
     make_migration_engine,
 )
 from {{cookiecutter.package_name}}.models import Base
@@ -73,9 +74,13 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
         RefusedError: The database is not migrated, or not empty.
         sqlalchemy.exc.SQLAlchemyError: The database refused; nothing was added.
     """
-    if migrate.is_missing_file(settings):
+    if is_missing_file(settings.url):
         raise RefusedError("there is no database yet. Next: scripts/migrate.sh")
-    engine = make_migration_engine(settings.url, settings.migration_lock_timeout_ms)
+    engine = make_migration_engine(
+        settings.url,
+        settings.migration_lock_timeout_ms,
+        settings.migration_wait_seconds,
+    )
     bar = ProgressBar()
     with engine.begin() as connection:
         check_revision(connection)
@@ -102,7 +107,7 @@ def check_revision(connection: sa.Connection) -> None:
     Raises:
         RefusedError: They are not, or there are none.
     """
-    head = ScriptDirectory.from_config(migrate.alembic_config()).get_current_head()
+    head = script_directory().get_current_head()
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision != head:
         raise RefusedError(
@@ -169,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "scenarios are made up, and this is production."
                 " Next: run it where ENVIRONMENT=development"
             )
-        if arguments.migrate and (code := migrate.main(["upgrade"])) != DONE:
+        if arguments.migrate and (code := commands.main(["upgrade"])) != DONE:
             return code
         seed(settings, scenario, scale, arguments.append)
     except scenarios.ScenarioError as error:

@@ -61,8 +61,10 @@ os.environ["DATABASE_URL"] = "sqlite://"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the isolation up before any test is collected."""
+    alembic = alembic_config()
+    alembic.attributes["history"] = False
     isolation = Isolation(
-        alembic=alembic_config(),
+        alembic=alembic,
         protected=tuple(DEVELOPMENT_DATABASES),
         database_free=(TESTS / "unit",),
         metadata=Base.metadata,

@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     database_url: str = Field(repr=False)
     database_pool_size: int = Field(default=5, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
+    migration_wait_seconds: float = Field(default=60, gt=0)
+    backup_folder: Path = PROJECT_ROOT / "data" / "backups"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

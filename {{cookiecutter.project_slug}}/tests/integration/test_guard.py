@@ -9,7 +9,8 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from {{cookiecutter.package_name}}.db import engine, migrate, migration_engine
+from {{cookiecutter.package_name}}.db import engine, migrate
+from {{cookiecutter.package_name}}.db.migrate import engine as migration_engine
 from {{cookiecutter.package_name}}.db.reset import drop_db
 from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import Settings
@@ -62,7 +63,7 @@ def test_the_engine_of_migrations_does_not_connect() -> None:
     make_engine = migration_engine.make_migration_engine  # noqa: TID251  # that is the attack
 
     with pytest.raises(ProtectedDatabaseError):
-        make_engine(DEVELOPMENT_DATABASES[0], lock_timeout_ms=1).connect()
+        make_engine(DEVELOPMENT_DATABASES[0], lock_timeout_ms=1, wait_seconds=1).connect()
 
 
 @pytest.mark.usefixtures("_real_settings")

@@ -1,54 +1,111 @@
 """What a database holds, read from its own catalogue.
 
 A comparison of models or of metadata overlooks what they do not know: types, sequences,
-triggers. The catalogue has it all.
+triggers. The catalogue has it all, and needs no pg_dump of the server's version.
 """
 
+import re
+
+import sqlalchemy as sa
 from sqlalchemy import Connection, text
+
+# Tables of the migrations themselves, with what belongs to them.
+INFRASTRUCTURE = "%(alembic_version|migration_history)%"
 
 QUERIES = {
     "sqlite": """
         SELECT type, name, sql FROM sqlite_master
-        WHERE name NOT LIKE 'sqlite_%' AND name <> 'alembic_version'
+        WHERE name NOT LIKE 'sqlite_%' AND name NOT IN ('alembic_version', 'migration_history')
     """,
-    "postgresql": """
+    "postgresql": f"""
         WITH ours AS (
             SELECT oid FROM pg_namespace
             WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+        ), found (kind, name, definition) AS (
+            SELECT 'schema', nspname::text, '' FROM pg_namespace JOIN ours USING (oid)
+            WHERE nspname <> 'public'
+            UNION ALL
+            SELECT 'relation ' || c.relkind::text, c.relname::text,
+                   CASE c.relkind
+                   WHEN 'i' THEN pg_get_indexdef(c.oid)
+                   WHEN 'v' THEN pg_get_viewdef(c.oid) WHEN 'm' THEN pg_get_viewdef(c.oid)
+                   WHEN 'S' THEN (SELECT row(seqtypid::regtype, seqstart, seqincrement, seqmax,
+                                             seqmin, seqcycle)::text
+                                  FROM pg_sequence WHERE seqrelid = c.oid)
+                   ELSE row(c.relpersistence::text, c.reloptions, c.relrowsecurity,
+                            c.relacl)::text END
+            FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
+            UNION ALL
+            SELECT 'column', c.relname || '.' || a.attname,
+                   format_type(a.atttypid, a.atttypmod) || a.attidentity::text
+                   || a.attgenerated::text
+                   || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+                   || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
+            FROM pg_attribute a
+            JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+            JOIN ours ON ours.oid = c.relnamespace
+            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            WHERE a.attnum > 0 AND NOT a.attisdropped
+            UNION ALL
+            SELECT 'constraint', k.conname::text,
+                   pg_get_constraintdef(k.oid) || k.convalidated::text
+            FROM pg_constraint k JOIN ours ON ours.oid = k.connamespace
+            UNION ALL
+            SELECT 'type ' || t.typtype::text, t.typname::text,
+                   coalesce((SELECT string_agg(enumlabel, ', ' ORDER BY enumsortorder)
+                             FROM pg_enum WHERE enumtypid = t.oid), '')
+            FROM pg_type t JOIN ours ON ours.oid = t.typnamespace
+            UNION ALL
+            SELECT 'trigger', g.tgname::text, pg_get_triggerdef(g.oid)
+            FROM pg_trigger g WHERE NOT g.tgisinternal
+            UNION ALL
+            SELECT 'event trigger', evtname::text, evtevent::text FROM pg_event_trigger
+            UNION ALL
+            SELECT 'function', p.proname::text,
+                   CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) ELSE '' END
+            FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
+            UNION ALL
+            SELECT 'policy', policyname::text, row(tablename::text, cmd, qual, with_check)::text
+            FROM pg_policies
+            UNION ALL
+            SELECT 'extension', extname::text, extversion::text FROM pg_extension
+            WHERE extname <> 'plpgsql'
+            UNION ALL
+            SELECT 'comment', objoid::regclass || '.' || objsubid, description
+            FROM pg_description
+            JOIN pg_class c ON c.oid = objoid AND classoid = 'pg_class'::regclass
+            JOIN ours ON ours.oid = c.relnamespace
         )
-        SELECT 'relation ' || c.relkind::text, c.relname::text,
-               CASE WHEN c.relkind = 'i' THEN pg_get_indexdef(c.oid) ELSE '' END
-        FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
-        WHERE c.relname NOT LIKE 'alembic\\_version%'
-        UNION ALL
-        SELECT 'column', c.relname || '.' || a.attname,
-               format_type(a.atttypid, a.atttypmod)
-               || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
-               || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
-        FROM pg_attribute a
-        JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'
-        JOIN ours ON ours.oid = c.relnamespace
-        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relname <> 'alembic_version'
-        UNION ALL
-        SELECT 'constraint', k.conname::text, pg_get_constraintdef(k.oid)
-        FROM pg_constraint k JOIN ours ON ours.oid = k.connamespace
-        WHERE k.conname NOT LIKE 'alembic\\_version%'
-        UNION ALL
-        SELECT 'type ' || t.typtype::text, t.typname::text, ''
-        FROM pg_type t JOIN ours ON ours.oid = t.typnamespace
-        WHERE t.typname NOT LIKE '%alembic\\_version'
-        UNION ALL
-        SELECT 'trigger', g.tgname::text, pg_get_triggerdef(g.oid)
-        FROM pg_trigger g WHERE NOT g.tgisinternal
-        UNION ALL
-        SELECT 'function', p.proname::text, pg_get_functiondef(p.oid)
-        FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
+        SELECT kind, name, definition FROM found WHERE name NOT SIMILAR TO '{INFRASTRUCTURE}'
     """,
 }
 
 
 def catalogue(connection: Connection) -> set[tuple[str, str, str]]:
-    """Return kind, name and definition of everything in the database but Alembic's table."""
-    query = text(QUERIES[connection.dialect.name])
-    return {(kind, name, definition) for kind, name, definition in connection.execute(query)}
+    """Return kind, name and definition of everything in the database but Alembic's own."""
+    rows = connection.execute(text(QUERIES[connection.dialect.name]))
+    return {(kind, name, in_order(definition)) for kind, name, definition in rows}
+
+
+def in_order(definition: str) -> str:
+    """Return a definition with its constraints sorted, without quotes and needless brackets.
+
+    SQLite keeps the text of CREATE TABLE. Where Alembic rebuilds a table, names get quotes,
+    defaults get brackets, and constraints come in any order, a different one in each run.
+    """
+    definition = definition.replace('"', "")
+    if not definition.startswith("CREATE TABLE"):
+        return definition
+    definition = re.sub(r"DEFAULT \(([^()]*)\)", r"DEFAULT \1", definition)
+    lines = [line.strip().rstrip(",") for line in definition.splitlines()]
+    constraints = sorted(line for line in lines if line.startswith("CONSTRAINT"))
+    return "\n".join([line for line in lines if line not in constraints] + constraints)
+
+
+def row_counts(connection: Connection) -> dict[str, int]:
+    """Return how many rows each table has."""
+    tables = [sa.table(name) for name in sa.inspect(connection).get_table_names()]
+    counts = {
+        it.name: connection.scalar(sa.select(sa.func.count()).select_from(it)) or 0 for it in tables
+    }
+    return {name: count for name, count in counts.items() if name != "migration_history"}

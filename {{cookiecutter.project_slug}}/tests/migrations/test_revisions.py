@@ -1,46 +1,120 @@
 """Every revision goes up, down, and up again, and the last one is what the models say."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.script import ScriptDirectory
+from alembic.script import Script
 
 from {{cookiecutter.package_name}}.db.migrate import alembic_config, downgrade, upgrade
+from {{cookiecutter.package_name}}.db.migrate import engine as engines
+from {{cookiecutter.package_name}}.db.migrate.config import script_directory
+from {{cookiecutter.package_name}}.db.migrate.state import faults
 from {{cookiecutter.package_name}}.models import Base, User
 
-from tests.migrations.catalogue import catalogue
+from tests.isolation.server import PREFIX, Server
+from tests.migrations.catalogue import catalogue, row_counts
 
 pytestmark = pytest.mark.integration
 
 INSERT_USER = sa.text("INSERT INTO users (id, email, name) VALUES (:id, 'me@example.com', 'Me')")
-SCRIPTS = ScriptDirectory.from_config(alembic_config())
-REVISIONS = [script.revision for script in reversed(list(SCRIPTS.walk_revisions()))]
+# Rows of the first schema, of a table, of one that refers to it and of one that refers to both.
+PARENTS_AND_CHILDREN = """
+INSERT INTO users (id, email, name)
+VALUES ('11111111111111111111111111111111', 'me@example.com', 'Me');
+INSERT INTO contexts (id, user_id, name, data)
+VALUES ('22222222222222222222222222222222', '11111111111111111111111111111111', 'C', '{}');
+INSERT INTO thoughts (id, user_id, context_id, content, tags)
+VALUES ('33333333333333333333333333333333', '11111111111111111111111111111111',
+        '22222222222222222222222222222222', 'An idea.', '[]')
+"""
+SCRIPTS = list(reversed(list(script_directory().walk_revisions())))
+REVISIONS = [script.revision for script in SCRIPTS]
+REVERSIBLE = [script for script in SCRIPTS if not hasattr(script.module, "irreversible")]
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The catalogue before a revision, with it, after its downgrade, and with it again."""
+
+    before: set[tuple[str, str, str]]
+    applied: set[tuple[str, str, str]]
+    after: set[tuple[str, str, str]]
+    again: set[tuple[str, str, str]]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def stairway(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Step]]:
+    """The catalogue around each revision, from one walk over all of them on one database.
+
+    It ends at the first revision that leaves something: those behind it would stumble over that.
+    """
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("stairway") / "stairway.db"
+        yield walk(sa.URL.create("sqlite", database=str(path)))
+        return
+    server: Server = request.getfixturevalue("postgresql_server")
+    name = f"{PREFIX}{uuid4().hex}"
+    yield walk(server.create(name))
+    server.drop(name)
+
+
+def walk(url: sa.URL) -> dict[str, Step]:
+    """Go up, down and up again over each revision."""
+    make_engine = engines.make_migration_engine  # noqa: TID251  # never on the service's
+    steps: dict[str, Step] = {}
+    with make_engine(url, lock_timeout_ms=2000, wait_seconds=2).connect() as connection:
+
+        def look() -> set[tuple[str, str, str]]:
+            found = catalogue(connection)
+            connection.rollback()
+            return found
+
+        for script in SCRIPTS:
+            before = look()
+            upgrade(script.revision, connection)
+            applied = look()
+            if script not in REVERSIBLE:
+                continue
+            downgrade("-1", connection)
+            after = look()
+            if after == before:
+                upgrade(script.revision, connection)
+            steps[script.revision] = Step(before, applied, after, look())
+            if after != before:
+                break
+    return steps
 
 
 def test_there_is_one_head() -> None:
-    assert len(SCRIPTS.get_heads()) == 1
+    assert len(script_directory().get_heads()) == 1
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_a_downgrade_leaves_what_was_there_before(scratch_engine: sa.Engine, revision: str) -> None:
-    with scratch_engine.connect() as connection:
-        upgrade(f"{revision}-1" if revision != REVISIONS[0] else "base", connection)
-        before = catalogue(connection)
-        connection.rollback()
+def test_the_history_is_linear() -> None:
+    assert [script.revision for script in SCRIPTS if script.is_merge_point] == []
 
-        upgrade(revision, connection)
-        applied = catalogue(connection)
-        connection.rollback()
-        downgrade("-1", connection)
-        after = catalogue(connection)
-        connection.rollback()
-        upgrade(revision, connection)
 
-        assert after == before
-        assert catalogue(connection) == applied
+@pytest.mark.parametrize("script", SCRIPTS, ids=REVISIONS)
+def test_a_revision_can_be_taken_back_or_says_why_not(script: Script) -> None:
+    reason = getattr(script.module, "irreversible", "")
+
+    assert hasattr(script.module, "downgrade") or (isinstance(reason, str) and reason.strip())
+
+
+@pytest.mark.parametrize("revision", [script.revision for script in REVERSIBLE])
+def test_a_downgrade_leaves_what_was_there_before(stairway: dict[str, Step], revision: str) -> None:
+    assert revision in stairway, "a revision before this one leaves something behind"
+    step = stairway[revision]
+
+    assert step.after == step.before
+    assert step.again == step.applied
 
 
 def test_the_models_have_nothing_that_the_migrations_lack(scratch_engine: sa.Engine) -> None:
@@ -83,15 +157,21 @@ def test_the_schema_is_rolled_back_with_rows_in_it(scratch_engine: sa.Engine) ->
         assert catalogue(connection) == set()
 
 
-def test_an_upgrade_keeps_the_rows_it_finds(scratch_engine: sa.Engine) -> None:
+def test_rows_survive_every_revision(scratch_engine: sa.Engine) -> None:
     with scratch_engine.connect() as connection:
         upgrade(REVISIONS[0], connection)
-        connection.execute(INSERT_USER, {"id": uuid4().hex})
+        for statement in PARENTS_AND_CHILDREN.split(";"):
+            connection.execute(sa.text(statement))
         connection.commit()
+        before = row_counts(connection)
+        connection.rollback()
 
-        upgrade("head", connection)
+        for revision in REVISIONS[1:]:
+            upgrade(revision, connection)
+        after = row_counts(connection)
 
-        assert connection.scalar(sa.text("SELECT count(*) FROM users")) == 1
+        assert after | before == after
+        assert faults(connection) == []
 
 
 def test_rows_get_their_defaults_from_the_database(scratch_engine: sa.Engine) -> None:

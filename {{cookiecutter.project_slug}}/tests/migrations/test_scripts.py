@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import URL, NullPool, create_engine
 
 from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
-
-from tests.migrations.catalogue import catalogue
+from {{cookiecutter.package_name}}.db.migrate import commands
+from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +21,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A SQLite file that is not there yet, and that the settings point to."""
     path = tmp_path / "new folder/50% done.db"
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
+    monkeypatch.setenv("BACKUP_FOLDER", str(tmp_path / "backups"))
     return path
 
 
@@ -44,7 +43,7 @@ def test_the_scripts_work_from_any_folder(database: Path, tmp_path: Path) -> Non
 
     upgraded = run("migrate.sh")
     again = run("migrate.sh")
-    downgraded = run("migrate-down.sh", "base")
+    downgraded = run("migrate-down.sh", "--yes", "base")
 
     assert "Upgraded from an empty schema" in upgraded
     assert "Nothing to do" in again
@@ -63,59 +62,66 @@ def test_alembic_itself_works_too(database: Path) -> None:
 
 
 def test_an_upgrade_says_what_it_did(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
-    assert exit_code == migrate.DONE
+    assert exit_code == commands.DONE
     assert "Upgraded from an empty schema to" in capsys.readouterr().out
     assert "thoughts" in tables(database)
 
 
 @pytest.mark.parametrize("steps", ["1", "-1", "base"])
 def test_a_downgrade_to_base_leaves_nothing(database: Path, steps: str) -> None:
-    migrate.main(["upgrade", "0001"])
+    commands.main(["upgrade", "0001"])
 
-    exit_code = migrate.main(["downgrade", steps])
+    exit_code = commands.main(["downgrade", "--yes", steps])
 
-    assert exit_code == migrate.DONE
+    assert exit_code == commands.DONE
     assert tables(database) == set()
-
-
-@pytest.mark.slow
-def test_a_downgrade_to_base_leaves_nothing_on_postgresql(
-    postgresql_database: URL, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = postgresql_database.render_as_string(hide_password=False)
-    monkeypatch.setenv("DATABASE_URL", url)
-
-    exit_codes = [migrate.main(["upgrade"]), migrate.main(["downgrade", "base"])]
-
-    engine = create_engine(postgresql_database, poolclass=NullPool)
-    with engine.connect() as connection:
-        left = catalogue(connection)
-    assert exit_codes == [migrate.DONE, migrate.DONE]
-    assert left == set()
 
 
 @pytest.mark.usefixtures("database", "project")
 def test_a_downgrade_goes_back_one_revision(capsys: pytest.CaptureFixture[str]) -> None:
-    migrate.main(["upgrade"])
-    before = migrate.current_revision(Settings())
+    commands.main(["upgrade"])
+    before = migrate.status().revision
     migrate.new_revision("add something")
-    migrate.main(["upgrade"])
+    commands.main(["upgrade"])
 
-    exit_code = migrate.main(["downgrade"])
+    exit_code = commands.main(["downgrade", "--yes"])
 
-    assert exit_code == migrate.DONE
-    assert migrate.current_revision(Settings()) == before
+    assert exit_code == commands.DONE
+    assert migrate.status().revision == before
     assert capsys.readouterr().out.endswith(f"to {before}.\n")
+
+
+def test_what_another_run_began_meanwhile_stays(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.main(["upgrade"])
+    monkeypatch.setattr(commands, "current_revisions", lambda _: ("0001",))
+
+    commands.main(["downgrade", "--yes", "base"])
+
+    assert tables(database) == {"alembic_version"}
+
+
+def test_a_file_that_is_gone_after_the_run_fails_the_proof(
+    database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "upgrade", lambda *_, **__: None)
+
+    exit_code = commands.main(["upgrade"])
+
+    assert exit_code == commands.FAILED
+    assert "Failed: the database is at an empty schema" in capsys.readouterr().err
+    assert not database.exists()
 
 
 def test_there_is_nothing_to_roll_back_without_a_database(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exit_code = migrate.main(["downgrade"])
+    exit_code = commands.main(["downgrade", "--yes"])
 
-    assert exit_code == migrate.DONE
+    assert exit_code == commands.DONE
     assert "Nothing to do" in capsys.readouterr().out
     assert not database.exists()
 
@@ -123,18 +129,18 @@ def test_there_is_nothing_to_roll_back_without_a_database(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["upgrade", "nonsense"], "Can't locate revision identified by 'nonsense'"),
+        (["upgrade", "nonsense"], "No such revision or branch 'nonsense'"),
         (["downgrade", "9"], "Relative revision -9 didn't produce 9 migrations"),
     ],
 )
-def test_an_unknown_revision_fails_with_a_message(
+def test_an_unknown_revision_is_a_wrong_call(
     database: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
 ) -> None:
-    migrate.main(["upgrade"])
+    commands.main(["upgrade"])
 
-    exit_code = migrate.main(command)
+    exit_code = commands.main(command)
 
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.USAGE
     assert message in capsys.readouterr().err
 
 
@@ -143,10 +149,10 @@ def test_a_database_that_refuses_fails_with_a_message(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:password@127.0.0.1:1/service")
 
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
     message = capsys.readouterr().err
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.FAILED
     assert "127.0.0.1" in message
     assert "password" not in message
 
@@ -156,10 +162,10 @@ def test_unusable_settings_fail_with_a_message(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
 
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
     message = capsys.readouterr().err
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.FAILED
     assert "unsupported database 'mysql'" in message
     assert "password" not in message
 
@@ -169,7 +175,7 @@ def test_unusable_settings_fail_with_a_message(
     [
         [],
         ["--yes"],
-        ["--allow-production", "base"],
+        ["--yes", "base"],
         ["--yes", "--allow-production"],
     ],
 )
@@ -179,13 +185,26 @@ def test_production_is_not_rolled_back_by_accident(
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
 ) -> None:
-    migrate.main(["upgrade"])
+    commands.main(["upgrade"])
     monkeypatch.setenv("ENVIRONMENT", "production")
 
-    exit_code = migrate.main(["downgrade", *arguments])
+    exit_code = commands.main(["downgrade", *arguments])
 
-    assert exit_code == migrate.REFUSED
+    assert exit_code == commands.REFUSED
     assert "--allow-production REVISION" in capsys.readouterr().err
+    assert "thoughts" in tables(database)
+
+
+def test_without_a_terminal_a_downgrade_needs_a_yes(
+    database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.main(["upgrade"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+
+    exit_code = commands.main(["downgrade", "base"])
+
+    assert exit_code == commands.REFUSED
+    assert "Next: use --yes" in capsys.readouterr().err
     assert "thoughts" in tables(database)
 
 
@@ -193,18 +212,18 @@ def test_production_is_not_rolled_back_by_accident(
 def test_at_a_terminal_a_downgrade_asks_first(
     database: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
 ) -> None:
-    migrate.main(["upgrade"])
+    commands.main(["upgrade"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda _: answer)
 
-    migrate.main(["downgrade", "base"])
+    commands.main(["downgrade", "base"])
 
     assert ("thoughts" in tables(database)) is left
 
 
 def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Path) -> None:
-    migrate.main(["upgrade"])
-    head = migrate.current_revision(Settings())
+    commands.main(["upgrade"])
+    head = migrate.status().revision
     connection = sqlite3.connect(database, isolation_level=None)
     connection.execute("INSERT INTO users (id, email, name) VALUES ('u', 'a@example.com', 'A')")
     connection.execute(
@@ -219,21 +238,21 @@ def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Pa
         "def downgrade() -> None: ...\n"
     )
 
-    exit_code = migrate.main(["upgrade", "bad"])
+    exit_code = commands.main(["upgrade", "bad"])
 
     connection = sqlite3.connect(database)
     users = connection.execute("SELECT count(*) FROM users").fetchone()
     revision = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     connection.close()
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.FAILED
     assert (users, revision) == ((1,), (head,))
 
 
 @pytest.mark.usefixtures("project")
 def test_a_revision_without_a_message_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code = migrate.main(["new", " "])
+    exit_code = commands.main(["new", " "])
 
-    assert exit_code == migrate.USAGE
+    assert exit_code == commands.USAGE
     assert "Say what the migration does" in capsys.readouterr().err
 
 
@@ -252,9 +271,9 @@ def test_a_folder_that_cannot_be_made_fails_with_a_message(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/file/x.db")
 
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.FAILED
     assert "file" in capsys.readouterr().err
 
 
@@ -265,9 +284,9 @@ def test_an_old_sqlite_is_refused(
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
 
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
-    assert exit_code == migrate.FAILED
+    assert exit_code == commands.FAILED
     assert "SQLite 3.38 is needed" in capsys.readouterr().err
     assert not database.exists()
 
@@ -282,15 +301,15 @@ def test_a_url_can_be_passed_to_alembic(tmp_path: Path) -> None:
 
 
 def test_a_database_in_memory_is_not_migrated(capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code = migrate.main(["upgrade"])
+    exit_code = commands.main(["upgrade"])
 
-    assert exit_code == migrate.REFUSED
+    assert exit_code == commands.REFUSED
     assert "names no database that would be left" in capsys.readouterr().err
 
 
 def test_a_new_revision_is_announced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exit_code = migrate.main(["new", "add something"])
+    exit_code = commands.main(["new", "add something"])
 
     [path] = (project / "migrations/versions").glob("*_add_something.py")
-    assert exit_code == migrate.DONE
+    assert exit_code == commands.DONE
     assert str(path.relative_to(project)) in capsys.readouterr().out

@@ -4,14 +4,13 @@ import logging
 import time
 from typing import Literal
 
-from alembic.script import ScriptDirectory
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.db.engine import READ_ONLY
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
+from {{cookiecutter.package_name}}.db.migrate.config import script_directory
 from {{cookiecutter.package_name}}.db.session import SessionMaker
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ class ReadinessCheck:
         """Read the revisions this code knows from its migrations folder."""
         self.session_maker = session_maker
         self.cache_seconds = cache_seconds
-        scripts = ScriptDirectory.from_config(alembic_config())
+        scripts = script_directory()
         self.head = scripts.get_current_head()
         self.known = {script.revision for script in scripts.walk_revisions()}
         self.answer: Readiness | None = None
