@@ -86,8 +86,8 @@ class Service:
     def state(self) -> dict[str, str]:
         """Return a digest of the development data: of each file, or of each table's rows."""
         if self.database == "sqlite":
-            paths = sorted((self.folder / "data").rglob("*"))
-            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+            files = sorted(path for path in (self.folder / "data").rglob("*") if path.is_file())
+            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         with psycopg.connect(self.postgresql_url) as connection:
             names = connection.execute(
                 "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1"
