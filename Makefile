@@ -32,15 +32,26 @@ check: $(ENV) ## Lint and type-check the template's own Python
 bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
 
-# The service is pinned in the session style with more libraries; what only that style needs is
-# then made conditional.
+# The service is pinned with every option; what only some answer needs is then made conditional.
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
 	@$(PINS) constraints.txt pyproject.toml
-	@rm -rf .pins && $(BIN)/cookiecutter --no-input --output-dir .pins . \
-		project_slug=service session_style=async database=postgresql >/dev/null
-	@cd .pins/service && $(MAKE) --no-print-directory pins
-	@sed -E 's/^((aiosqlite|greenlet|pytest-asyncio)==.*)$$/{%- if cookiecutter.session_style == "async" %}\n\1\n{%- endif %}/' \
-		.pins/service/constraints.txt >'$(SERVICE)/constraints.txt'
+	@rm -rf .pins
+	@for analytics in none clickhouse; do \
+		$(BIN)/cookiecutter --no-input --output-dir .pins/$$analytics . project_slug=service \
+			session_style=async database=postgresql analytics=$$analytics >/dev/null && \
+		$(MAKE) --no-print-directory --directory .pins/$$analytics/service pins || exit 1; \
+	done
+	@awk 'function when(condition) { \
+			if (condition != open) { \
+				if (open) print "{%- endif %}"; \
+				if (condition) print "{%- if cookiecutter." condition " %}"; \
+				open = condition } } \
+		NR == FNR { always[$$0]; next } \
+		/^(aiosqlite|greenlet|pytest-asyncio)==/ { when("session_style == \"async\""); print; next } \
+		!($$0 in always) { when("analytics == \"clickhouse\""); print; next } \
+		{ when(""); print }' \
+		.pins/none/service/constraints.txt .pins/clickhouse/service/constraints.txt \
+		>'$(SERVICE)/constraints.txt'
 	@rm -rf .pins
 
 clean: ## Remove the environment

@@ -35,6 +35,15 @@ REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
     ("database", "postgresql", "scripts/dev_database.py"),
+    ("analytics", "clickhouse", "src/{package}/analytics"),
+    ("analytics", "clickhouse", "tests/analytics"),
+)
+
+# Lines of Python that stay only if an answer has a value. The lines around them are comments, such
+# as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
+CONDITION = re.compile(
+    r"^ *# if (?P<answer>\w+) == (?P<value>\w+)\n(?P<lines>.*?)^ *# end if\n",
+    re.MULTILINE | re.DOTALL,
 )
 
 # The folder with a text for every license, named like the choices.
@@ -124,7 +133,7 @@ def choose_variants(files: Iterable[Path], style: str) -> None:
 def remove_unchosen(project: Path, answers: Answers, since: float) -> None:
     """Remove the files and folders that belong to other choices."""
     for answer, value, name in REMOVE_UNLESS:
-        path = project / name
+        path = project / name.format(package=answers["package_name"])
         if not path.exists():
             raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
         if answers[answer] != value:
@@ -138,6 +147,16 @@ def remove(path: Path, since: float) -> None:
     for folder in sorted((path, *path.rglob("*")), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def choose_lines(source: str, answers: Answers) -> str:
+    """Keep of the lines under a condition those whose answer was given, and no condition."""
+
+    def chosen(condition: re.Match[str]) -> str:
+        is_met = answers[condition["answer"]] == condition["value"]
+        return condition["lines"] if is_met else ""
+
+    return CONDITION.sub(chosen, source)
 
 
 def choose_license(project: Path, license_name: str, since: float) -> None:
@@ -157,7 +176,9 @@ def make_executable(files: Iterable[Path]) -> None:
             path.chmod(mode | (mode & 0o444) >> 2)
 
 
-# Synchronous code from asynchronous code
+def python(files: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files with Python."""
+    return (path for path in files if path.suffix == ".py")
 
 
 def rewrite(files: Iterable[Path], change: Callable[[str], str]) -> None:
@@ -170,6 +191,9 @@ def rewrite(files: Iterable[Path], change: Callable[[str], str]) -> None:
             raise TemplateError(f"{path} is no valid Python: {error}") from error
         if changed != text:
             path.write_text(changed, encoding="utf-8", newline="")
+
+
+# Synchronous code from asynchronous code
 
 
 def derive_fences(markdown: str, description: str) -> str:
@@ -225,12 +249,6 @@ def sync_edits(tokens: Tokens) -> Iterator[Edit]:
             # With the blank line behind it, if it is the only import between two.
             alone = tokens[index - 2].type == tokens[index + 2].type == tokenize.NL
             yield tokens[index - 1].start, tokens[index + (2 if alone else 1)].end, ""
-
-
-TEXT_TOKENS = frozenset(
-    # From Python 3.12 on, the text parts of an f-string are tokens of their own.
-    {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-)
 
 
 def sync_words(text: str) -> str:
@@ -372,8 +390,9 @@ def finish(project: Path, answers: Answers) -> None:
     remove_unchosen(project, answers, since)
     choose_license(project, answers["license"], since)
     files = rendered_files(project, since)
+    rewrite(python(files), lambda source: choose_lines(source, answers))
     if style == "sync":
-        rewrite((path for path in files if path.suffix == ".py"), derive_sync)
+        rewrite(python(files), derive_sync)
         texts = (path for path in files if path.suffix == ".md")
         rewrite(texts, lambda text: derive_fences(text, answers["description"]))
     make_executable(path for path in files if path.suffix == ".sh")

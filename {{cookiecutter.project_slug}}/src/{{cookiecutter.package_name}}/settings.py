@@ -62,6 +62,27 @@ def parse_database_url(value: str) -> URL:
     return url
 
 
+# if analytics == clickhouse
+def parse_clickhouse_url(value: str) -> URL:
+    """Return where the events go: `chdb` with an absolute folder, or `clickhouse` with a host.
+
+    Raises:
+        ValueError: Neither of the two. The message never repeats the value.
+    """
+    expected = "expected chdb:///FOLDER or clickhouse://USER:PASSWORD@HOST:8123/DATABASE"
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError(f"not a ClickHouse URL; {expected}") from None
+    match url.drivername:
+        case "chdb" if url.database and not url.host:
+            return url.set(database=str(PROJECT_ROOT / url.database))
+        case "clickhouse" if url.host:
+            return url.set(port=url.port or 8123, database=url.database or "default")
+    raise ValueError(f"not a ClickHouse URL; {expected}")
+
+
+# end if
 class Settings(BaseSettings):
     """One value for each environment variable of the same name in upper case.
 
@@ -83,6 +104,9 @@ class Settings(BaseSettings):
     environment: Environment = Environment.DEVELOPMENT
     database_url: str = Field(repr=False)
     database_pool_size: int = Field(default=5, ge=1)
+    # if analytics == clickhouse
+    clickhouse_url: str = Field(repr=False)
+    # end if
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
     migration_wait_seconds: float = Field(default=60, gt=0)
     backup_folder: Path = PROJECT_ROOT / "data" / "backups"
@@ -96,6 +120,15 @@ class Settings(BaseSettings):
         parse_database_url(value)
         return value
 
+    # if analytics == clickhouse
+    @field_validator("clickhouse_url")
+    @classmethod
+    def check_clickhouse_url(cls, value: str) -> str:
+        """Refuse a malformed URL at start-up, not at the first event."""
+        parse_clickhouse_url(value)
+        return value
+
+    # end if
     @model_validator(mode="after")
     def refuse_unsafe_production(self) -> Self:
         """Stop at start-up instead of serving from a scratch database or an open one."""
@@ -107,6 +140,13 @@ class Settings(BaseSettings):
                 faults.append("DATABASE_URL must name its SQLite file by an absolute path")
         elif self.url.password in (None, "", "postgres"):
             faults.append("DATABASE_URL has no password, or a well-known one")
+        # if analytics == clickhouse
+        if self.clickhouse.drivername == "chdb":
+            if not Path(make_url(self.clickhouse_url).database or "").is_absolute():
+                faults.append("CLICKHOUSE_URL must name its folder by an absolute path")
+        elif not self.clickhouse.password:
+            faults.append("CLICKHOUSE_URL has no password")
+        # end if
         if self.log_level == "DEBUG":
             faults.append("LOG_LEVEL=DEBUG writes personal data to the log")
         if faults:
@@ -117,3 +157,10 @@ class Settings(BaseSettings):
     def url(self) -> URL:
         """Where the database is: `sqlite` or `postgresql+psycopg`, paths absolute."""
         return parse_database_url(self.database_url)
+    # if analytics == clickhouse
+
+    @property
+    def clickhouse(self) -> URL:
+        """Where the events go: `chdb` with an absolute folder, or `clickhouse` with a host."""
+        return parse_clickhouse_url(self.clickhouse_url)
+    # end if

@@ -1,0 +1,1 @@
+"""What happened in the service, told to ClickHouse, and what ClickHouse makes of it."""
