@@ -36,6 +36,7 @@ REMOVE_UNLESS = (
     ("ci", "gitlab", ".gitlab-ci.yml"),
     ("database", "postgresql", "scripts/dev_database.py"),
     ("analytics", "clickhouse", "src/{package}/analytics"),
+    ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "tests/analytics"),
 )
 
