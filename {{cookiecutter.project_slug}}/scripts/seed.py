@@ -20,6 +20,9 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+# if analytics == clickhouse
+from {{cookiecutter.package_name}}.analytics.client import UnavailableError
+# end if
 from {{cookiecutter.package_name}}.db.migrate import commands
 from {{cookiecutter.package_name}}.db.migrate.config import script_directory
 from {{cookiecutter.package_name}}.db.migrate.engine import (
@@ -30,6 +33,9 @@ from {{cookiecutter.package_name}}.db.migrate.engine import (
 from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.settings import Environment, Settings
 
+# if analytics == clickhouse
+from scripts.seed_events import SeededEvents
+# end if
 from tests.fixtures import scenarios
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
