@@ -1,0 +1,56 @@
+"""The connection of a run, and the lock that makes runs take turns."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from sqlalchemy import URL, Connection
+
+from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
+from {{cookiecutter.package_name}}.db.migrate.engine import (
+    make_sqlite_migration_engine,
+    one_run_at_a_time,
+)
+from {{cookiecutter.package_name}}.settings import Settings
+
+
+@contextmanager
+def connecting(url: URL) -> Iterator[Connection]:
+    """Give a connection for looking only: it takes no lock.
+
+    Raises:
+        UnreachableError: Nobody answers, or another process has the embedded one's folder.
+    """
+    # The client says in words what is wrong; chdb then serves both.
+    with closing(open_client(url)), make_engine(url).connect() as connection:
+        yield connection
+
+
+@contextmanager
+def only_run() -> Iterator[Connection]:
+    """Give a connection to the configured ClickHouse, and let no other run work meanwhile.
+
+    ClickHouse has no locks to offer; the transactional database lends one.
+
+    Raises:
+        LockTimeoutError: Another run did not end in time.
+        UnreachableError: ClickHouse cannot be reached.
+    """
+    settings = Settings()
+    with (
+        lock(settings.url, settings.migration_wait_seconds),
+        connecting(settings.clickhouse) as connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def lock(url: URL, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock of the transactional database at `url`, without stopping its writers."""
+    if url.get_backend_name() != "sqlite":
+        with one_run_at_a_time(url, wait_seconds):
+            yield
+        return
+    # SQLite's lock is a file's; the database's own would keep the service from writing.
+    beside = url.set(database=f"{url.database}.clickhouse-lock")
+    with make_sqlite_migration_engine(beside, wait_seconds).begin():
+        yield
