@@ -68,4 +68,4 @@ def top_tags(
 def pairs(client: Client, query: str, given: dict[str, object]) -> dict[Any, int]:
     """Run a query whose rows are a key and a number."""
     with explained():
-        return {key: number for key, number in client.query(query, given).result_rows}
+        return {row[0]: row[1] for row in client.query(query, given).result_rows}
