@@ -44,6 +44,8 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
+    # The scripts run those of both databases.
+    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )

@@ -23,12 +23,17 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, event, text
 
+from {{cookiecutter.package_name}}.analytics import migrate
 from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
 from {{cookiecutter.package_name}}.analytics.migrate import commands
 from {{cookiecutter.package_name}}.analytics.migrate import config as clickhouse
 from {{cookiecutter.package_name}}.db.migrate import config as transactional
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
 
+REVISIONS = [
+    script.revision for script in reversed(list(clickhouse.script_directory().walk_revisions()))
+]
+HEAD = REVISIONS[-1]
 CATALOGUE = """
     SELECT name, create_table_query FROM system.tables
     WHERE database = currentDatabase() ORDER BY name
@@ -154,6 +159,20 @@ def ask(project: Project, sql: str) -> list[tuple[Any, ...]]:
     with make_engine(Settings().clickhouse).connect() as connection:
         result = connection.execute(text(sql))
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+def walk(project: Project) -> list[str]:
+    """Go up and down on a connection of one's own, each way twice, and return the revisions."""
+    enter(project)
+    found = []
+    with make_engine(Settings().clickhouse).connect() as connection:
+        for _ in range(2):
+            migrate.upgrade(connection=connection)
+            found.append(migrate.status(connection).revision)
+        for target in ("-1", HEAD):
+            migrate.downgrade(target, connection)
+            found.append(migrate.status(connection).revision)
+    return found
 
 
 def hold(project: Project) -> None:

@@ -155,6 +155,18 @@ def test_a_copy_with_too_few_rows_is_no_backup(tmp_path: Path) -> None:
         backup.copy(client, "events", tmp_path / "events.tsv.gz")
 
 
+def test_the_revision_is_read_once_the_version_table_is_at_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = MagicMock()
+    connection.scalar.side_effect = [1, 1, 0]
+    monkeypatch.setattr(state, "POLL_SECONDS", 0)
+    monkeypatch.setattr("alembic.runtime.migration.MigrationContext.configure", MagicMock())
+
+    assert state.current_revisions(connection) == ()
+    assert connection.scalar.call_count == 3
+
+
 def test_branches_that_a_person_has_to_sort_out_are_left_as_they_are() -> None:
     stands = state.interpret(("0001", "of another version"), {})
 

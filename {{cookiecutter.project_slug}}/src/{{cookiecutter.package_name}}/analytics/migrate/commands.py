@@ -21,6 +21,7 @@ from {{cookiecutter.package_name}}.analytics.migrate.backup import back_up
 from {{cookiecutter.package_name}}.analytics.migrate.config import alembic_config
 from {{cookiecutter.package_name}}.analytics.migrate.connections import (
     connecting,
+    keeping,
     only_run,
 )
 from {{cookiecutter.package_name}}.analytics.migrate.planning import (
@@ -89,9 +90,11 @@ def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
         ours.append(script)
         show_step(script, seconds)
 
-    upgrade(pending[-1].revision, report=report)
-    after = status()
-    if faulty := find_faults(settings):
+    with keeping(settings.clickhouse):
+        upgrade(pending[-1].revision, report=report)
+        after = status()
+        faulty = find_faults(settings)
+    if faulty:
         first = f"Failed: ClickHouse is at {after.revision}, but it is not sound:"
         return fail(FAILED, first, *(f"  {fault}" for fault in faulty))
     if not ours:
@@ -166,8 +169,10 @@ def run_downgrade(arguments: argparse.Namespace, settings: Settings) -> int:
     if tables:
         path = back_up(settings.clickhouse, tables, start, settings.backup_folder)
         print(f"Backup: {path}, read again and complete.")
-    downgrade(target, report=show_step)
-    print(f"Downgraded ClickHouse from {start} to {status().revision}.")
+    with keeping(settings.clickhouse):
+        downgrade(target, report=show_step)
+        after = status()
+    print(f"Downgraded ClickHouse from {start} to {after.revision}.")
     return DONE
 
 

@@ -1,7 +1,7 @@
 """The connection of a run, and the lock that makes runs take turns."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import OperationalError
@@ -30,6 +30,11 @@ def connecting(url: URL) -> Iterator[Connection]:
     # The client says in words what is wrong; chdb then serves both.
     with closing(open_client(url)), make_engine(url).connect() as connection:
         yield connection
+
+
+def keeping(url: URL) -> AbstractContextManager[object]:
+    """Keep chdb's folder from other processes meanwhile. A server serves many."""
+    return closing(open_client(url)) if url.drivername == "chdb" else nullcontext()
 
 
 @contextmanager
