@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.domain import TaskStatus, ThoughtStatus
-from {{cookiecutter.package_name}}.models import Base, OutboxEvent, Thought, User
+from {{cookiecutter.package_name}}.models import OutboxEvent, Thought, User
 from {{cookiecutter.package_name}}.services import api_keys
 
 from tests.fixtures.contexts import ContextFactory
