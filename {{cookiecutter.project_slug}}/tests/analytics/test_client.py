@@ -106,8 +106,8 @@ def test_a_client_that_was_given_is_not_closed() -> None:
 
     lazy.close()
 
-    assert lazy.get() is given
     assert not given.is_closed
+    assert lazy.get() is given
 
 
 def test_a_server_is_asked_without_sessions() -> None:

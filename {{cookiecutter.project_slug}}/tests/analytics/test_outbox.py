@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.domain import TaskStatus, ThoughtStatus
-from {{cookiecutter.package_name}}.models import OutboxEvent, Thought, User
+from {{cookiecutter.package_name}}.models import ApiKey, OutboxEvent, Thought, User
 from {{cookiecutter.package_name}}.services import api_keys
 
 from tests.fixtures.contexts import ContextFactory
@@ -135,6 +135,9 @@ async def test_a_flush_that_changed_nothing_has_no_event(
 async def test_other_tables_have_no_events(db_session: AsyncSession, sample_user: User) -> None:
     before = await events_of(db_session)
     api_keys.issue(db_session, sample_user, "key")
+    await db_session.flush()
+    key = (await db_session.scalars(sa.select(ApiKey))).one()
+    await db_session.delete(key)
 
     await db_session.flush()
 

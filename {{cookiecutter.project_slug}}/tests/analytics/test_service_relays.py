@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+
+from tests.fixtures.client import client_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -54,6 +59,32 @@ def ask(address: str, key: str, data: object = None) -> Any:
     body = None if data is None else json.dumps(data).encode()
     with urlopen(Request(address, body, headers)) as response:  # noqa: S310  # to ourselves
         return json.load(response)
+
+
+def relay_threads() -> list[str]:
+    """Return the names of the threads that relay."""
+    return [thread.name for thread in threading.enumerate() if thread.name == "relay"]
+
+
+@pytest.mark.parametrize(
+    ("clickhouse", "count"),
+    [("chdb://{folder}/clickhouse", 1), ("clickhouse://user:password@127.0.0.1:1/tests", 0)],
+    ids=["embedded", "server"],
+)
+async def test_only_the_embedded_clickhouse_has_its_relay_in_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clickhouse: str, count: int
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
+    monkeypatch.setenv("CLICKHOUSE_URL", clickhouse.format(folder=tmp_path))
+    migrate.upgrade()
+
+    async with client_of(create_app()):
+        during = relay_threads()
+
+    assert len(during) == count
+    assert relay_threads() == []
+    # Where nothing is to be shipped, ClickHouse is not even opened.
+    assert not (tmp_path / "clickhouse").exists()
 
 
 def test_a_thought_is_soon_in_the_statistics(key: str) -> None:
