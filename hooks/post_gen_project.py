@@ -37,6 +37,7 @@ REMOVE_UNLESS = (
     ("database", "postgresql", "scripts/dev_database.py"),
     ("analytics", "clickhouse", "src/{package}/analytics"),
     ("analytics", "clickhouse", "migrations/analytics"),
+    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
     ("analytics", "clickhouse", "tests/analytics"),
 )
 
