@@ -57,6 +57,9 @@ for field in Settings.model_fields:
     os.environ.pop(field.upper(), None)
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
+# if analytics == clickhouse
+os.environ["CLICKHOUSE_URL"] = "clickhouse://127.0.0.1:1"
+# end if
 
 
 def pytest_configure(config: pytest.Config) -> None:

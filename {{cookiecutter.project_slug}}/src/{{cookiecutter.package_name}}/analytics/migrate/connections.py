@@ -6,7 +6,11 @@ from contextlib import closing, contextmanager, nullcontext
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import OperationalError
 
-from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
+from {{cookiecutter.package_name}}.analytics.client import (
+    NotMigratedError,
+    make_engine,
+    open_client,
+)
 from {{cookiecutter.package_name}}.db.migrate.engine import (
     make_sqlite_migration_engine,
     one_run_at_a_time,
@@ -21,6 +25,7 @@ def connecting(url: URL) -> Iterator[Connection]:
 
     Raises:
         UnreachableError: Nobody answers, or another process has the embedded one's folder.
+        NotMigratedError: The server does not have the database.
     """
     # The client says in words what is wrong; chdb then serves both.
     with closing(open_client(url)), make_engine(url).connect() as connection:
@@ -41,8 +46,20 @@ def only_run() -> Iterator[Connection]:
     settings = Settings()
     url, wait = settings.clickhouse, settings.migration_wait_seconds
     taking_turns = nullcontext() if url.drivername == "chdb" else lock(settings.url, wait)
-    with taking_turns, connecting(url) as connection:
-        yield connection
+    with taking_turns:
+        create_database(url)
+        with connecting(url) as connection:
+            yield connection
+
+
+def create_database(url: URL) -> None:
+    """Create the database if its server does not have it."""
+    try:
+        open_client(url).close()
+    except NotMigratedError:
+        with closing(open_client(url.set(database="default"))) as client:
+            name = {"name": url.database}
+            client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", name)
 
 
 @contextmanager
