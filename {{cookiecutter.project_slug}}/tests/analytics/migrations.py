@@ -14,13 +14,16 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, event, text
 
-from {{cookiecutter.package_name}}.analytics.client import make_engine
+from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
 from {{cookiecutter.package_name}}.analytics.migrate import commands
 from {{cookiecutter.package_name}}.analytics.migrate import config as clickhouse
 from {{cookiecutter.package_name}}.db.migrate import config as transactional
@@ -30,6 +33,7 @@ CATALOGUE = """
     SELECT name, create_table_query FROM system.tables
     WHERE database = currentDatabase() ORDER BY name
 """
+HELD: list[Client] = []
 CHANGE = re.compile(r"\s*(ALTER|CREATE|DROP|INSERT)\b")
 
 
@@ -67,6 +71,11 @@ class Project:
         """Where the revisions of ClickHouse are."""
         return self.root / "migrations" / "analytics" / "versions"
 
+    @property
+    def folder(self) -> Path:
+        """Where ClickHouse keeps its data."""
+        return self.root / "clickhouse"
+
     def write(self, name: str, upgrade: str, downgrade: str = "pass", after: str = "0001") -> Path:
         """Write a revision, and return its file."""
         path = self.revisions / f"{name}.py"
@@ -74,8 +83,8 @@ class Project:
             f'"""{name}"""\n'
             "from alembic import op\n"
             f"revision, down_revision = {name!r}, {after!r}\n"
-            f"def upgrade() -> None:\n{textwrap.indent(textwrap.dedent(upgrade), '    ')}\n"
-            f"def downgrade() -> None:\n{textwrap.indent(textwrap.dedent(downgrade), '    ')}\n"
+            f"def upgrade() -> None:\n{textwrap.indent(upgrade, '    ')}\n"
+            f"def downgrade() -> None:\n{textwrap.indent(downgrade, '    ')}\n"
         )
         return path
 
@@ -91,7 +100,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong: a run fails, or is killed, after its nth statement that changes something."""
+    """What goes wrong: a run fails, or is killed, after its nth statement that changes a thing."""
 
     number: int
     kill: bool = False
@@ -101,7 +110,7 @@ def enter(project: Project) -> None:
     """Let this process work on a project."""
     os.environ.update(project.variables)
     for module in (clickhouse, transactional):
-        module.PROJECT_ROOT = project.root
+        vars(module)["PROJECT_ROOT"] = project.root
 
 
 def run(project: Project, *arguments: str, fault: Fault | None = None) -> Done:
@@ -147,12 +156,46 @@ def ask(project: Project, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
+def hold(project: Project) -> None:
+    """Open ClickHouse, and keep it open for ever."""
+    enter(project)
+    HELD.append(open_client(Settings().clickhouse))
+
+
 def catalogue(project: Project) -> dict[str, str]:
     """Return what ClickHouse says of each table."""
     return dict(ask(project, CATALOGUE))
 
 
-def start(project: Project, *arguments: str, fault: Fault | None = None) -> subprocess.Popen[str]:
+Started = subprocess.Popen[str]
+
+
+class Embedded:
+    """A project, and the process in which its ClickHouse runs.
+
+    Attributes:
+        project: The project.
+    """
+
+    def __init__(self, project: Project, process: Executor) -> None:
+        """Put the two together."""
+        self.project = project
+        self.process = process
+
+    def run(self, *arguments: str, fault: Fault | None = None) -> Done:
+        """Run a command as the scripts do."""
+        return self.process.submit(partial(run, self.project, *arguments, fault=fault)).result()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what ClickHouse answers."""
+        return self.process.submit(ask, self.project, sql).result()
+
+    def catalogue(self) -> dict[str, str]:
+        """Return what ClickHouse says of each table."""
+        return self.process.submit(catalogue, self.project).result()
+
+
+def start(project: Project, *arguments: str, fault: Fault | None = None) -> Started:
     """Start a command in a process of its own."""
     program = (
         "import sys\n"
