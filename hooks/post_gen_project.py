@@ -44,6 +44,7 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
     ("analytics", "clickhouse", "migrations/analytics"),
+    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
