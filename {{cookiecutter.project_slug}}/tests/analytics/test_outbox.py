@@ -145,7 +145,8 @@ async def test_other_tables_have_no_events(db_session: AsyncSession, sample_user
 
 
 async def test_an_event_is_rolled_back_with_its_change(
-    db_session: AsyncSession, sample_user: User
+    db_session: AsyncSession,
+    sample_user: User,
 ) -> None:
     before = await events_of(db_session)
     savepoint = await db_session.begin_nested()
@@ -175,7 +176,8 @@ async def test_an_event_is_committed_with_its_change(isolated_database: Any) -> 
 
 
 async def test_events_say_nothing_that_was_written(
-    db_session: AsyncSession, sample_user: User
+    db_session: AsyncSession,
+    sample_user: User,
 ) -> None:
     secret = "a well-kept secret"
     ContextFactory.create(user=sample_user, name=secret, description=secret)

@@ -11,7 +11,13 @@ from clickhouse_connect.driver.client import Client
 
 from {{cookiecutter.package_name}}.analytics.client import LazyClient, UnreachableError
 from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.models import Context, OutboxEvent, Task, Thought, User
+from {{cookiecutter.package_name}}.models import (
+    Context,
+    OutboxEvent,
+    Task,
+    Thought,
+    User,
+)
 
 from scripts import seed
 from tests.fixtures import events, scenarios

@@ -31,7 +31,8 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
     monkeypatch.setenv("CLICKHOUSE_URL", f"chdb://{tmp_path}/clickhouse")
     subprocess.run([PROJECT_ROOT / "scripts" / "migrate.sh"], check=True, capture_output=True)
-    command = [*PYTHON, "{{cookiecutter.package_name}}", "create-key", "--email", "me@example.com"]
+    module = [*PYTHON, "{{cookiecutter.package_name}}"]
+    command = [*module, "create-key", "--email", "me@example.com"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
