@@ -27,7 +27,7 @@ from {{cookiecutter.package_name}}.analytics.client import (
     UnavailableError,
     explained,
 )
-from {{cookiecutter.package_name}}.analytics.migrate.commands import main as migrate_clickhouse
+from {{cookiecutter.package_name}}.analytics.migrate import commands as analytics
 from {{cookiecutter.package_name}}.analytics.relay import (
     BusyError,
     make_relay_engine,
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
         # if analytics == clickhouse
         if arguments.migrate and rows_of_events(scenario, scale):
-            code = migrate_clickhouse(["upgrade", "--analytics"])
+            code = analytics.main(["upgrade", "--analytics"])
             if code != DONE:
                 return code
         # end if
