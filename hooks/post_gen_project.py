@@ -42,6 +42,7 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
     ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
+    ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
     ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
     # The scripts run those of both databases.

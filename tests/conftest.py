@@ -27,7 +27,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # What this run of pytest, or the make above it, tells its own children only.
 PRIVATE = ("COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
 # What would configure a rendered service.
-SETTINGS = ("DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "TEST_")
+SETTINGS = ("CLICKHOUSE_", "DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "TEST_")
 
 
 class CombinationScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

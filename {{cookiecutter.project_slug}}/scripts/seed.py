@@ -27,6 +27,7 @@ from {{cookiecutter.package_name}}.analytics.client import (
     UnavailableError,
     explained,
 )
+from {{cookiecutter.package_name}}.analytics.migrate import commands as analytics
 from {{cookiecutter.package_name}}.analytics.relay import (
     BusyError,
     make_relay_engine,
@@ -245,6 +246,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         if arguments.migrate and (code := commands.main(["upgrade"])) != DONE:
             return code
+        # if analytics == clickhouse
+        if arguments.migrate and rows_of_events(scenario, scale):
+            code = analytics.main(["upgrade", "--analytics"])
+            if code != DONE:
+                return code
+        # end if
         seed(settings, scenario, scale, arguments.append)
     except scenarios.ScenarioError as error:
         example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"

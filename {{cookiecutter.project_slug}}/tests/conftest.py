@@ -58,7 +58,8 @@ for field in Settings.model_fields:
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse
-os.environ["CLICKHOUSE_URL"] = "clickhouse://127.0.0.1:1"
+# Nobody listens there: a test that needs ClickHouse asks for it.
+os.environ["CLICKHOUSE_URL"] = "clickhouse://user:password@127.0.0.1:1/tests"
 # end if
 
 

@@ -121,7 +121,7 @@ async def test_tags_are_counted_by_thought(
 async def test_tags_are_shown_as_they_were_written(
     api_client: ApiClient, api_headers: Headers, clickhouse: Client, sample_user: User
 ) -> None:
-    tag = "it's \"a\" {tag:String} \\ naïve %s"
+    tag = 'it\'s "a" {tag:String} \\ naïve %s'
     add(clickhouse, sample_user.id, 1, tag)
 
     response = await api_client.get(f"/analytics/top-tags?{MAY}", headers=api_headers)

@@ -49,33 +49,33 @@ def test_what_migrations_would_have_made_is_named_as_such(
     def fail(**_: Any) -> Client:
         raise DatabaseError("there is no such thing", code=code)
 
-    monkeypatch.setattr(clients.clickhouse_connect, "get_client", fail)
+    monkeypatch.setattr("clickhouse_connect.get_client", fail)
 
-    with pytest.raises(NotMigratedError, match="has no database service. Next: scripts/migrate.sh"):
+    with pytest.raises(NotMigratedError, match="has no database service"):
         open_client(NOBODY)
-    with pytest.raises(NotMigratedError, match="Next: scripts/migrate.sh"), explained():
+    with pytest.raises(NotMigratedError, match="is not migrated"), explained():
         fail()
 
 
 def test_other_failures_keep_their_reason() -> None:
-    with pytest.raises(UnreachableError, match="^ClickHouse failed: no memory$"), explained():
+    with pytest.raises(UnreachableError, match="ClickHouse failed: no memory"), explained():
         raise DatabaseError("no memory.\nmore", code=241)
 
 
 def test_without_chdb_the_error_asks_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "chdb", None)
-    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._chdbclient", raising=False)
-    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._backend.chdb_backend", raising=False)
+    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._chdbclient", False)
+    monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._backend.chdb_backend", False)
 
     with pytest.raises(UnreachableError, match="needs chdb, which only development has"):
         open_client(parse_clickhouse_url("chdb:///tmp/clickhouse"))
 
 
 def test_threads_share_one_client_which_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[FakeClient] = []
+    opened: list[Any] = []
     started = threading.Barrier(8)
 
-    def open_one(_: object) -> FakeClient:
+    def open_one(_: object) -> Any:
         opened.append(FakeClient())
         return opened[-1]
 
@@ -84,7 +84,7 @@ def test_threads_share_one_client_which_is_opened_once(monkeypatch: pytest.Monke
         lazy.get()
 
     monkeypatch.setattr(clients, "open_client", open_one)
-    lazy = LazyClient(NOBODY)
+    lazy: Any = LazyClient(NOBODY)
     threads = [threading.Thread(target=get) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -97,7 +97,7 @@ def test_threads_share_one_client_which_is_opened_once(monkeypatch: pytest.Monke
     lazy.get()
 
     assert before == 1
-    assert [client.is_closed for client in opened] == [True, False]
+    assert [fake.is_closed for fake in opened] == [True, False]
 
 
 def test_a_client_that_was_given_is_not_closed() -> None:
@@ -106,8 +106,8 @@ def test_a_client_that_was_given_is_not_closed() -> None:
 
     lazy.close()
 
-    assert lazy.get() is given
     assert not given.is_closed
+    assert lazy.get() is given
 
 
 def test_a_server_is_asked_without_sessions() -> None:

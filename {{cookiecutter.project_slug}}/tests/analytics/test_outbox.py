@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.domain import TaskStatus, ThoughtStatus
-from {{cookiecutter.package_name}}.models import Base, OutboxEvent, Thought, User
+from {{cookiecutter.package_name}}.models import ApiKey, OutboxEvent, Thought, User
 from {{cookiecutter.package_name}}.services import api_keys
 
 from tests.fixtures.contexts import ContextFactory
@@ -135,6 +135,9 @@ async def test_a_flush_that_changed_nothing_has_no_event(
 async def test_other_tables_have_no_events(db_session: AsyncSession, sample_user: User) -> None:
     before = await events_of(db_session)
     api_keys.issue(db_session, sample_user, "key")
+    await db_session.flush()
+    key = (await db_session.scalars(sa.select(ApiKey))).one()
+    await db_session.delete(key)
 
     await db_session.flush()
 
@@ -142,7 +145,8 @@ async def test_other_tables_have_no_events(db_session: AsyncSession, sample_user
 
 
 async def test_an_event_is_rolled_back_with_its_change(
-    db_session: AsyncSession, sample_user: User
+    db_session: AsyncSession,
+    sample_user: User,
 ) -> None:
     before = await events_of(db_session)
     savepoint = await db_session.begin_nested()
@@ -172,7 +176,8 @@ async def test_an_event_is_committed_with_its_change(isolated_database: Any) -> 
 
 
 async def test_events_say_nothing_that_was_written(
-    db_session: AsyncSession, sample_user: User
+    db_session: AsyncSession,
+    sample_user: User,
 ) -> None:
     secret = "a well-kept secret"
     ContextFactory.create(user=sample_user, name=secret, description=secret)

@@ -47,7 +47,8 @@ def test_a_downgrade_is_written_down_as_well(
         migrate.downgrade("-1", connection)
         directions = connection.scalars(sa.select(HISTORY.c.direction).order_by(HISTORY.c.id)).all()
 
-    assert directions == ["upgrade", "upgrade", "downgrade"]
+    assert directions[-2:] == ["upgrade", "downgrade"]
+    assert directions.count("downgrade") == 1
 
 
 def test_a_stamp_is_not_taken_for_a_run(scratch_engine: sa.Engine) -> None:
@@ -140,9 +141,9 @@ def test_a_user_without_a_name_can_migrate(monkeypatch: pytest.MonkeyPatch) -> N
 
     exit_code = commands.main(["upgrade"])
 
-    [entry] = migrate.status().history.values()
+    names = {entry.applied_by for entry in migrate.status().history.values()}
     assert exit_code == commands.DONE
-    assert entry.applied_by == f"unknown@{os.uname().nodename}"
+    assert names == {f"unknown@{os.uname().nodename}"}
 
 
 def test_printed_sql_writes_the_history_too(

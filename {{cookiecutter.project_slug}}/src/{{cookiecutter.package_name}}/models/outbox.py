@@ -22,7 +22,7 @@ from {{cookiecutter.package_name}}.models.tasks import Task
 from {{cookiecutter.package_name}}.models.thoughts import Thought
 from {{cookiecutter.package_name}}.models.users import User
 
-# What is told of each entity besides its owner: enough to count, nothing that was written.
+# What is told of each entity besides its owner: enough to count, but no text, name or address.
 PROPERTIES: dict[type[Base], tuple[str, ...]] = {
     User: ("is_active",),
     Context: (),

@@ -1,0 +1,207 @@
+"""The scenario with events fills both databases, which then say the same."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from clickhouse_connect.driver.client import Client
+
+from {{cookiecutter.package_name}}.analytics.client import LazyClient, UnreachableError
+from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.models import (
+    Context,
+    OutboxEvent,
+    Task,
+    Thought,
+    User,
+)
+
+from scripts import seed
+from tests.fixtures import events, scenarios
+
+pytestmark = pytest.mark.integration
+
+Run = Callable[..., tuple[int, str]]
+COUNT = events.COUNTS["analytics"]
+
+
+@pytest.fixture
+def clickhouse(
+    isolated_clickhouse: tuple[Client, object], monkeypatch: pytest.MonkeyPatch
+) -> Client:
+    """The client of an empty ClickHouse, which the command uses."""
+    client = isolated_clickhouse[0]
+    monkeypatch.setattr(seed, "LazyClient", lambda url: LazyClient(url, client))
+    return client
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def engine(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[sa.Engine]:
+    """The engine of an empty, migrated database of each kind in turn, which the settings name."""
+    url = sa.URL.create("sqlite", database=str(tmp_path / "scratch.db"))
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    migrate.upgrade()
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command, and returns its exit code and what it printed."""
+
+    def run_seed(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        exit_code = seed.main(arguments)
+        output = capsys.readouterr()
+        return exit_code, output.out + output.err
+
+    return run_seed
+
+
+def count(engine: sa.Engine, model: type) -> int:
+    """Return how many rows a table has."""
+    with engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(model)) or 0
+
+
+def test_both_databases_have_the_same_events(
+    engine: sa.Engine, clickhouse: Client, run: Run
+) -> None:
+    exit_code, output = run("analytics")
+
+    query = sa.select(OutboxEvent.event_id, OutboxEvent.user_id, OutboxEvent.name)
+    with engine.connect() as connection:
+        told = {tuple(row) for row in connection.execute(query)}
+        users = set(connection.scalars(sa.select(User.id)))
+        waiting = connection.scalars(query.where(OutboxEvent.shipped_at.is_(None))).all()
+    stored = clickhouse.query("SELECT event_id, user_id, name FROM events").result_rows
+    assert (exit_code, len(stored), waiting) == (seed.DONE, COUNT, [])
+    assert set(stored) == told
+    assert {row[1] for row in stored} == users
+    assert f"50 tasks, {COUNT} events in " in output
+
+
+def test_the_metrics_are_those_of_the_events(
+    engine: sa.Engine, clickhouse: Client, run: Run
+) -> None:
+    run("analytics")
+
+    found = clickhouse.query("SELECT name, toDate(bucket), value FROM metrics FINAL").result_rows
+
+    made = events.rows("analytics")
+    assert {tuple(row[:2]): row[2] for row in found} == Counter(
+        (event["name"], event["occurred_at"].date()) for event in made
+    )
+
+
+def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run: Run) -> None:
+    exit_code, output = run("minimal")
+
+    assert exit_code == seed.DONE
+    assert ", 0 events in " in output
+    assert count(engine, OutboxEvent) == 0
+
+
+@pytest.mark.parametrize("fault", ["unreachable", "not migrated", "not empty"])
+def test_where_clickhouse_cannot_take_events_nothing_is_added(
+    engine: sa.Engine,
+    clickhouse: Client,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    if fault == "unreachable":
+        monkeypatch.setattr(seed, "LazyClient", LazyClient)
+    elif fault == "not migrated":
+        clickhouse.command("RENAME TABLE events TO elsewhere")
+    else:
+        events.load(clickhouse, "analytics")
+
+    exit_code, output = run("analytics")
+
+    if fault == "not migrated":
+        clickhouse.command("RENAME TABLE elsewhere TO events")
+    expected = {
+        "unreachable": (seed.FAILED, "ClickHouse at 127.0.0.1:1 cannot be reached"),
+        "not migrated": (seed.REFUSED, "Next: scripts/migrate.sh"),
+        "not empty": (seed.REFUSED, f"it has {COUNT} events. To add to them: make seed"),
+    }
+    assert exit_code == expected[fault][0]
+    assert expected[fault][1] in output
+    assert [count(engine, model) for model in (User, Thought, OutboxEvent)] == [0, 0, 0]
+
+
+def test_events_wait_where_clickhouse_fails_at_the_last_moment(
+    engine: sa.Engine, clickhouse: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnreachableError("ClickHouse failed: no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(seed, "relay", fail)
+        exit_code, output = run("analytics")
+
+    assert exit_code == seed.FAILED
+    assert "The events wait in the outbox. Next: scripts/relay-events.sh" in output
+    assert count(engine, OutboxEvent) == COUNT
+
+
+def test_appending_adds_as_many_again(engine: sa.Engine, clickhouse: Client, run: Run) -> None:
+    exit_codes = [run("analytics", "--append")[0] for _ in range(2)]
+
+    assert exit_codes == [seed.DONE] * 2
+    assert count(engine, OutboxEvent) == 2 * COUNT
+    assert clickhouse.command("SELECT uniqExact(event_id) FROM events") == 2 * COUNT
+
+
+def test_events_are_about_rows_of_the_scenario_and_never_before_them() -> None:
+    made = events.rows("analytics")
+
+    rows = scenarios.rows("analytics")
+    tables = {model.__name__.lower(): model.__table__ for model in (User, Context, Thought, Task)}
+    known = {
+        (name, row["id"]): row
+        for name, table in tables.items()
+        for row in rows[table]  # type: ignore[index]
+    }
+    assert len(made) == COUNT == len({event["event_id"] for event in made})
+    assert [event["occurred_at"] for event in made] == sorted(
+        event["occurred_at"] for event in made
+    )
+    for event in made:
+        row = known[event["name"].partition(".")[0], event["entity_id"]]
+        assert event["user_id"] == row.get("user_id", row["id"])
+        assert event["occurred_at"] >= row["created_at"]
+    assert {event["entity_id"] for event in made if event["name"].endswith("created")} == {
+        entity_id for _, entity_id in known
+    }
+
+
+def test_the_same_seed_makes_the_same_events() -> None:
+    assert events.rows("analytics") == events.rows("analytics")
+    assert events.rows("analytics") != events.rows("analytics", seed=2)
+
+
+@pytest.mark.parametrize("scenario", sorted({*scenarios.SCENARIOS} - {*events.COUNTS}))
+def test_other_scenarios_have_no_events(clickhouse: Client, scenario: str) -> None:
+    assert events.load(clickhouse, scenario) == 0
+
+
+def test_events_are_loaded_quickly(clickhouse: Client) -> None:
+    events.load(clickhouse, "analytics")
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        events.load(clickhouse, "analytics")
+        times.append(time.perf_counter() - started)
+
+    # A millisecond for every hundred rows, ten times over for a machine that is busy.
+    assert min(times) < 10 * COUNT / 100 / 1000
