@@ -38,6 +38,11 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "src/{package}/analytics"),
     ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "tests/analytics"),
+    ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
 )
 
 # Lines of Python that stay only if an answer has a value. The lines around them are comments, such
