@@ -375,7 +375,7 @@ def two_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_not_chosen_is_removed(tmp_path: Path, ci: str, kept: set[str]) -> None:
     write(tmp_path, ".github/workflows/ci.yml", ".gitlab-ci.yml", "README.md")
 
-    hook.remove_unchosen(tmp_path, {"ci": ci}, since=0)
+    hook.remove_unchosen(tmp_path, {"ci": ci, "package_name": "service"}, since=0)
 
     assert contents(tmp_path).keys() == kept | {"README.md"}
     assert (tmp_path / ".github").exists() == (ci == "github")
@@ -386,7 +386,43 @@ def test_a_path_that_is_not_there_is_a_fault_of_the_table(tmp_path: Path) -> Non
     write(tmp_path, ".github/workflows/ci.yml")
 
     with pytest.raises(hook.TemplateError, match=r"\.gitlab-ci\.yml"):
-        hook.remove_unchosen(tmp_path, {"ci": "github"}, since=0)
+        hook.remove_unchosen(tmp_path, {"ci": "github", "package_name": "service"}, since=0)
+
+
+def test_a_path_in_the_package_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hook, "REMOVE_UNLESS", (("ci", "github", "src/{package}/option"),))
+    write(tmp_path, "src/service/option/module.py", "src/service/module.py")
+
+    hook.remove_unchosen(tmp_path, {"ci": "none", "package_name": "service"}, since=0)
+
+    assert contents(tmp_path).keys() == {"src/service/module.py"}
+
+
+CONDITIONAL = """\
+def report() -> None:
+    print(1)
+    # if ci == github
+    print(2)
+    # end if
+    print(3)
+# if ci == none
+
+print(4)
+# end if
+"""
+
+
+@pytest.mark.parametrize(
+    ("ci", "lines"),
+    [
+        ("github", ["def report() -> None:", "    print(1)", "    print(2)", "    print(3)"]),
+        ("none", ["def report() -> None:", "    print(1)", "    print(3)", "", "print(4)"]),
+    ],
+)
+def test_lines_stay_if_their_answer_was_given(ci: str, lines: list[str]) -> None:
+    assert hook.choose_lines(CONDITIONAL, {"ci": ci}).splitlines() == lines
 
 
 def test_the_chosen_license_is_kept(tmp_path: Path) -> None:
@@ -419,6 +455,7 @@ def test_the_users_files_are_left_alone(tmp_path: Path) -> None:
         {
             "__rendered_since": "1970-01-01T00:00:10+00:00",
             "session_style": "sync",
+            "package_name": "service",
             "description": "",
             "ci": "none",
             "license": "MIT",

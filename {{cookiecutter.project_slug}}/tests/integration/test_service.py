@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from {{cookiecutter.package_name}} import __main__ as commands
 from {{cookiecutter.package_name}} import main
-from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.db import engine, migrate
+from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.client import client_of
 
@@ -67,6 +69,24 @@ async def test_readiness_does_not_wait_for_a_writer(database: Path) -> None:
     writer.close()
 
     assert response.json()["status"] == "ready"
+
+
+async def test_a_commit_that_fails_does_not_leave_the_database_locked(database: Path) -> None:
+    service_engine = engine.make_engine(Settings())  # noqa: TID251  # the database is the test's own
+    async with service_engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "CREATE TABLE children (parent REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED)"
+        )
+
+    async with service_engine.connect() as connection:
+        await connection.exec_driver_sql("INSERT INTO children VALUES ('nobody')")
+        with pytest.raises(IntegrityError):
+            await connection.commit()
+    writer = sqlite3.connect(database, timeout=0, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+
+    writer.close()
+    await service_engine.dispose()
 
 
 def test_a_key_is_printed_once_and_kept_as_a_hash(

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, ExceptionContext, event
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -212,5 +212,11 @@ def make_engine(url: URL) -> AsyncEngine:
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        @event.listens_for(engine.sync_engine, "handle_error")
+        def roll_back(error: ExceptionContext) -> None:
+            # A COMMIT that fails leaves the transaction open, which SQLAlchemy takes for ended.
+            if error.connection is not None and error.statement is None:
+                error.connection.connection.rollback()
 
     return engine

@@ -42,6 +42,8 @@ class SqliteFile:
         self.kept = open_shared(str(self.path))
         self.kept.execute("PRAGMA journal_mode = WAL")
         self.kept.execute("PRAGMA synchronous = OFF")
+        # Long enough for a thread that is about to commit.
+        self.kept.execute("PRAGMA busy_timeout = 200")
 
     def reset(self) -> str:
         """Put back the first state."""

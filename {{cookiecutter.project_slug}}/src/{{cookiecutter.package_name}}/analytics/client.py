@@ -22,7 +22,8 @@ def open_client(url: URL) -> Client:
         return clickhouse_connect.get_client(**connect_arguments(url))
     except ClickHouseError as error:
         reason = str(error).partition("\n")[0]
-        raise UnreachableError(f"{where(url)} cannot be reached: {reason}. {advice(url)}") from error
+        problem = f"{where(url)} cannot be reached: {reason}"
+        raise UnreachableError(f"{problem}. {advice(url)}") from error
 
 
 def make_engine(url: URL) -> Engine:

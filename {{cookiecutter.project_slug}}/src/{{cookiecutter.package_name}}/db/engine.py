@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from {{cookiecutter.package_name}}.settings import Settings
@@ -57,5 +57,12 @@ def make_sqlite_engine(url: URL) -> AsyncEngine:
         # locked" if another wrote in between. Taking the write lock at the start, it waits.
         read_only = connection.get_execution_options().get(READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def roll_back(error: ExceptionContext) -> None:
+        # A COMMIT that fails leaves the transaction open, and SQLAlchemy takes it for ended: the
+        # connection would keep the database locked, back in the pool.
+        if error.connection is not None and error.statement is None:
+            error.connection.connection.rollback()
 
     return engine

@@ -119,6 +119,9 @@ async def test_a_deferred_constraint_is_checked_by_the_commit(
         with pytest.raises(IntegrityError):
             await session.commit()
 
+    assert await count(isolated_database) == 0
+    await write(isolated_database, user(1))
+
 
 async def test_both_kinds_of_databases_fit_into_one_test(
     db_session: AsyncSession,
