@@ -36,6 +36,12 @@ REMOVE_UNLESS = (
     ("ci", "gitlab", ".gitlab-ci.yml"),
     ("database", "postgresql", "scripts/dev_database.py"),
     ("analytics", "clickhouse", "src/{package}/analytics"),
+    ("analytics", "clickhouse", "src/{package}/relay_events.py"),
+    ("analytics", "clickhouse", "src/{package}/models/outbox.py"),
+    ("analytics", "clickhouse", "src/{package}/api/analytics.py"),
+    ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
+    ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
+    ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
@@ -43,6 +49,7 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
 
 # Lines of Python that stay only if an answer has a value. The lines around them are comments, such

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Rolls migrations back: migrate-down.sh [--yes] [--allow-production] [STEPS|REVISION]; --help tells more.
+# Rolls migrations back: migrate-down.sh [--yes] [--allow-production]{% if cookiecutter.analytics == "clickhouse" %} [--analytics]{% endif %} [STEPS|REVISION]; --help tells more.
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"
-exec "$python" -m {{ cookiecutter.package_name }}.db.migrate downgrade "$@"
+exec "$python" -m {{ cookiecutter.package_name }}.{% if cookiecutter.analytics == "clickhouse" %}analytics{% else %}db{% endif %}.migrate downgrade "$@"

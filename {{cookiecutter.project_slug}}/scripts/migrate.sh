@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Applies migrations: migrate.sh [--plan] [REVISION]; --help tells more.
+# Applies migrations: migrate.sh [--plan]{% if cookiecutter.analytics == "clickhouse" %} [--analytics]{% endif %} [REVISION]; --help tells more.
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"
-exec "$python" -m {{ cookiecutter.package_name }}.db.migrate upgrade "$@"
+exec "$python" -m {{ cookiecutter.package_name }}.{% if cookiecutter.analytics == "clickhouse" %}analytics{% else %}db{% endif %}.migrate upgrade "$@"

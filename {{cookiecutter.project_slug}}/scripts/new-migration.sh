@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes a migration: new-migration.sh "what it does"; --help tells more.
+# Writes a migration: new-migration.sh{% if cookiecutter.analytics == "clickhouse" %} [--analytics]{% endif %} "what it does"; --help tells more.
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"
-exec "$python" -m {{ cookiecutter.package_name }}.db.migrate new "$@"
+exec "$python" -m {{ cookiecutter.package_name }}.{% if cookiecutter.analytics == "clickhouse" %}analytics{% else %}db{% endif %}.migrate new "$@"

@@ -20,6 +20,19 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+# if analytics == clickhouse
+from {{cookiecutter.package_name}}.analytics.client import (
+    LazyClient,
+    NotMigratedError,
+    UnavailableError,
+    explained,
+)
+from {{cookiecutter.package_name}}.analytics.relay import (
+    BusyError,
+    make_relay_engine,
+    relay,
+)
+# end if
 from {{cookiecutter.package_name}}.db.migrate import commands
 from {{cookiecutter.package_name}}.db.migrate.config import script_directory
 from {{cookiecutter.package_name}}.db.migrate.engine import (
@@ -31,6 +44,10 @@ from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.settings import Environment, Settings
 
 from tests.fixtures import scenarios
+# if analytics == clickhouse
+from tests.fixtures.events import load_outbox
+from tests.fixtures.events import rows as rows_of_events
+# end if
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
 
@@ -87,16 +104,33 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
         if not append:
             check_empty(connection, scenario, scale)
         started = time.perf_counter()
+        number = next_seed(connection)
+        # if analytics == clickhouse
+        events = rows_of_events(scenario, scale, number)
+        clickhouse = LazyClient(settings.clickhouse)
+        if events:
+            check_events(clickhouse, append)
+        # end if
         try:
-            added = scenarios.load(connection, scenario, scale, next_seed(connection), bar)
+            added = scenarios.load(connection, scenario, scale, number, bar)
+            # if analytics == clickhouse
+            load_outbox(connection, events, are_shipped=False)
+            # end if
             check_foreign_keys(connection)
         finally:
             bar.clear()
         email = connection.scalar(
             sa.select(sa.func.min(scenarios.USERS.c.email)).where(scenarios.USERS.c.is_active)
         )
+    # if analytics == clickhouse
+    if events:
+        ship_events(settings, clickhouse)
+    # end if
     seconds = time.perf_counter() - started
     rows = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in added._asdict().items())
+    # if analytics == clickhouse
+    rows += f", {len(events)} events"
+    # end if
     print(f"Added {rows} in {seconds:.2f} s.")
     print(f"A key for one of the users: make api-key EMAIL={email}")
 
@@ -135,6 +169,41 @@ def check_empty(connection: sa.Connection, scenario: str, scale: int) -> None:
         )
 
 
+# if analytics == clickhouse
+def check_events(clickhouse: LazyClient, append: bool) -> None:
+    """Make sure that ClickHouse can take events, and has nobody's to mix with.
+
+    Raises:
+        RefusedError: It has some.
+        UnavailableError: It cannot be reached, or is not migrated.
+    """
+    with explained():
+        count = clickhouse.get().command("SELECT count() FROM events")
+    if count and not append:
+        raise RefusedError(
+            f"ClickHouse is not empty: it has {count} events."
+            " To add to them: make seed SCENARIO=analytics ARGS=--append"
+        )
+
+
+def ship_events(settings: Settings, clickhouse: LazyClient) -> None:
+    """Bring the events from the outbox, where they cannot get lost, to ClickHouse.
+
+    Raises:
+        UnavailableError: They wait there.
+    """
+    engine = make_relay_engine(settings)
+    try:
+        relay(engine, clickhouse.get)
+    except (BusyError, UnavailableError) as error:
+        message = f"{error}. The events wait in the outbox. Next: scripts/relay-events.sh"
+        raise UnavailableError(message) from error
+    finally:
+        engine.dispose()
+        clickhouse.close()
+
+
+# end if
 def next_seed(connection: sa.Connection) -> int:
     """Return a seed that made none of the rows that are there.
 
@@ -182,6 +251,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(USAGE, f"Wrong call: {error}. Next: {example}")
     except RefusedError as error:
         return fail(REFUSED, f"Refused: {error}")
+    # if analytics == clickhouse
+    except NotMigratedError as error:
+        return fail(REFUSED, f"Refused: {error}")
+    except UnavailableError as error:
+        return fail(FAILED, f"Failed: {error}")
+    # end if
     except ValidationError as error:
         faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
         return fail(FAILED, f"The settings are not usable: {faults}. See .env.example.")

@@ -1,11 +1,22 @@
 """Puts the service together. `create_app` is what a server runs."""
 
+from collections.abc import Callable
 from importlib.metadata import metadata
 
+# if analytics == clickhouse
+from clickhouse_connect.driver.client import Client
+# end if
 from fastapi import FastAPI
 
 from {{cookiecutter.package_name}} import observability
+# if analytics == clickhouse
+from {{cookiecutter.package_name}}.analytics.client import LazyClient
+from {{cookiecutter.package_name}}.analytics.relay import BackgroundRelay
+# end if
 from {{cookiecutter.package_name}}.api import health, problems, thoughts
+# if analytics == clickhouse
+from {{cookiecutter.package_name}}.api.analytics import router as analytics
+# end if
 from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
@@ -15,6 +26,9 @@ from {{cookiecutter.package_name}}.settings import Settings
 def create_app(
     settings: Settings | None = None,
     session_maker: SessionMaker | None = None,
+    # if analytics == clickhouse
+    clickhouse: Client | None = None,
+    # end if
 ) -> FastAPI:
     """Return the service as an ASGI application.
 
@@ -25,7 +39,17 @@ def create_app(
         pydantic.ValidationError: The settings are unusable, or unsafe in production.
     """
     settings = settings or Settings()
-    on_shutdown = []
+    on_shutdown: list[Callable[[], object]] = []
+    # if analytics == clickhouse
+    on_startup: list[Callable[[], object]] = []
+    client = LazyClient(settings.clickhouse, clickhouse)
+    if session_maker is None and settings.clickhouse.drivername == "chdb":
+        # Its folder serves one process, so a relay could not be another one.
+        background = BackgroundRelay(settings, client.get)
+        on_startup.append(background.start)
+        on_shutdown.append(background.stop)
+    on_shutdown.append(client.close)
+    # end if
     if session_maker is None:
         engine = make_engine(settings)
         session_maker = make_session_maker(engine)
@@ -36,14 +60,23 @@ def create_app(
         title=about["Name"],
         summary=about["Summary"],
         version=about["Version"],
+        # if analytics == clickhouse
+        on_startup=on_startup,
+        # end if
         on_shutdown=on_shutdown,
     )
     app.state.session_maker = session_maker
+    # if analytics == clickhouse
+    app.state.clickhouse = client
+    # end if
     app.state.readiness = ReadinessCheck(session_maker)
     observability.install(app)
     problems.install(app)
     app.include_router(health.router)
     app.include_router(thoughts.router)
+    # if analytics == clickhouse
+    app.include_router(analytics)
+    # end if
     return app
 
 

@@ -32,7 +32,8 @@ INSERT = text("""
     VALUES (:revision, :direction, :checksum, :applied_by)
 """)
 SELECT = text("""
-    SELECT revision, direction, checksum, applied_at, applied_by FROM migration_history ORDER BY applied_at
+    SELECT revision, direction, checksum, applied_at, applied_by FROM migration_history
+    ORDER BY applied_at
 """)
 
 

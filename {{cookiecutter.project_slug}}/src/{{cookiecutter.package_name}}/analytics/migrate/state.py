@@ -14,9 +14,13 @@ from sqlalchemy import URL, Connection, text
 from {{cookiecutter.package_name}}.analytics.migrate.config import script_directory
 from {{cookiecutter.package_name}}.analytics.migrate.connections import connecting
 from {{cookiecutter.package_name}}.analytics.migrate.history import entries
-from {{cookiecutter.package_name}}.db.migrate.errors import UnknownRevisionError
+from {{cookiecutter.package_name}}.db.migrate.config import relative_name
+from {{cookiecutter.package_name}}.db.migrate.errors import (
+    RefusedError,
+    UnknownRevisionError,
+)
 from {{cookiecutter.package_name}}.db.migrate.history import Entry
-from {{cookiecutter.package_name}}.db.migrate.state import Status, compare
+from {{cookiecutter.package_name}}.db.migrate.state import Status, compare, name_of
 from {{cookiecutter.package_name}}.settings import Settings
 
 # A row of the version table is deleted by a mutation, which outlives the run that asked for it.
@@ -120,3 +124,28 @@ def to_take_back(found: ClickHouseStatus, revision: str) -> tuple[Script, ...]:
         return tuple(doomed)
     except (CommandError, RevisionError) as error:
         raise UnknownRevisionError(str(error)) from error
+
+
+def refuse_what_needs_a_person(found: Status) -> None:
+    """Make sure that an upgrade from here is what somebody meant.
+
+    Raises:
+        RefusedError: Two heads, ClickHouse from another version of the code, edited revisions.
+    """
+    if found.unknown:
+        raise RefusedError(
+            f"ClickHouse is at {name_of(found.unknown)}, which these migrations do not have: it"
+            " belongs to another version of the code. Next: run the migrations of that version"
+        )
+    if len(found.heads) > 1:
+        heads = " ".join(found.heads)
+        raise RefusedError(
+            f"the migrations of ClickHouse have {len(found.heads)} heads: {heads}. Next: make the"
+            " one that was merged last follow the other, with its down_revision, and commit it"
+        )
+    if found.edited:
+        files = ", ".join(relative_name(script.path) for script in found.edited)
+        raise RefusedError(
+            f"{files} was edited after it was applied, so databases would differ. Next: put it"
+            " back and write a new revision; if only its look changed, use --accept-edited"
+        )

@@ -305,6 +305,11 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     new = commands.add_parser("new", prog="new-migration.sh", help="write a migration")
     new.add_argument("message", help='what it does, such as "add users.locale"')
     new.set_defaults(run=run_new)
+    # if analytics == clickhouse
+
+    for parser_of_one in (up, down, shown, new):
+        parser_of_one.add_argument("--analytics", action="store_true", help="for ClickHouse only")
+    # end if
     return parser.parse_args(argv)
 
 

@@ -30,11 +30,12 @@ def reason_of(error: Exception) -> str:
         return f"{error.msg} ({relative_name(error.filename or '')}, line {error.lineno})"
     what = str(error.orig if isinstance(error, DBAPIError) else error)
     line = what.strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    versions = Path(str(alembic_config().get_main_option("script_location"))) / "versions"
+    migrations = Path(str(alembic_config().get_main_option("script_location")))
     places = [
         f" ({relative_name(frame.filename)}, line {frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).parent == versions
+        if Path(frame.filename).match("versions/*.py")
+        and migrations in Path(frame.filename).parents
     ]
     return line + "".join(places[-1:])
 

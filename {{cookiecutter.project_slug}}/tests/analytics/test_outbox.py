@@ -1,0 +1,186 @@
+"""Each change of a user, context, thought or task leaves one event, in the same transaction."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from {{cookiecutter.package_name}}.domain import TaskStatus, ThoughtStatus
+from {{cookiecutter.package_name}}.models import Base, OutboxEvent, Thought, User
+from {{cookiecutter.package_name}}.services import api_keys
+
+from tests.fixtures.contexts import ContextFactory
+from tests.fixtures.tasks import TaskFactory
+from tests.fixtures.thoughts import ThoughtFactory
+from tests.fixtures.users import UserFactory
+
+pytestmark = pytest.mark.integration
+
+
+async def events_of(session: AsyncSession, name: str = "%") -> list[OutboxEvent]:
+    """Return the events whose name is like this one, in order."""
+    query = sa.select(OutboxEvent).where(OutboxEvent.name.like(name)).order_by(OutboxEvent.id)
+    return list(await session.scalars(query))
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "properties"),
+    [
+        (lambda: UserFactory.create(), "user.created", {"is_active": True}),
+        (lambda: ContextFactory.create(), "context.created", {}),
+        (
+            lambda: ThoughtFactory.create(tagged=True),
+            "thought.created",
+            {"status": "active", "tags": ["idea", "later"]},
+        ),
+        (
+            lambda: TaskFactory.create(urgent=True),
+            "task.created",
+            {"status": "pending", "priority": "urgent"},
+        ),
+    ],
+)
+async def test_a_new_row_has_an_event(
+    db_session: AsyncSession, make: Callable[[], Any], name: str, properties: dict[str, object]
+) -> None:
+    row = make()
+    await db_session.flush()
+
+    [event] = await events_of(db_session, name)
+
+    owner = row if isinstance(row, User) else row.user
+    assert (event.entity_id, event.user_id) == (row.id, owner.id)
+    assert event.properties == properties
+    assert event.shipped_at is None
+    assert abs(datetime.now(UTC) - event.occurred_at) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "changes"),
+    [
+        (UserFactory, "user.updated", {"is_active": False}),
+        (ContextFactory, "context.updated", {"data": {"pinned": True}}),
+        (ThoughtFactory, "thought.updated", {"status": ThoughtStatus.ARCHIVED, "tags": ["t"]}),
+        (TaskFactory, "task.updated", {"status": TaskStatus.CANCELLED}),
+    ],
+)
+async def test_a_change_has_an_event(
+    db_session: AsyncSession, make: Any, name: str, changes: dict[str, object]
+) -> None:
+    row = make.create()
+    await db_session.flush()
+
+    for column, value in changes.items():
+        setattr(row, column, value)
+    await db_session.flush()
+
+    [event] = await events_of(db_session, "%.updated")
+    assert (event.name, event.entity_id) == (name, row.id)
+    assert event.properties.items() <= (changes | event.properties).items()
+    assert set(changes) - {"data"} <= set(event.properties)
+
+
+@pytest.mark.parametrize("make", [UserFactory, ContextFactory, ThoughtFactory, TaskFactory])
+async def test_a_deletion_has_an_event(db_session: AsyncSession, make: Any) -> None:
+    row = make.create()
+    await db_session.flush()
+
+    await db_session.delete(row)
+    await db_session.flush()
+
+    [event] = await events_of(db_session, "%.deleted")
+    assert event.entity_id == row.id
+    assert event.user_id == (row.id if make is UserFactory else row.user_id)
+
+
+async def test_the_deletion_of_a_row_that_has_to_be_read_again_has_an_event(
+    db_session: AsyncSession, sample_thought: Thought, sample_user: User
+) -> None:
+    db_session.expire(sample_thought)
+
+    await db_session.delete(sample_thought)
+    await db_session.flush()
+
+    [event] = await events_of(db_session, "thought.deleted")
+    assert event.user_id == sample_user.id
+
+
+async def test_a_change_of_a_row_that_has_to_be_read_again_has_an_event(
+    db_session: AsyncSession, sample_thought: Thought, sample_user: User
+) -> None:
+    db_session.expire(sample_thought)
+    sample_thought.content = "Another idea."
+
+    await db_session.flush()
+
+    [event] = await events_of(db_session, "thought.updated")
+    assert event.user_id == sample_user.id
+
+
+async def test_a_flush_that_changed_nothing_has_no_event(
+    db_session: AsyncSession, sample_thought: Thought
+) -> None:
+    before = await events_of(db_session)
+    sample_thought.content = str(sample_thought.content)
+    sample_thought.tags = list(sample_thought.tags)
+
+    await db_session.flush()
+
+    assert await events_of(db_session) == before
+
+
+async def test_other_tables_have_no_events(db_session: AsyncSession, sample_user: User) -> None:
+    before = await events_of(db_session)
+    api_keys.issue(db_session, sample_user, "key")
+
+    await db_session.flush()
+
+    assert await events_of(db_session) == before
+
+
+async def test_an_event_is_rolled_back_with_its_change(
+    db_session: AsyncSession, sample_user: User
+) -> None:
+    before = await events_of(db_session)
+    savepoint = await db_session.begin_nested()
+    ThoughtFactory.create(user=sample_user)
+    await db_session.flush()
+    during = await events_of(db_session)
+
+    await savepoint.rollback()
+
+    assert len(during) == len(before) + 1
+    assert await events_of(db_session) == before
+
+
+async def test_an_event_is_committed_with_its_change(isolated_database: Any) -> None:
+    async with isolated_database.session() as session:
+        session.add(User(email="me@example.com", name="Me"))
+        await session.commit()
+        session.add(User(email="you@example.com", name="You"))
+        await session.flush()
+        await session.rollback()
+
+    async with isolated_database.session() as session:
+        users = (await session.scalars(sa.select(User.id))).all()
+        told = (await session.scalars(sa.select(OutboxEvent.entity_id))).all()
+    assert len(users) == 1
+    assert told == users
+
+
+async def test_events_say_nothing_that_was_written(
+    db_session: AsyncSession, sample_user: User
+) -> None:
+    secret = "a well-kept secret"
+    ContextFactory.create(user=sample_user, name=secret, description=secret)
+    ThoughtFactory.create(user=sample_user, content=secret)
+    TaskFactory.create(user=sample_user, title=secret, description=secret)
+    await db_session.flush()
+
+    told = [str(event.properties) for event in await events_of(db_session)]
+
+    assert len(told) == 4
+    assert not any(secret in text or "@" in text for text in told)

@@ -1,0 +1,224 @@
+"""The relay ships each event, in order and once, wherever an earlier run was stopped."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from clickhouse_connect.driver.client import Client
+
+from {{cookiecutter.package_name}} import relay_events
+from {{cookiecutter.package_name}}.analytics import client as clients
+from {{cookiecutter.package_name}}.analytics import relay as relays
+from {{cookiecutter.package_name}}.analytics.relay import relay
+from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}}.models import OutboxEvent
+from {{cookiecutter.package_name}}.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clickhouse(isolated_clickhouse: tuple[Client, object]) -> Client:
+    """The client of an empty ClickHouse."""
+    return isolated_clickhouse[0]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def engine(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[sa.Engine]:
+    """The relay's engine on a migrated database of each kind in turn, which the settings name."""
+    url = sa.URL.create("sqlite", database=str(tmp_path / "service.db"))
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_database")
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    migrate.upgrade()
+    engine = relays.make_relay_engine(Settings())
+    yield engine
+    engine.dispose()
+
+
+def write(engine: sa.Engine, count: int, **values: object) -> list[UUID]:
+    """Add events to the outbox, and return their ids in order."""
+    ids = [uuid4() for _ in range(count)]
+    rows = [
+        {
+            "event_id": event_id,
+            "occurred_at": NOW + timedelta(hours=number),
+            "user_id": UUID(int=1),
+            "name": "thought.created",
+            "entity_id": uuid4(),
+            "properties": {"tags": ["idea"]},
+            **values,
+        }
+        for number, event_id in enumerate(ids)
+    ]
+    with engine.begin() as connection:
+        connection.execute(sa.insert(OutboxEvent), rows)
+    return ids
+
+
+def shipped(client: Client) -> list[UUID]:
+    """Return the ids of all events in ClickHouse, as they are stored: one that is there twice too."""
+    return [row[0] for row in client.query("SELECT event_id FROM events").result_rows]
+
+
+def unmarked(engine: sa.Engine) -> int:
+    """Return how many events the outbox says were not shipped."""
+    query = sa.select(sa.func.count()).where(OutboxEvent.shipped_at.is_(None))
+    with engine.connect() as connection:
+        return connection.scalar(query) or 0
+
+
+def metrics(client: Client) -> dict[tuple[str, str], float]:
+    """Return the value of each metric and day."""
+    found = client.query("SELECT name, toString(toDate(bucket)), value FROM metrics FINAL")
+    return {(name, day): value for name, day, value in found.result_rows}
+
+
+def test_events_arrive_as_they_were(engine: sa.Engine, clickhouse: Client) -> None:
+    time = datetime(2026, 5, 4, 23, 59, 59, 123456, tzinfo=UTC)
+    properties = {"tags": ["it's", 'a "tag"', "naïve\t\\"]}
+    [event_id] = write(engine, 1, user_id=None, occurred_at=time, properties=properties)
+
+    relay(engine, lambda: clickhouse)
+
+    [row] = clickhouse.query(
+        "SELECT event_id, toString(occurred_at), user_id, name,"
+        " JSONExtract(properties, 'tags', 'Array(String)') FROM events"
+    ).result_rows
+    expected = (event_id, "2026-05-04 23:59:59.123456", None, "thought.created", properties["tags"])
+    assert row == expected
+
+
+def test_batches_are_shipped_in_order(
+    engine: sa.Engine, clickhouse: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[UUID]] = []
+
+    def ship(client: Client, batch: Sequence[sa.RowMapping]) -> None:
+        batches.append([row["event_id"] for row in batch])
+
+    monkeypatch.setattr(relays, "BATCH", 3)
+    monkeypatch.setattr(relays, "ship", ship)
+    ids = write(engine, 7)
+
+    count = relay(engine, lambda: clickhouse)
+
+    assert batches == [ids[:3], ids[3:6], ids[6:]]
+    assert (count, unmarked(engine)) == (7, 0)
+
+
+def test_a_second_run_ships_only_what_came_since(engine: sa.Engine, clickhouse: Client) -> None:
+    first = write(engine, 3)
+    relay(engine, lambda: clickhouse)
+    second = write(engine, 2)
+
+    counts = [relay(engine, lambda: clickhouse), relay(engine, lambda: clickhouse)]
+
+    assert counts == [2, 0]
+    assert Counter(shipped(clickhouse)) == Counter(first + second)
+
+
+def test_the_days_of_a_batch_are_counted(engine: sa.Engine, clickhouse: Client) -> None:
+    write(engine, 20)
+    write(engine, 1, name="task.created")
+    relay(engine, lambda: clickhouse)
+    write(engine, 1)
+
+    relay(engine, lambda: clickhouse)
+
+    assert metrics(clickhouse) == {
+        ("thought.created", "2026-05-04"): 13,
+        ("thought.created", "2026-05-05"): 8,
+        ("task.created", "2026-05-04"): 1,
+    }
+
+
+@pytest.mark.parametrize("step", ["insert", "count_days", "mark"])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
+def test_a_run_that_broke_off_is_repeated(
+    engine: sa.Engine,
+    clickhouse: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    is_before: bool,
+) -> None:
+    ids = write(engine, 5)
+    do = getattr(relays, step)
+
+    def break_off(*arguments: object) -> None:
+        if not is_before:
+            do(*arguments)
+        raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(relays, step, break_off)
+        relay(engine, lambda: clickhouse)
+
+    relay(engine, lambda: clickhouse)
+
+    assert Counter(shipped(clickhouse)) == Counter(ids)
+    assert unmarked(engine) == 0
+    assert metrics(clickhouse) == {("thought.created", "2026-05-04"): 5}
+
+
+def test_relays_at_the_same_time_take_turns(engine: sa.Engine, clickhouse: Client) -> None:
+    ids = write(engine, 200)
+    counts: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(relay(engine, lambda: clickhouse)))
+        for _ in range(4)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(counts) == [0, 0, 0, 200]
+    assert Counter(shipped(clickhouse)) == Counter(ids)
+
+
+def test_a_relay_waits_for_another_one_for_so_long(engine: sa.Engine, clickhouse: Client) -> None:
+    write(engine, 1)
+
+    with (
+        engine.connect() as connection,
+        relays.one_relay_at_a_time(connection, wait_seconds=0),
+        pytest.raises(relays.BusyError, match=r"did not end in 0\.2 s"),
+    ):
+        relay(engine, lambda: clickhouse, wait_seconds=0.2)
+
+    assert relay(engine, lambda: clickhouse) == 1
+
+
+def test_the_database_can_be_written_to_while_clickhouse_works(
+    engine: sa.Engine, clickhouse: Client
+) -> None:
+    write(engine, 1)
+    written: list[UUID] = []
+
+    def open_client() -> Client:
+        if not written:
+            written.extend(write(engine, 1))
+        return clickhouse
+
+    assert relay(engine, open_client) == 2
+
+
+def test_clickhouse_is_not_asked_where_nothing_waits(engine: sa.Engine) -> None:
+    def open_client() -> Client:
+        raise AssertionError("it was")
+
+    assert relay(engine, open_client) == 0
