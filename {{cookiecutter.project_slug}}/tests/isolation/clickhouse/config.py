@@ -12,6 +12,10 @@ from tests.isolation.validation import Finding
 # Loads a scenario, by its name and scale factor, through the client.
 Seed = Callable[[Client, str, int], object]
 
+# Tells the transactional database what ClickHouse was told of a scenario, in the transaction of the
+# connection.
+Outbox = Callable[[Connection, str, int], object]
+
 # Compares the transactional database with ClickHouse.
 Comparison = Callable[[Connection, Client], Finding]
 
@@ -26,6 +30,7 @@ class Clickhouse:
         protected: What no test may open: `chdb` with a folder, or `clickhouse` with a host.
         tables: Names for parts of the schema, each with its tables.
         seed: Loads one of the service's scenarios.
+        outbox: Loads what the transactional database remembers of having told ClickHouse.
         comparisons: What has to hold between both databases, by name.
     """
 
@@ -33,4 +38,5 @@ class Clickhouse:
     protected: tuple[URL, ...]
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: Seed | None = None
+    outbox: Outbox | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)

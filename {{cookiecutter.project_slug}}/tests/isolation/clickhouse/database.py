@@ -1,8 +1,9 @@
 """ClickHouse databases: copied from a migrated one, and put back after each test.
 
-Putting back is not copying again. Every table of ClickHouse keeps its rows in parts, which never
-change: new rows are new parts. So the names of the parts tell which tables a test has written to,
-and only those get the rows they had. If the schema is another one, all of it is copied again.
+Putting back is not copying again. ClickHouse keeps the rows of a table in parts, which never change:
+what a test writes, changes or deletes makes new parts. So the names of the parts tell which tables
+are not what they were, and only those get their first rows again. If the schema is another one, all
+of it is copied again; so it is where rows are not kept in parts.
 """
 
 import re
@@ -14,7 +15,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from uuid import uuid4
+from typing import NamedTuple
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from alembic import command
@@ -26,25 +28,45 @@ from tests.isolation.report import timed, timings
 from tests.isolation.server import COMMENT, PREFIX
 
 
+class Table(NamedTuple):
+    """What a table is. One that was dropped and made again has another id."""
+
+    engine: str
+    statement: str
+    uuid: UUID
+
+    @property
+    def hides_rows(self) -> bool:
+        """Whether it may have rows of which no part tells."""
+        return not self.engine.endswith(("MergeTree", "View", "Dictionary"))
+
+
 @dataclass(frozen=True)
 class State:
     """What a database looks like from outside.
 
     Attributes:
-        tables: The definition of each table. One that was dropped and made again is another one.
+        tables: All tables and views.
         parts: The names of each table's parts, for those that have any.
     """
 
-    tables: Mapping[str, tuple[object, ...]]
+    tables: Mapping[str, Table]
     parts: Mapping[str, set[str]]
 
 
 @dataclass
 class Kept:
-    """A state that can be restored: the database with the copy, and how to recognise the state."""
+    """A state that can be restored.
+
+    Attributes:
+        copy: A database with what had to be copied.
+        state: What the database looks like in this state.
+        rows: Where there is a copy of each table that has rows: in the database of this name.
+    """
 
     copy: str
     state: State
+    rows: Mapping[str, str]
 
 
 def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
@@ -82,28 +104,12 @@ class ClickhouseDatabase:
         self.server = server
         self.name = name
         self.snapshots: dict[str, Kept] = {}
-        self.make(template, tables)
-        self.first = Kept(template, self.look())
-
-    def make(self, source: str, tables: Collection[str] | None = None) -> None:
-        """Make the database as a copy of another one."""
-        self.server.create(self.name)
-        copy_tables(self.server, source, self.name, tables)
+        rows = copy_database(server, template, name, tables)
+        self.first = Kept(template, look(server, name), rows)
 
     def look(self) -> State:
         """Return what the database looks like now."""
-        # Tables without parts tell no more than how many rows they have.
-        tables = self.server.rows(
-            "SELECT name, (uuid, create_table_query, if(engine LIKE '%MergeTree', 0, total_rows))"
-            f" FROM system.tables WHERE database = '{self.name}'"
-        )
-        parts = self.server.rows(
-            f"SELECT table, name FROM system.parts WHERE database = '{self.name}' AND active"
-        )
-        names: defaultdict[str, set[str]] = defaultdict(set)
-        for table, name in parts:
-            names[table].add(name)
-        return State(dict(tables), dict(names))
+        return look(self.server, self.name)
 
     def reset(self) -> str:
         """Go back to the first state. Returns what was needed: nothing, rows or copy."""
@@ -115,11 +121,10 @@ class ClickhouseDatabase:
     def put_back(self, kept: Kept) -> str:
         """Go back to a state that was kept. Returns what was needed: nothing, rows or copy."""
         now, then = self.look(), kept.state
-        if now == then:
-            return "nothing"
-        if now.tables != then.tables:
+        if now.tables != then.tables or any(table.hides_rows for table in now.tables.values()):
             self.server.drop(self.name)
-            self.make(kept.copy, {*then.tables})
+            statements = {name: table.statement for name, table in then.tables.items()}
+            build(self.server, self.name, statements, kept.rows)
             kept.state = self.look()
             return "copy"
         changed = {
@@ -129,22 +134,30 @@ class ClickhouseDatabase:
         }
         for table in changed:
             self.server.client.command(f"TRUNCATE TABLE {self.name}.`{table}`")
-        refilled = changed & then.parts.keys()
-        for table in refilled:
-            copy_rows(self.server, kept.copy, self.name, table)
-        if refilled:
+            if table in kept.rows:
+                copy_rows(self.server, kept.rows[table], self.name, table)
+        if changed & kept.rows.keys():
             # The same rows, in new parts.
-            kept.state = self.look()
-        return "rows"
+            kept.state = State(now.tables, parts_of(self.server, self.name))
+        return "rows" if changed else "nothing"
 
     def snapshot(self, name: str) -> None:
-        """Keep the present state under a name."""
+        """Keep the present state under a name. Tables that have their first rows need no copy."""
         if name in self.snapshots:
             self.server.drop(self.snapshots.pop(name).copy)
+        state, first = self.look(), self.first.state
         copy = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
         self.server.create(copy)
-        copy_tables(self.server, self.name, copy)
-        self.snapshots[name] = Kept(copy, self.look())
+        rows = {}
+        for table, parts in state.parts.items():
+            if (state.tables[table], parts) == (first.tables.get(table), first.parts.get(table)):
+                rows[table] = self.first.rows[table]
+                continue
+            self.server.client.command(
+                f"CREATE TABLE {copy}.`{table}` CLONE AS {self.name}.`{table}`"
+            )
+            rows[table] = copy
+        self.snapshots[name] = Kept(copy, state, rows)
 
     def restore(self, name: str) -> None:
         """Go back to a state that was kept.
@@ -156,9 +169,8 @@ class ClickhouseDatabase:
 
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
-        for kept in self.snapshots.values():
-            self.server.drop(kept.copy)
-        self.snapshots.clear()
+        while self.snapshots:
+            self.server.drop(self.snapshots.popitem()[1].copy)
 
     def keep(self) -> str:
         """Copy the present state to where it outlives the run; return the command to open it."""
@@ -167,8 +179,8 @@ class ClickhouseDatabase:
             shutil.copytree(self.server.folder, folder)
             return opening({**self.server.arguments, "path": str(folder), "database": self.name})
         name = f"{PREFIX}kept_{uuid4().hex[:8]}"
-        self.server.client.command(f"CREATE DATABASE {name} COMMENT '{COMMENT} kept'")
-        copy_tables(self.server, self.name, name)
+        copy_database(self.server, self.name, name)
+        self.server.client.command(f"ALTER DATABASE {name} MODIFY COMMENT '{COMMENT} kept'")
         return opening({**self.server.arguments, "database": name})
 
     def close(self) -> None:
@@ -177,29 +189,62 @@ class ClickhouseDatabase:
         self.server.drop(self.name)
 
 
-def copy_tables(
+def look(server: ClickhouseServer, database: str) -> State:
+    """Return what a database looks like."""
+    tables = server.rows(
+        "SELECT name, engine, create_table_query, uuid FROM system.tables"
+        f" WHERE database = '{database}'"
+    )
+    return State({row[0]: Table(*row[1:]) for row in tables}, parts_of(server, database))
+
+
+def parts_of(server: ClickhouseServer, database: str) -> dict[str, set[str]]:
+    """Return the names of the parts of each table that has any."""
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for table, part in server.rows(
+        f"SELECT table, name FROM system.parts WHERE database = '{database}' AND active"
+    ):
+        parts[table].add(part)
+    return dict(parts)
+
+
+def copy_database(
     server: ClickhouseServer,
     source: str,
     target: str,
     only: Collection[str] | None = None,
+) -> dict[str, str]:
+    """Copy a database, or some of its tables. Returns where each table's rows were."""
+    state = look(server, source)
+    wanted = state.tables.keys() if only is None else only
+    statements = {
+        name: re.sub(rf"\b{source}\.", f"{target}.", table.statement)
+        for name, table in state.tables.items()
+        if name in wanted
+    }
+    rows = {name: source for name in state.parts if name in wanted}
+    build(server, target, statements, rows)
+    return rows
+
+
+def build(
+    server: ClickhouseServer,
+    database: str,
+    statements: Mapping[str, str],
+    rows: Mapping[str, str],
 ) -> None:
-    """Copy tables and views to another database, and the rows of those that have parts."""
-    found = server.rows(
-        "SELECT name, create_table_query, ifNull(engine LIKE '%MergeTree' AND total_rows, 0)"
-        f" FROM system.tables WHERE database = '{source}'"
-    )
-    statements = {name: statement for name, statement, _ in found if only is None or name in only}
-    filled = {name for name, _, has_rows in found if has_rows}
+    """Make a database with these tables, and give them the rows that other databases have."""
+    server.create(database)
     # A view comes after the tables it is made from.
-    mentioned = re.compile(rf"\b{source}\.`?(\w+)")
+    mentioned = re.compile(rf"\b{database}\.`?(\w+)")
     order = {
-        name: {other for other in mentioned.findall(statement) if other in statements} - {name}
+        name: (set(mentioned.findall(statement)) & statements.keys()) - {name}
         for name, statement in statements.items()
     }
     for name in TopologicalSorter(order).static_order():
-        server.client.command(re.sub(rf"\b{source}\.", f"{target}.", statements[name]))
-        if name in filled:
-            copy_rows(server, source, target, name)
+        server.client.command(statements[name])
+        if name in rows:
+            copy_rows(server, rows[name], database, name)
 
 
 def copy_rows(server: ClickhouseServer, source: str, target: str, table: str) -> None:

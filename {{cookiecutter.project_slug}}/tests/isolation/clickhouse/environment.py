@@ -147,6 +147,10 @@ class FullStackEnvironment:
         """
         await self.postgres.database.seed(scenario, scale_factor)
         self.clickhouse.seed(scenario, scale_factor)
+        if (remember := self.clickhouse.clickhouse.outbox) is not None:
+            with self.postgres.storage.connected() as connection:
+                remember(connection, scenario, scale_factor)
+                connection.commit()
 
     async def validate_database_state(self) -> Report:
         """Look whether each is in order, and whether they tell the same."""
