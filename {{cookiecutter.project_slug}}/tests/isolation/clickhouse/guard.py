@@ -90,7 +90,7 @@ def watch(engine: ModuleType) -> None:
     functions = vars(engine)
     connection, cursor = functions["connect"], functions["cursor"]
     connection.__init__ = looking(connection.__init__, refuse_target)
-    functions["query"] = looking(functions["query"], refuse_statement, refuse_target)
+    functions["query"] = looking(functions["query"], refuse_target, refuse_statement)
     for kind in (connection, cursor):
         for name in vars(kind).keys() & STATEMENTS:
             setattr(kind, name, looking(getattr(kind, name), refuse_statement))
@@ -109,6 +109,14 @@ def looking(function: Callable[..., Any], *looks: Callable[[str], None]) -> Call
     return call
 
 
+def refusal(rule: str, folder: Path) -> guard.ProtectedDatabaseError:
+    """Return the error that says what was refused, by which rule, and what to use instead."""
+    return guard.ProtectedDatabaseError(
+        f"A test tried to open {folder}, which is not a test database (rule: {rule})."
+        " Use the isolated_clickhouse fixture. TESTING.md tells why."
+    )
+
+
 def refuse_target(target: str) -> None:
     """Refuse a connection string of chdb that leads to a protected folder."""
     refuse_folder("chdb", target)
@@ -118,7 +126,7 @@ def refuse_statement(statement: str) -> None:
     """Refuse a statement that reads or writes files in a protected folder."""
     for folder in folders:
         if str(folder) in statement:
-            raise guard.refusal("statement of chdb", folder)
+            raise refusal("statement of chdb", folder)
 
 
 def refuse_word(word: str, start: Path) -> None:
@@ -140,7 +148,7 @@ def refuse_folder(rule: str, text: str, start: Path = Path()) -> None:
         path = (start / meaning).resolve()
         for folder in folders:
             if any(guard.same_file(place, folder) for place in (path, *path.parents)):
-                raise guard.refusal(rule, folder)
+                raise refusal(rule, folder)
 
 
 def meanings(text: str) -> Iterator[str]:
