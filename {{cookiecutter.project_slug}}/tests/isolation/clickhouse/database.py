@@ -176,7 +176,7 @@ class ClickhouseDatabase:
         """Copy the present state to where it outlives the run; return the command to open it."""
         if self.server.folder is not None:
             folder = Path(tempfile.mkdtemp(prefix="kept-")) / "clickhouse"
-            shutil.copytree(self.server.folder, folder)
+            shutil.copytree(self.server.folder, folder, symlinks=True)
             return opening({**self.server.arguments, "path": str(folder), "database": self.name})
         name = f"{PREFIX}kept_{uuid4().hex[:8]}"
         copy_database(self.server, self.name, name)
