@@ -25,7 +25,7 @@ twice = pytest.mark.parametrize("run", [1, 2])
 
 async def add_user(session: AsyncSession) -> User:
     """Commit a user, which writes an event to the outbox."""
-    user = UserFactory.build()
+    user: User = UserFactory.build()
     session.add(user)
     await session.commit()
     return user

@@ -1,9 +1,9 @@
 """ClickHouse databases: copied from a migrated one, and put back after each test.
 
-Putting back is not copying again. ClickHouse keeps the rows of a table in parts, which never change:
-what a test writes, changes or deletes makes new parts. So the names of the parts tell which tables
-are not what they were, and only those get their first rows again. If the schema is another one, all
-of it is copied again; so it is where rows are not kept in parts.
+Putting back is not copying again. ClickHouse keeps the rows of a table in parts, which never
+change: what a test writes, changes or deletes makes new parts. So the names of the parts tell which
+tables are not what they were, and only those get their first rows again. If the schema is another
+one, all of it is copied again; so it is where rows are not kept in parts.
 """
 
 import re

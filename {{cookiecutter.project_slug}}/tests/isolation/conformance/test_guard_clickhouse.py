@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Engine, create_engine
 
 from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
 
@@ -53,6 +54,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert list(path.iterdir()) == []
 
 
+def engine_on(options: dict[str, Any]) -> Engine:
+    """Return SQLAlchemy's engine for a client with these options."""
+    return create_engine("clickhousedb+connect://", connect_args=options)
+
+
 # A path, as everybody takes it; and what only chdb itself makes of a text.
 PATHS: dict[str, Callable[[Path], str]] = {
     "absolute path": str,
@@ -76,52 +82,17 @@ TEXTS: dict[str, Callable[[Path], str]] = {
 }
 
 
-def open_with_chdb(name: str) -> None:
-    import chdb
-
-    chdb.connect(name)
-
-
-def open_session(name: str) -> None:
-    from chdb.session import Session
-
-    Session(name)
-
-
-def query_with_chdb(name: str) -> None:
-    import chdb
-
-    chdb.query("SELECT 1", path=name)
-
-
-def query_the_engine(name: str) -> None:
-    from chdb import _chdb
-
-    _chdb.query("SELECT 1", path=name)  # type: ignore[attr-defined]
-
-
-def open_dbapi(name: str) -> None:
-    from chdb import dbapi
-
-    dbapi.connect(path=name)
-
-
-def open_engine(name: str) -> None:
-    options = {"interface": "chdb", "path": name}
-    create_engine("clickhousedb+connect://", connect_args=options).connect()
-
-
 CHDB: dict[str, Callable[[str], object]] = {
-    "chdb": open_with_chdb,
-    "session": open_session,
-    "query": query_with_chdb,
-    "query of the engine": query_the_engine,
+    "chdb": lambda name: import_module("chdb").connect(name),
+    "session": lambda name: import_module("chdb.session").Session(name),
+    "query": lambda name: import_module("chdb").query("SELECT 1", path=name),
+    "query of the engine": lambda name: import_module("chdb._chdb").query("SELECT 1", path=name),
 }
 ALL: dict[str, Callable[[str], object]] = {
     **CHDB,
-    "dbapi": open_dbapi,
+    "dbapi": lambda name: import_module("chdb.dbapi").connect(path=name),
     "clickhouse-connect": lambda name: clickhouse_connect.get_client(interface="chdb", path=name),
-    "SQLAlchemy": open_engine,
+    "SQLAlchemy": lambda name: engine_on({"interface": "chdb", "path": name}).connect(),
     "service": lambda name: open_client(URL.create("chdb", database=name)),
     "migrations": lambda name: make_engine(URL.create("chdb", database=name)).connect(),
 }
@@ -254,7 +225,7 @@ def test_a_protected_server_is_not_reached(host: str) -> None:
     with refused("socket.connect"):
         clickhouse_connect.get_client(**options)
     with refused("socket.connect"):
-        create_engine("clickhousedb+connect://", connect_args=options).connect()
+        engine_on(options).connect()
     with refused("socket.connect"):
         open_client(URL.create("clickhouse", host=host, port=PORT, database="real"))
 
