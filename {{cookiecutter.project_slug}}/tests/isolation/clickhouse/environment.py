@@ -38,7 +38,7 @@ class ClickhouseEnvironment:
         database: The database itself.
         client: The test's client.
         clickhouse: What is known of the service.
-        heads: The revisions it should be at.
+        tables: The name of its set of tables.
         snapshots: The ids of the states that were kept.
     """
 
@@ -46,7 +46,7 @@ class ClickhouseEnvironment:
     database: ClickhouseDatabase
     client: Client
     clickhouse: Clickhouse
-    heads: Sequence[str]
+    tables: str = FULL
     snapshots: list[str] = field(default_factory=list)
 
     def connect(self) -> Client:
@@ -84,8 +84,11 @@ class ClickhouseEnvironment:
     def validate_database_state(self, *checks: Check) -> Report:
         """Look whether connection, schema, data, performance and isolation are in order."""
         engine = engine_on(self.database.server, self.database.name)
+        # A part of the schema is at no revision.
+        scripts = ScriptDirectory.from_config(self.clickhouse.alembic)
+        heads = scripts.get_heads() if self.tables == FULL else ()
         with timed("clickhouse validation"):
-            return validate_clickhouse(self.client, engine, heads=self.heads, checks=checks)
+            return validate_clickhouse(self.client, engine, heads=heads, checks=checks)
 
     def get_database_info(self) -> dict[str, Any]:
         """Return name, server version, size in bytes, rows of each table, and snapshots."""
@@ -221,9 +224,7 @@ def open_clickhouse(
         database = ClickhouseDatabase(server, f"{PREFIX}{test_id}", template, wanted)
     try:
         with closing(server.connect(database.name)) as client:
-            # A part of the schema is no revision's.
-            heads = heads_of(clickhouse) if wanted is None else ()
-            yield client, ClickhouseEnvironment(test_id, database, client, clickhouse, heads)
+            yield client, ClickhouseEnvironment(test_id, database, client, clickhouse, tables)
     finally:
         with timed("clickhouse clean-up"):
             database.close()
@@ -232,11 +233,6 @@ def open_clickhouse(
 def identify(name: str) -> str:
     """Return a name for what belongs to a test."""
     return f"{re.sub(r'[^a-z0-9]+', '_', name.lower())[:30]}_{uuid4().hex[:8]}"
-
-
-def heads_of(clickhouse: Clickhouse) -> Sequence[str]:
-    """Return the revisions that a migrated database is at."""
-    return ScriptDirectory.from_config(clickhouse.alembic).get_heads()
 
 
 def tables_of(clickhouse: Clickhouse, name: str) -> Sequence[str] | None:

@@ -4,6 +4,7 @@ A server is met where all are: at Python's sockets. chdb opens folders without a
 guard waits for its module to be loaded: few functions there let Python in.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
@@ -131,7 +132,7 @@ def refuse_statement(statement: str) -> None:
 
 def refuse_word(word: str, start: Path) -> None:
     """Refuse a process that is told of a protected folder or server."""
-    for folder in (Path(), start):
+    for folder in {Path(), start}:
         refuse_folder("process", word, folder)
     try:
         url = urlsplit(word)
@@ -145,10 +146,20 @@ def refuse_word(word: str, start: Path) -> None:
 def refuse_folder(rule: str, text: str, start: Path = Path()) -> None:
     """Refuse a text that leads to a protected folder, or into it."""
     for meaning in meanings(text):
-        path = (start / meaning).resolve()
-        for folder in folders:
-            if any(guard.same_file(place, folder) for place in (path, *path.parents)):
-                raise refusal(rule, folder)
+        path = start / meaning
+        # Most words of a process are no paths, and to resolve one takes long.
+        if "/" not in meaning and not os.path.lexists(path) and path.name not in names():
+            continue
+        found = path.resolve()
+        for place in (found, *found.parents):
+            for folder in folders:
+                if guard.same_file(place, folder):
+                    raise refusal(rule, folder)
+
+
+def names() -> set[str]:
+    """Return what the protected folders are called, of which some may not be there yet."""
+    return {folder.name for folder in folders}
 
 
 def meanings(text: str) -> Iterator[str]:
@@ -164,4 +175,4 @@ def meanings(text: str) -> Iterator[str]:
         yield rest
         yield rest.removeprefix("///")
     for _, value in parse_qsl(options):
-        yield value
+        yield value.partition("\0")[0]

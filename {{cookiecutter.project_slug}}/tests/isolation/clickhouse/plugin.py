@@ -15,7 +15,6 @@ from tests.isolation.clickhouse.environment import (
     ClickhouseEnvironment,
     FullStack,
     FullStackEnvironment,
-    heads_of,
     identify,
     open_clickhouse,
 )
@@ -95,8 +94,8 @@ def isolated_clickhouse(
     database = clickhouse_isolated
     with timed("clickhouse client"):
         client = database.server.connect(database.name)
-    test_id, heads = identify(request.node.name), heads_of(clickhouse_isolation)
-    yield client, ClickhouseEnvironment(test_id, database, client, clickhouse_isolation, heads)
+    test_id = identify(request.node.name)
+    yield client, ClickhouseEnvironment(test_id, database, client, clickhouse_isolation)
     if asked_to_keep(request):
         announce(request, database.keep())
     left = database.server.left_behind(database.name)

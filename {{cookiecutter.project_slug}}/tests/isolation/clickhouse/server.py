@@ -119,6 +119,7 @@ def clickhouse_for_tests(run: str, worker: str) -> Iterator[ClickhouseServer]:
             reason="no ClickHouse: set TEST_CLICKHOUSE_HOST or install chdb",
         )
         folder = place() / f"{run}-{worker}"
+        folder.mkdir()
         arguments = {"interface": "chdb", "path": str(folder)}
         try:
             with closing(clickhouse_connect.get_client(**arguments)) as client:

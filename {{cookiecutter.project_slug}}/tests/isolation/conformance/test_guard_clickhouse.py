@@ -290,6 +290,7 @@ def test_other_processes_start(folder: Path) -> None:
         "CLICKHOUSE_URL": "chdb:///own",
         "OTHER": f"http://localhost:{PORT + 1}",
         "BROKEN": "clickhouse://host:port/[",
+        "NULL": "chdb:///own?path=/a%00b",
     }
 
     done = subprocess.run([sys.executable, "--version"], env=env, check=True)
