@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks import measures, plot, report, suites
-from benchmarks.project import TEMPLATE, projects
+from benchmarks.project import TEMPLATE, project_with_clickhouse, projects
 
 PAGE = TEMPLATE / "docs/performance.md"
 PLOT = TEMPLATE / "docs/isolation-cost.svg"
@@ -60,6 +60,11 @@ def main() -> None:
             tell(f"workers, {project.style}")
             results.starts |= measures.measure_starts(project, effort.rounds)
             tell(f"starts, {project.style}")
+        for style in results.styles:
+            with project_with_clickhouse(style) as project:
+                clickhouse = measures.measure_clickhouse(project, effort.rounds)
+                results.clickhouse[style] = clickhouse
+            tell(f"ClickHouse, {style}")
         text = report.full(results)
         if not quick:
             points = measures.measure_growth(rendered[0], effort.rounds)

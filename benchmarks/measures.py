@@ -51,6 +51,50 @@ async def test_states(isolated_database, number):
         json.dump({{"rows": rows, **seconds}}, output)
 """
 
+# ClickHouse has no coroutines: the tests are the same in both styles.
+CLICKHOUSE_STATES = """
+import json
+import os
+import time
+from contextlib import contextmanager
+
+import pytest
+
+seconds = {{"rows": [], "seed": [], "snapshot": [], "restore": [], "reset": []}}
+
+
+@contextmanager
+def timed(step):
+    start = time.perf_counter()
+    yield
+    seconds[step].append(time.perf_counter() - start)
+
+
+@pytest.mark.parametrize("number", range({repeats}))
+def test_states(isolated_clickhouse, number):
+    client, config = isolated_clickhouse
+    with timed("seed"):
+        config.seed("analytics")
+    seconds["rows"].append(client.command("SELECT count() FROM events"))
+    with timed("snapshot"):
+        filled = config.create_snapshot("filled")
+    client.command("TRUNCATE TABLE events")
+    with timed("restore"):
+        config.restore_snapshot(filled)
+    assert client.command("SELECT count() FROM events") == seconds["rows"][-1]
+
+
+@pytest.mark.parametrize("number", range({repeats}))
+def test_reset(isolated_clickhouse, number):
+    client, config = isolated_clickhouse
+    client.command("INSERT INTO metrics VALUES ('visits', '2025-01-01', 1)")
+    with timed("reset"):
+        config.database.reset()
+    assert client.command("SELECT count() FROM metrics") == 0
+    with open(os.environ["BENCH_OUTPUT"], "w") as output:
+        json.dump(seconds, output)
+"""
+
 START = """
 async def test_start(db_session):
     assert await db_session.scalar(text("SELECT count(*) FROM users")) == 0
@@ -215,6 +259,29 @@ def measure_states(project: Project, engine: str, repeats: int) -> States:
     found = project.measured("test_states", "--database", engine)
     middle = {step: statistics.median(found[step]) for step in ("seed", "snapshot", "restore")}
     return States(middle["seed"] / found["rows"][0] * 100, middle["snapshot"], middle["restore"])
+
+
+@dataclass(frozen=True)
+class ClickhouseStates:
+    """Seconds of ClickHouse; `seed` is for 100 rows, `reset` for a test that wrote something."""
+
+    seed: float
+    snapshot: float
+    restore: float
+    reset: float
+
+
+def measure_clickhouse(project: Project, repeats: int) -> ClickhouseStates:
+    """Return what it takes to fill ClickHouse with the `analytics` scenario, and to go back."""
+    project.write("test_clickhouse", CLICKHOUSE_STATES.format(repeats=repeats))
+    found = project.measured("test_clickhouse")
+    middle = {step: statistics.median(values) for step, values in found.items()}
+    return ClickhouseStates(
+        seed=middle["seed"] / middle["rows"] * 100,
+        snapshot=middle["snapshot"],
+        restore=middle["restore"],
+        reset=middle["reset"],
+    )
 
 
 def measure_starts(project: Project, rounds: int) -> Pairs:

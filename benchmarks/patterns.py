@@ -36,17 +36,31 @@ from sqlalchemy import create_engine as create_plain_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from my_service.db.migrate import upgrade
-from my_service.models import Base, User
+from my_service.models import Base, Context, Thought, User
 
 numbers = itertools.count()
 tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
 '''
 
+# What a small test does that needs a database: a few rows that belong together, a change, a look.
 SUITE = """
 @pytest.mark.parametrize("number", range({tests}))
 async def test_small(number, session):
-    session.add(User(email=f"{{next(numbers)}}@example.com", name="Someone"))
+    user = User(email=f"{{next(numbers)}}@example.com", name="Someone")
+    session.add(user)
+    await session.flush()
+    context = Context(user_id=user.id, name="Work")
+    session.add(context)
+    await session.flush()
+    first, *others = [
+        Thought(user_id=user.id, context_id=context.id, content=content)
+        for content in ("One.", "Two.", "Three.")
+    ]
+    session.add_all([first, *others])
     await session.commit()
+    first.content = "Changed."
+    await session.commit()
+    assert await session.scalar(select(Thought.content).where(Thought.id == first.id)) == "Changed."
     assert await session.scalar(select(func.count()).select_from(User)) {expected}
 """
 
@@ -164,10 +178,9 @@ async def session(bench_engine):
             await connection.execute(table.delete())
 """
 
+# The same fixture under another name: one more would be one that the others do not have.
 DB_SESSION = """
-@pytest.fixture
-async def session(db_session):
-    return db_session
+from tests.isolation.plugin import db_session as session
 """
 
 ISOLATED_DATABASE = """

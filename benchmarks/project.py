@@ -186,14 +186,14 @@ class Project:
         self.run_python(PREPARE)
 
 
-def render(style: str, folder: Path) -> Project:
+def render(style: str, folder: Path, analytics: str = "none") -> Project:
     """Render a service and bring its environment, with the plugin it is compared with."""
     path = Path(
         cookiecutter(
             str(TEMPLATE),
             no_input=True,
-            extra_context={"session_style": style},
-            output_dir=str(folder / style),
+            extra_context={"session_style": style, "analytics": analytics},
+            output_dir=str(folder / f"{style}-{analytics}"),
         )
     )
     environment = clean_environment()
@@ -222,6 +222,13 @@ def projects(styles: list[str]) -> Iterator[tuple[list[Project], dict[str, str]]
                 project.variables["TEST_DATABASE_URL"] = found["url"]
                 project.prepare(project.style)
             yield rendered, found["versions"]
+
+
+@contextmanager
+def project_with_clickhouse(style: str) -> Iterator[Project]:
+    """Give a service with analytics."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        yield render(style, Path(folder), analytics="clickhouse")
 
 
 @contextmanager

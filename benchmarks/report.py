@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from benchmarks.measures import REVISIONS, WORKLOADS, Pairs, States
+from benchmarks.measures import REVISIONS, WORKLOADS, ClickhouseStates, Pairs, States
 from benchmarks.patterns import POSTGRESQL, SQLITE, TESTS, Pattern
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -27,6 +27,7 @@ class Results:
     # By style, engine and pattern.
     seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
     states: dict[tuple[str, str], States] = field(default_factory=dict)
+    clickhouse: dict[str, ClickhouseStates] = field(default_factory=dict)
     starts: Pairs = field(default_factory=dict)
     # By style and kind of tests.
     workers: Pairs = field(default_factory=dict)
@@ -77,6 +78,12 @@ SLOWER = {"sqlite": "shared file, create and drop", "postgresql": "pytest-postgr
 
 SEED = {"sqlite": Budget(1, " ms"), "postgresql": Budget(3, " ms")}
 STATE = {"sqlite": Budget(1, " ms"), "postgresql": Budget(100, " ms", digits=1)}
+CLICKHOUSE = {
+    "seed": ("seeding 100 events", Budget(1, " ms")),
+    "snapshot": ("snapshot of `analytics`", Budget(15, " ms", digits=1)),
+    "restore": ("restore of `analytics`", Budget(15, " ms", digits=1)),
+    "reset": ("reset after a test that wrote", Budget(5, " ms", digits=1)),
+}
 START = Budget(1.05)
 WORKERS = Budget(1.7, at_least=True)
 
@@ -113,7 +120,7 @@ def suites(results: Results) -> str:
 def comparisons(results: Results) -> str:
     """Return the table of everything else that has a budget."""
     rows = []
-    for measures in (faster, states, starts, workers):
+    for measures in (faster, states, clickhouse, starts, workers):
         for words, budget, figures, seconds in measures(results):
             kept = [budget.keeps(figure) for figure in figures]
             shown = [
@@ -153,6 +160,13 @@ def states(results: Results) -> Iterator[Measure]:
         yield f"{title}: snapshot of `performance`", STATE[engine], snapshots, []
         restores = [state.restore * 1000 for state in of_engine]
         yield f"{title}: restore of `performance`", STATE[engine], restores, []
+
+
+def clickhouse(results: Results) -> Iterator[Measure]:
+    """Yield what it takes to fill ClickHouse, keep its state and go back."""
+    for step, (words, budget) in CLICKHOUSE.items():
+        figures = [getattr(results.clickhouse[style], step) * 1000 for style in results.styles]
+        yield f"ClickHouse: {words}", budget, figures, []
 
 
 def starts(results: Results) -> Iterator[Measure]:

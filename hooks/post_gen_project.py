@@ -43,6 +43,9 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "migrations/analytics"),
+    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
+    # The scripts run those of both databases.
+    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/clickhouse"),

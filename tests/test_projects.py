@@ -113,27 +113,32 @@ class Service:
         return url.strip("\"'").replace("postgresql+psycopg://", "postgresql://")
 
 
-Install = Callable[[str, str], Service]
+# The answers that matter for what runs; the last one may be left out.
+ANSWERS = ("session_style", "database", "analytics")
+Combination = tuple[str, ...]
+Install = Callable[[Combination], Service]
 
 
 @pytest.fixture(scope="session")
 def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[Install]:
     """Return a function that gives the installed project of a combination."""
-    installed: dict[tuple[str, str], Service] = {}
+    installed: dict[Combination, Service] = {}
     # Not in pytest's own temporary folder: every run of pytest, such as those of the projects,
     # closes it to other users, and if you are root, PostgreSQL runs as another user.
     temporary = tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True)
 
-    def install(style: str, database: str) -> Service:
-        if (style, database) not in installed:
-            answers = {"session_style": style, "database": database}
-            folder = render(answers, Path(temporary.name) / f"{style}-{database}")
-            service = Service(folder, database, run, environment)
-            installed[style, database] = service
+    def install(combination: Combination) -> Service:
+        if combination not in installed:
+            answers = dict(
+                zip(("session_style", "database", "analytics"), combination, strict=False)
+            )
+            folder = render(answers, Path(temporary.name) / "-".join(combination))
+            service = Service(folder, answers["database"], run, environment)
+            installed[combination] = service
             succeeded(service.make("env"))
-            if database == "postgresql":
+            if service.database == "postgresql":
                 succeeded(service.make("database"))
-        return installed[style, database]
+        return installed[combination]
 
     with temporary:
         yield install
@@ -145,17 +150,25 @@ def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[I
 @pytest.fixture
 def service(install: Install, request: pytest.FixtureRequest) -> Service:
     """Return the installed project of the test's combination."""
-    style, database = request.param
-    return install(style, database)
+    return install(request.param)
 
 
 def combinations(*names: str) -> pytest.MarkDecorator:
-    """Run a test on these combinations."""
-    styles_and_databases = [tuple(name.split("-")) for name in names]
-    return pytest.mark.parametrize("service", styles_and_databases, ids=names, indirect=True)
+    """Run a test on these combinations: style, database and, if there are any, analytics."""
+    answers = [tuple(name.split("-")) for name in names]
+    return pytest.mark.parametrize("service", answers, ids=names, indirect=True)
 
 
-every_project = combinations("sync-sqlite", "sync-postgresql", "async-sqlite", "async-postgresql")
+every_project = combinations(
+    "sync-sqlite",
+    "sync-postgresql",
+    "async-sqlite",
+    "async-postgresql",
+    "sync-sqlite-clickhouse",
+    "sync-postgresql-clickhouse",
+    "async-sqlite-clickhouse",
+    "async-postgresql-clickhouse",
+)
 one_of_each_style = combinations("sync-sqlite", "async-postgresql")
 the_default_project = combinations("sync-sqlite")
 
@@ -182,7 +195,9 @@ def test_its_checks_pass(service: Service) -> None:
     succeeded(service.make("check"))
 
 
-@one_of_each_style
+# The tests are the same whichever database was chosen: they run on both. So all of them run once
+# for each style, with analytics and without, and the quick ones in every project.
+@the_default_project
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -194,14 +209,27 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
     assert service.state() == before
 
 
-@every_project
+@combinations("async-postgresql", "sync-postgresql-clickhouse", "async-sqlite-clickhouse")
 def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     before = service.state()
+    target = "test-postgresql" if service.database == "postgresql" else "test"
 
-    output = succeeded(service.make("test", "ARGS=-n auto"))
+    output = succeeded(service.make(target, "ARGS=-n auto"))
 
     assert "Required test coverage of 95% reached" in output
+    assert service.state() == before
+
+
+@combinations(
+    "sync-postgresql", "async-sqlite", "sync-sqlite-clickhouse", "async-postgresql-clickhouse"
+)
+def test_its_quick_tests_pass_and_spare_the_development_data(service: Service) -> None:
+    service.migrate()
+    before = service.state()
+
+    succeeded(service.make("test", "ARGS=-m 'not slow'"))
+
     assert service.state() == before
 
 
@@ -330,7 +358,7 @@ def test_a_lost_downgrade_fails_the_tests(
     assert "FAILED tests/migrations" in result.stdout
 
 
-@one_of_each_style
+@the_default_project
 def test_untested_code_fails_the_whole_suite_but_no_part_of_it(
     service: Service, change: Callable[[Path, str], None]
 ) -> None:
@@ -340,7 +368,7 @@ def test_untested_code_fails_the_whole_suite_but_no_part_of_it(
         f'"""Untested."""\n\n\ndef untested() -> None:\n    """Do nothing."""\n{lines}',
     )
 
-    whole = service.make("test")
+    whole = service.make("test", "ARGS=-n auto")
     part = service.run("pytest", "tests/unit")
 
     assert whole.returncode != 0

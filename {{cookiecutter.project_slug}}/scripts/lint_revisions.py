@@ -16,6 +16,9 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
+# if analytics == clickhouse
+from scripts import clickhouse_rules
+# end if
 from scripts.revision_rules import Finding, check_source
 from scripts.revision_sql import check_sql
 
@@ -33,9 +36,18 @@ def lint(project: Path) -> list[str]:
         path: path.read_text(encoding="utf-8")
         for path in sorted(project.glob("migrations/versions/*.py"))
     }
+    # if analytics == clickhouse
+    of_clickhouse = set(project.glob("migrations/analytics/versions/*.py"))
+    sources |= {path: path.read_text(encoding="utf-8") for path in sorted(of_clickhouse)}
+    # end if
     found = {}
     for path, source in sources.items():
         try:
+            # if analytics == clickhouse
+            if path in of_clickhouse:
+                found[path] = clickhouse_rules.check_source(source)
+                continue
+            # end if
             found[path] = check_source(source)
         except SyntaxError as error:
             mistake = Finding(error.lineno or 0, "syntax", f"{error.msg} (mend it first)")

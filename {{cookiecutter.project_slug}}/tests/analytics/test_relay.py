@@ -1,9 +1,11 @@
 """The relay ships each event, in order and once, wherever an earlier run was stopped."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from {{cookiecutter.package_name}} import relay_events
 from {{cookiecutter.package_name}}.analytics import client as clients
 from {{cookiecutter.package_name}}.analytics import relay as relays
+from {{cookiecutter.package_name}}.analytics.client import LazyClient
 from {{cookiecutter.package_name}}.analytics.relay import relay
 from {{cookiecutter.package_name}}.db import migrate
 from {{cookiecutter.package_name}}.models import OutboxEvent
@@ -222,3 +225,206 @@ def test_clickhouse_is_not_asked_where_nothing_waits(engine: sa.Engine) -> None:
         raise AssertionError("it was")
 
     assert relay(engine, open_client) == 0
+
+
+# As they come
+
+
+@pytest.fixture
+def following(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Starts a relay that follows in a thread, and ends it after the test."""
+    monkeypatch.setattr(relays, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(relays, "LONGEST_PAUSE_SECONDS", 0.05)
+    running: list[relays.BackgroundRelay] = []
+
+    def start(open_client: relays.OpenClient) -> None:
+        background = relays.BackgroundRelay(Settings(), open_client)
+        background.start()
+        running.append(background)
+
+    yield start
+    for background in running:
+        background.stop()
+        assert not background.thread.is_alive()
+
+
+def wait_until_marked(engine: sa.Engine) -> None:
+    """Wait until nothing is left to ship."""
+    end = time.monotonic() + 30
+    while unmarked(engine):
+        assert time.monotonic() < end, "the relay does nothing"
+        time.sleep(0.01)
+
+
+def test_events_are_shipped_as_they_come(
+    engine: sa.Engine, clickhouse: Client, following: Any
+) -> None:
+    following(lambda: clickhouse)
+    ids: list[UUID] = []
+
+    for _ in range(3):
+        ids += write(engine, 2)
+        wait_until_marked(engine)
+
+    assert Counter(shipped(clickhouse)) == Counter(ids)
+
+
+def test_a_relay_goes_on_when_clickhouse_is_back(
+    engine: sa.Engine, clickhouse: Client, following: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = 0
+
+    def open_client() -> Client:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 4:
+            return clients.open_client(Settings().clickhouse)
+        return clickhouse
+
+    write(engine, 2)
+    following(open_client)
+    wait_until_marked(engine)
+
+    warnings = [record for record in caplog.records if record.message == "events were not shipped"]
+    assert [vars(record)["again_in_seconds"] for record in warnings] == [0.02, 0.04, 0.05]
+    assert "127.0.0.1:1 cannot be reached" in vars(warnings[0])["error"]
+
+
+def test_a_relay_goes_on_when_the_database_is_back(
+    engine: sa.Engine, clickhouse: Client, following: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = write(engine, 2)
+    with engine.connect() as connection:
+        connection.execute(sa.text("ALTER TABLE outbox RENAME TO elsewhere"))
+    following(lambda: clickhouse)
+    while "events were not shipped" not in caplog.text:
+        time.sleep(0.01)
+
+    with engine.connect() as connection:
+        connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO outbox"))
+    wait_until_marked(engine)
+
+    assert Counter(shipped(clickhouse)) == Counter(ids)
+
+
+def test_a_relay_that_is_to_stop_finishes_its_batch_only(
+    engine: sa.Engine, clickhouse: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "BATCH", 2)
+    ids = write(engine, 6)
+    stop = threading.Event()
+
+    def open_client() -> Client:
+        stop.set()
+        return clickhouse
+
+    count = relay(engine, open_client, stop)
+
+    assert count == 2
+    assert Counter(shipped(clickhouse)) == Counter(ids[:2])
+
+
+# The command
+
+
+@pytest.fixture
+def command(clickhouse: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command use the ClickHouse of the test."""
+    monkeypatch.setattr(relay_events, "LazyClient", lambda url: LazyClient(url, clickhouse))
+
+
+@pytest.mark.usefixtures("command")
+def test_the_command_says_how_many_events_it_shipped(
+    engine: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(engine, 3)
+
+    exit_codes = [relay_events.main([]), relay_events.main([])]
+
+    assert exit_codes == [relay_events.DONE, relay_events.DONE]
+    assert capsys.readouterr().out == "Shipped 3 events.\nShipped 0 events.\n"
+
+
+def test_an_unreachable_clickhouse_is_explained(
+    engine: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(engine, 1)
+
+    exit_code = relay_events.main([])
+
+    assert exit_code == relay_events.FAILED
+    assert "ClickHouse at 127.0.0.1:1 cannot be reached" in capsys.readouterr().err
+    assert unmarked(engine) == 1
+
+
+@pytest.mark.usefixtures("command")
+@pytest.mark.parametrize("table", ["events", "metrics"])
+def test_a_clickhouse_that_is_not_migrated_is_explained(
+    engine: sa.Engine, clickhouse: Client, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    write(engine, 1)
+    clickhouse.command(f"RENAME TABLE {table} TO elsewhere")
+
+    exit_code = relay_events.main([])
+
+    clickhouse.command(f"RENAME TABLE elsewhere TO {table}")
+    assert exit_code == relay_events.REFUSED
+    assert capsys.readouterr().err.endswith("Next: scripts/migrate.sh\n")
+    assert relay_events.main([]) == relay_events.DONE
+
+
+@pytest.mark.parametrize("state", ["no file", "no table"])
+def test_a_database_that_is_not_migrated_is_explained(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    state: str,
+) -> None:
+    file = tmp_path / "service.db"
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
+    if state == "no table":
+        file.touch()
+
+    exit_code = relay_events.main([])
+
+    assert exit_code == relay_events.REFUSED
+    assert capsys.readouterr().err.endswith("Next: scripts/migrate.sh\n")
+    assert file.exists() is (state == "no table")
+
+
+def test_an_unreachable_database_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:password@127.0.0.1:1/service")
+
+    exit_code = relay_events.main([])
+
+    message = capsys.readouterr().err
+    assert exit_code == relay_events.FAILED
+    assert "127.0.0.1" in message
+    assert "password" not in message
+
+
+def test_unusable_settings_are_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLICKHOUSE_URL", "mysql://user:password@host/service")
+
+    exit_code = relay_events.main([])
+
+    message = capsys.readouterr().err
+    assert exit_code == relay_events.FAILED
+    assert "not a ClickHouse URL" in message
+    assert "password@" not in message
+
+
+def test_a_lock_that_is_not_to_be_had_has_an_exit_code(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(relay_events, "relay", partial(relay, wait_seconds=0.1))
+
+    with engine.connect() as connection, relays.one_relay_at_a_time(connection, wait_seconds=0):
+        exit_code = relay_events.main([])
+
+    assert exit_code == relay_events.LOCKED
+    assert "Another relay did not end in 0.1 s" in capsys.readouterr().err

@@ -32,12 +32,19 @@ OpenSnapshot = Callable[[str], AbstractAsyncContextManager[IsolatedDatabase]]
 failed_key = pytest.StashKey[bool]()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shared:
-    """What `db_session` of this process runs on: a database, and the engine that connects to it."""
+    """What `db_session` of this process runs on.
+
+    Attributes:
+        database: The database.
+        engine: What connects to it.
+        is_clean: Whether all that the last test did is known to be undone.
+    """
 
     database: MemoryDatabase | PostgresqlDatabase
     engine: AsyncEngine
+    is_clean: bool = False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -168,9 +175,10 @@ async def db_session(request: pytest.FixtureRequest, shared: Shared) -> AsyncIte
     """
     database, is_kept = shared.database, partial(asked_to_keep, request)
     with timed(f"{database.kind} db_session"):
-        database.clean()
+        if not shared.is_clean:
+            database.clean()
     in_file = request.config.option.database_file is not None
-    undone = False
+    shared.is_clean = False
     try:
         async with session_on(
             shared.engine,
@@ -178,14 +186,14 @@ async def db_session(request: pytest.FixtureRequest, shared: Shared) -> AsyncIte
             is_committed=lambda: in_file or is_kept(),
         ) as session:
             yield session
-        undone = not is_kept()
+        shared.is_clean = not in_file and not is_kept()
     except VanishedTransactionError as verdict:
         left_over = describe(database.left_over())
         raise VanishedTransactionError(f"{verdict}. Rows left behind: {left_over}") from None
     finally:
         if is_kept():
             announce(request, database.keep())
-        if not undone and isinstance(database, PostgresqlDatabase):
+        if not shared.is_clean and isinstance(database, PostgresqlDatabase):
             await shared.engine.dispose()
             database.reset()
 

@@ -1,6 +1,7 @@
-"""SQLite in memory, put back to its migrated state before each test by restoring an image.
+"""SQLite in memory, put back to its migrated state by loading an image.
 
-Restoring takes microseconds and undoes everything: commits, schema changes, row numbers.
+That undoes everything: commits, schema changes, row numbers. It is only done where a test was not
+rolled back as a whole, for SQLite then reads the schema and prepares all statements again.
 """
 
 import sqlite3

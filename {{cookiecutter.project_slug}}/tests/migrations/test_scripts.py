@@ -22,6 +22,9 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "new folder/50% done.db"
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
     monkeypatch.setenv("BACKUP_FOLDER", str(tmp_path / "backups"))
+    # if analytics == clickhouse
+    monkeypatch.setenv("CLICKHOUSE_URL", f"chdb:///{tmp_path / 'clickhouse'}")
+    # end if
     return path
 
 

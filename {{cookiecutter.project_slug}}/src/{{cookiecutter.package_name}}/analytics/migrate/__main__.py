@@ -1,4 +1,4 @@
-"""Runs one command: `python -m {{cookiecutter.package_name}}.analytics.migrate upgrade`."""
+"""Runs one command of the scripts, such as `upgrade`."""
 
 import sys
 

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.script import Script
 from pydantic import ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from {{cookiecutter.package_name}}.analytics.client import UnreachableError
 from {{cookiecutter.package_name}}.analytics.migrate import history
@@ -20,6 +21,7 @@ from {{cookiecutter.package_name}}.analytics.migrate.backup import back_up
 from {{cookiecutter.package_name}}.analytics.migrate.config import alembic_config
 from {{cookiecutter.package_name}}.analytics.migrate.connections import (
     connecting,
+    keeping,
     only_run,
 )
 from {{cookiecutter.package_name}}.analytics.migrate.planning import (
@@ -88,9 +90,11 @@ def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
         ours.append(script)
         show_step(script, seconds)
 
-    upgrade(pending[-1].revision, report=report)
-    after = status()
-    if faulty := find_faults(after, pending, settings):
+    with keeping(settings.clickhouse):
+        upgrade(pending[-1].revision, report=report)
+        after = status()
+        faulty = find_faults(settings)
+    if faulty:
         first = f"Failed: ClickHouse is at {after.revision}, but it is not sound:"
         return fail(FAILED, first, *(f"  {fault}" for fault in faulty))
     if not ours:
@@ -122,15 +126,13 @@ def show_plan(before: ClickHouseStatus, pending: Sequence[Script]) -> int:
     return DONE
 
 
-def find_faults(after: ClickHouseStatus, wanted: Sequence[Script], settings: Settings) -> list[str]:
+def find_faults(settings: Settings) -> list[str]:
     """Return what ClickHouse itself shows to be wrong after an upgrade."""
     with connecting(settings.clickhouse) as connection:
-        failing = connection.execute(FAILING).all()
-    missing = {script.revision for script in wanted} & {it.revision for it in after.pending}
-    return [
-        f"{table}: {change} fails: {reason.partition('. ')[2]}; next: KILL MUTATION, and mend it"
-        for table, change, reason in failing
-    ] + [f"revision {revision} is not applied" for revision in sorted(missing)]
+        return [
+            f"{table}: {change} fails: {reason}; next: KILL MUTATION, and mend the revision"
+            for table, change, reason in connection.execute(FAILING)
+        ]
 
 
 def run_downgrade(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -167,8 +169,10 @@ def run_downgrade(arguments: argparse.Namespace, settings: Settings) -> int:
     if tables:
         path = back_up(settings.clickhouse, tables, start, settings.backup_folder)
         print(f"Backup: {path}, read again and complete.")
-    downgrade(target, report=show_step)
-    print(f"Downgraded ClickHouse from {start} to {status().revision}.")
+    with keeping(settings.clickhouse):
+        downgrade(target, report=show_step)
+        after = status()
+    print(f"Downgraded ClickHouse from {start} to {after.revision}.")
     return DONE
 
 
@@ -179,7 +183,8 @@ def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
     print(f"Revision:   {found.revision}")
     print(f"Head:       {' and '.join(found.heads)}")
     for script in found.applied:
-        print(f"  applied  {script.revision}  {title(script)}  ({told(found.history.get(script.revision))})")
+        when = told(found.history.get(script.revision))
+        print(f"  applied  {script.revision}  {title(script)}  ({when})")
     for script in found.pending:
         word = "begun    " if script == found.unfinished else "pending  "
         print(f"  {word}{script.revision}  {title(script)}")
@@ -249,7 +254,7 @@ def standing() -> str:
     """Return where ClickHouse stands now, and what to do next."""
     try:
         found = status()
-    except UnreachableError as error:
+    except (UnreachableError, SQLAlchemyError) as error:
         return f"ClickHouse cannot be asked where it stands: {error}."
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
         return "Nothing was changed. Next: mend the revision, then run the same command again."

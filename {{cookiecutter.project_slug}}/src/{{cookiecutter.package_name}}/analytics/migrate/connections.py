@@ -1,15 +1,21 @@
 """The connection of a run, and the lock that makes runs take turns."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 
 from sqlalchemy import URL, Connection
+from sqlalchemy.exc import OperationalError
 
-from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
+from {{cookiecutter.package_name}}.analytics.client import (
+    NotMigratedError,
+    make_engine,
+    open_client,
+)
 from {{cookiecutter.package_name}}.db.migrate.engine import (
     make_sqlite_migration_engine,
     one_run_at_a_time,
 )
+from {{cookiecutter.package_name}}.db.migrate.errors import LockTimeoutError
 from {{cookiecutter.package_name}}.settings import Settings
 
 
@@ -19,38 +25,64 @@ def connecting(url: URL) -> Iterator[Connection]:
 
     Raises:
         UnreachableError: Nobody answers, or another process has the embedded one's folder.
+        NotMigratedError: The server does not have the database.
     """
     # The client says in words what is wrong; chdb then serves both.
     with closing(open_client(url)), make_engine(url).connect() as connection:
         yield connection
 
 
+def keeping(url: URL) -> AbstractContextManager[object]:
+    """Keep chdb's folder from other processes meanwhile. A server serves many."""
+    return closing(open_client(url)) if url.drivername == "chdb" else nullcontext()
+
+
 @contextmanager
 def only_run() -> Iterator[Connection]:
     """Give a connection to the configured ClickHouse, and let no other run work meanwhile.
 
-    ClickHouse has no locks to offer; the transactional database lends one.
+    chdb's folder serves one process. A server has no lock to offer; the transactional database
+    lends one.
 
     Raises:
         LockTimeoutError: Another run did not end in time.
         UnreachableError: ClickHouse cannot be reached.
     """
     settings = Settings()
-    with (
-        lock(settings.url, settings.migration_wait_seconds),
-        connecting(settings.clickhouse) as connection,
-    ):
-        yield connection
+    url, wait = settings.clickhouse, settings.migration_wait_seconds
+    taking_turns = nullcontext() if url.drivername == "chdb" else lock(settings.url, wait)
+    with taking_turns:
+        create_database(url)
+        with connecting(url) as connection:
+            yield connection
+
+
+def create_database(url: URL) -> None:
+    """Create the database if its server does not have it."""
+    try:
+        open_client(url).close()
+    except NotMigratedError:
+        with closing(open_client(url.set(database="default"))) as client:
+            name = {"name": url.database}
+            client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", name)
 
 
 @contextmanager
 def lock(url: URL, wait_seconds: float) -> Iterator[None]:
-    """Hold the lock of the transactional database at `url`, without stopping its writers."""
+    """Hold the lock of the transactional database at `url`, without stopping its writers.
+
+    Raises:
+        LockTimeoutError: Another run did not end in time.
+    """
     if url.get_backend_name() != "sqlite":
         with one_run_at_a_time(url, wait_seconds):
             yield
         return
-    # SQLite's lock is a file's; the database's own would keep the service from writing.
+    # SQLite's lock is a file's. That of the database itself would keep the service from writing.
     beside = url.set(database=f"{url.database}.clickhouse-lock")
-    with make_sqlite_migration_engine(beside, wait_seconds).begin():
+    with make_sqlite_migration_engine(beside, wait_seconds).connect() as connection:
+        try:
+            connection.begin()
+        except OperationalError as error:
+            raise LockTimeoutError(f"another run did not end in {wait_seconds:g} s") from error
         yield

@@ -11,6 +11,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, text
 
+from {{cookiecutter.package_name}}.analytics.client import NotMigratedError
 from {{cookiecutter.package_name}}.analytics.migrate.config import script_directory
 from {{cookiecutter.package_name}}.analytics.migrate.connections import connecting
 from {{cookiecutter.package_name}}.analytics.migrate.history import entries
@@ -58,8 +59,11 @@ def status(connection: Connection | None = None) -> ClickHouseStatus:
     url = Settings().clickhouse
     if connection is None and is_missing_folder(url):
         return interpret((), {})
-    with connecting(url) if connection is None else nullcontext(connection) as found:
-        return interpret(current_revisions(found), entries(found))
+    try:
+        with connecting(url) if connection is None else nullcontext(connection) as found:
+            return interpret(current_revisions(found), entries(found))
+    except NotMigratedError:
+        return interpret((), {})
 
 
 def is_missing_folder(url: URL) -> bool:

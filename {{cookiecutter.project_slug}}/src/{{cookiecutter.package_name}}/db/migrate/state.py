@@ -179,10 +179,9 @@ def refuse_what_needs_a_person(found: Status) -> None:
             " An older version of the service needs no migration to run on a newer schema"
         )
     if len(found.heads) > 1:
-        heads = " ".join(found.heads)
         raise RefusedError(
-            f"the migrations have {len(found.heads)} heads: {', '.join(found.heads)}."
-            f' Next: alembic merge -m "merge" {heads}, read what it wrote, and commit it'
+            f"the migrations have {len(found.heads)} heads: {', '.join(found.heads)}. Next: set the"
+            " down_revision of one to the other; docs/migrations.md, Two heads, tells how"
         )
     if found.edited:
         files = ", ".join(relative_name(script.path) for script in found.edited)
