@@ -48,6 +48,12 @@ REMOVE_UNLESS = (
     # The scripts run those of both databases.
     ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
+    ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
 

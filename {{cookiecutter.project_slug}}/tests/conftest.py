@@ -17,9 +17,15 @@ from {{cookiecutter.package_name}}.settings import (
     PROJECT_ROOT,
     Environment,
     Settings,
+    # if analytics == clickhouse
+    parse_clickhouse_url,
+    # end if
     parse_database_url,
 )
 
+# if analytics == clickhouse
+from tests.fixtures.clickhouse import describe_clickhouse
+# end if
 from tests.fixtures.scenarios import load
 from tests.isolation import Isolation, test_session_maker
 from tests.isolation.startup import start
@@ -29,6 +35,9 @@ __all__ = ["test_session_maker"]
 pytest_plugins = [
     "tests.coverage_gate",
     "tests.isolation.plugin",
+    # if analytics == clickhouse
+    "tests.isolation.clickhouse.plugin",
+    # end if
     "tests.fixtures.users",
     "tests.fixtures.contexts",
     "tests.fixtures.thoughts",
@@ -44,12 +53,22 @@ def real_urls() -> list[str]:
     files = [dotenv_values(PROJECT_ROOT / name) for name in (".env.defaults", ".env")]
     named = [os.environ.get("DATABASE_URL"), *(file.get("DATABASE_URL") for file in files)]
     urls = [parse_database_url(url) for url in named if url]
+    # if analytics == clickhouse
+    named = [os.environ.get("CLICKHOUSE_URL"), *(file.get("CLICKHOUSE_URL") for file in files)]
+    urls.extend(parse_clickhouse_url(url) for url in named if url)
+    # end if
     return [url.render_as_string(hide_password=False) for url in urls]
 
 
 # Kept in the environment: workers and subprocesses start with the settings already replaced.
 protected = os.environ.setdefault("PROTECTED_DATABASE_URL", "\n".join(real_urls()))
 DEVELOPMENT_DATABASES = [make_url(url) for url in protected.splitlines()]
+# if analytics == clickhouse
+DEVELOPMENT_CLICKHOUSES = [
+    url for url in DEVELOPMENT_DATABASES if url.drivername in ("chdb", "clickhouse")
+]
+DEVELOPMENT_DATABASES = [url for url in DEVELOPMENT_DATABASES if url not in DEVELOPMENT_CLICKHOUSES]
+# end if
 
 # From here on, nobody's own settings count.
 Settings.model_config["env_file"] = None
@@ -59,7 +78,7 @@ os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse
 # Nobody listens there: a test that needs ClickHouse asks for it.
-os.environ["CLICKHOUSE_URL"] = "clickhouse://user:password@127.0.0.1:1/tests"
+os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:tests@127.0.0.1:1/tests"
 # end if
 
 
@@ -78,5 +97,8 @@ def pytest_configure(config: pytest.Config) -> None:
             "thread_messages": ["thought_relationships"],
         },
         seed=load,
+        # if analytics == clickhouse
+        clickhouse=describe_clickhouse(DEVELOPMENT_CLICKHOUSES),
+        # end if
     )
     start(config, isolation)

@@ -7,6 +7,10 @@ from pathlib import Path
 from alembic.config import Config
 from sqlalchemy import URL, Connection, MetaData
 
+# if analytics == clickhouse
+from tests.isolation.clickhouse.config import Clickhouse
+
+# end if
 # Loads a scenario, by its name and scale factor, in the transaction of the connection.
 Seed = Callable[[Connection, str, int], object]
 
@@ -25,6 +29,9 @@ class Isolation:
         schemas: Names for such parts, each with the tables it starts from; what they refer to
             comes with them.
         seed: Loads one of the service's scenarios.
+        # if analytics == clickhouse
+        clickhouse: The same for ClickHouse, where the service uses it.
+        # end if
     """
 
     alembic: Config
@@ -33,3 +40,6 @@ class Isolation:
     metadata: MetaData | None = None
     schemas: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: Seed | None = None
+    # if analytics == clickhouse
+    clickhouse: Clickhouse | None = None
+    # end if

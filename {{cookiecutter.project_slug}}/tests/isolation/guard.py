@@ -39,6 +39,10 @@ class ProtectedDatabaseError(RuntimeError):
 files: set[Path] = set()
 # Without a name of a database, all of that server.
 servers: set[tuple[Endpoint, str | None]] = set()
+# if analytics == clickhouse
+# Look at a word that a process is told, and the folder it starts in.
+more_rules: list[Callable[[str, Path], None]] = []
+# end if
 denied = threading.local()
 
 
@@ -98,6 +102,11 @@ def refuse_engine(
     """Refuse what SQLAlchemy is about to open, with whatever driver."""
     if dialect.name == "sqlite":
         refuse_file("SQLAlchemy", arguments[0] if arguments else options.get("database", ""))
+    # if analytics == clickhouse
+    elif dialect.name == "clickhousedb":
+        # It comes to a socket or to chdb, where the guard waits.
+        pass
+    # end if
     else:
         refuse_server("SQLAlchemy", options)
 
@@ -120,6 +129,10 @@ def refuse_child(
 
 def refuse_url(text: str, folder: Path) -> None:
     """Refuse the URL of a protected database. A relative path starts here or in `folder`."""
+    # if analytics == clickhouse
+    for refuse in more_rules:
+        refuse(text, folder)
+    # end if
     if not text.startswith(("sqlite", "postgres")):
         return
     try:
