@@ -16,7 +16,7 @@ SEED = 20
 
 @pytest.fixture(params=[("sync", "sqlite"), ("async", "postgresql")], ids="-".join)
 def project(request: pytest.FixtureRequest, render: Render, run: Run) -> Iterator[Path]:
-    """An installed project whose databases are migrated."""
+    """Give an installed project whose databases are migrated."""
     style, database = request.param
     answers = {"session_style": style, "database": database, "analytics": "clickhouse"}
     # PostgreSQL does not run as root: its own user has to get into the folder.
