@@ -301,7 +301,7 @@ def test_two_heads_are_refused(
     exit_code = commands.main(["upgrade"])
 
     assert exit_code == commands.REFUSED
-    assert 'Next: alembic merge -m "merge" left right' in capsys.readouterr().err
+    assert "2 heads: left, right. Next: set the down_revision" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("stranger")

@@ -298,7 +298,7 @@ def test_other_processes_start(folder: Path) -> None:
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("tests", ["tests/unit", "tests/integration/test_models.py"])
+@pytest.mark.parametrize("tests", ["tests/unit/test_models.py", "tests/integration/test_models.py"])
 def test_what_needs_no_clickhouse_does_not_load_chdb(
     pytestconfig: pytest.Config,
     tests: str,
