@@ -1,16 +1,19 @@
-"""Renders projects for the tests, each combination of answers once."""
+"""Renders projects for the tests, and installs them, each combination of answers once."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.service import Run, Service, succeeded
 
 TEMPLATE = Path(__file__).parent.parent
 # Where the programs of the template's environment are.
@@ -22,7 +25,11 @@ collect_ignore = ["foreign_service"]
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# The answers that matter for what runs; the last one may be left out.
+ANSWERS = ("session_style", "database", "analytics")
+Combination = tuple[str, ...]
+Install = Callable[[Combination], Service]
 
 # What this run of pytest, or the make above it, tells its own children only.
 PRIVATE = ("COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
@@ -117,6 +124,38 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project
         return rendered[key]
 
     return project
+
+
+@pytest.fixture(scope="session")
+def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[Install]:
+    """Return a function that gives the installed project of a combination."""
+    installed: dict[Combination, Service] = {}
+    # Not in pytest's own temporary folder: every run of pytest, such as those of the projects,
+    # closes it to other users, and if you are root, PostgreSQL runs as another user.
+    temporary = tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True)
+
+    def install(combination: Combination) -> Service:
+        if combination not in installed:
+            answers = dict(zip(ANSWERS, combination, strict=False))
+            folder = render(answers, Path(temporary.name) / "-".join(combination))
+            service = Service(folder, answers["database"], run, environment)
+            installed[combination] = service
+            succeeded(service.make("env"))
+            if service.database == "postgresql":
+                succeeded(service.make("database"))
+        return installed[combination]
+
+    with temporary:
+        yield install
+        for service in installed.values():
+            if service.database == "postgresql":
+                succeeded(service.make("database-stop"))
+
+
+@pytest.fixture
+def service(install: Install, request: pytest.FixtureRequest) -> Service:
+    """Return the installed project of the test's combination."""
+    return install(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ import psycopg
 import pytest
 import yaml
 
-from tests.conftest import BIN, TEMPLATE, Project, Render, Run
+from tests.conftest import BIN, TEMPLATE, Project, Render
+from tests.service import Run
 
 with warnings.catch_warnings(action="ignore"):
     # It asks for a folder of the system's that a container may not have.

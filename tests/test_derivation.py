@@ -8,7 +8,8 @@ from pathlib import Path
 import post_gen_project as hook
 import pytest
 
-from tests.conftest import BIN, Run
+from tests.conftest import BIN
+from tests.service import Run
 
 # What is written, and what it becomes. Everything must come out as the formatter leaves it.
 DERIVED = {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Render, Run
+from tests.conftest import Render
+from tests.service import Run
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 

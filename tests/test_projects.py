@@ -5,159 +5,20 @@ those that change the project put it back.
 """
 
 import contextlib
-import hashlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-import psycopg
 import pytest
 from pre_gen_project import taken
 
-from tests.conftest import Render, Run
-
-PACKAGE = "my_service"
-TABLES = {
-    "api_keys",
-    "audit_log",
-    "claude_analysis_results",
-    "contexts",
-    "tasks",
-    "thought_relationships",
-    "thoughts",
-    "users",
-}
-
-
-@dataclass(frozen=True)
-class Service:
-    """An installed project, and how to run things in it."""
-
-    folder: Path
-    database: str
-    execute: Run
-    environment: dict[str, str]
-
-    def run(
-        self, *command: str | Path, cwd: Path | None = None, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project; a name without a slash is a program of its environment."""
-        program, *arguments = command
-        if "/" not in str(program):
-            program = self.folder / ".venv" / "bin" / program
-        return self.execute(program, *arguments, cwd=cwd or self.folder, **variables)
-
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run make in the project."""
-        return self.execute("make", *arguments, cwd=self.folder)
-
-    def migrate(self) -> None:
-        """Bring the development database to head."""
-        succeeded(self.run(self.folder / "scripts" / "migrate.sh"))
-
-    def create_key(self) -> str:
-        """Return a new API key."""
-        result = self.run("python", "-m", PACKAGE, "create-key", "--email", "you@example.com")
-        return succeeded(result).removesuffix("\n")
-
-    def objects(self) -> set[str]:
-        """Return the names of what the development database's schema holds."""
-        if self.database == "sqlite":
-            with contextlib.closing(sqlite3.connect(self.sqlite_file)) as connection:
-                rows = connection.execute("SELECT name FROM sqlite_master").fetchall()
-        else:
-            with psycopg.connect(self.postgresql_url) as connection:
-                rows = connection.execute(
-                    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
-                    "UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace "
-                    "UNION SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-                ).fetchall()
-        return {row[0] for row in rows}
-
-    def state(self) -> dict[str, str]:
-        """Return a digest of the development data: of each file, or of each table's rows."""
-        if self.database == "sqlite":
-            files = sorted(path for path in (self.folder / "data").rglob("*") if path.is_file())
-            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-        with psycopg.connect(self.postgresql_url) as connection:
-            names = connection.execute(
-                "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1"
-            ).fetchall()
-            digests = {f"database {name}": "" for (name,) in names}
-            for table in TABLES:
-                query = (
-                    f"SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} row"  # noqa: S608
-                )
-                digests[table] = str(connection.execute(query.encode()).fetchone())
-        return digests
-
-    @property
-    def sqlite_file(self) -> Path:
-        """The development database's file."""
-        return self.folder / "data" / f"{PACKAGE}.db"
-
-    @property
-    def postgresql_url(self) -> str:
-        """The development database's address, as libpq wants it."""
-        lines = (self.folder / ".env").read_text().splitlines()
-        (url,) = (line.partition("=")[2] for line in lines if line.startswith("DATABASE_URL="))
-        return url.strip("\"'").replace("postgresql+psycopg://", "postgresql://")
-
-
-# The answers that matter for what runs; the last one may be left out.
-ANSWERS = ("session_style", "database", "analytics")
-Combination = tuple[str, ...]
-Install = Callable[[Combination], Service]
-
-
-@pytest.fixture(scope="session")
-def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[Install]:
-    """Return a function that gives the installed project of a combination."""
-    installed: dict[Combination, Service] = {}
-    # Not in pytest's own temporary folder: every run of pytest, such as those of the projects,
-    # closes it to other users, and if you are root, PostgreSQL runs as another user.
-    temporary = tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True)
-
-    def install(combination: Combination) -> Service:
-        if combination not in installed:
-            answers = dict(
-                zip(("session_style", "database", "analytics"), combination, strict=False)
-            )
-            folder = render(answers, Path(temporary.name) / "-".join(combination))
-            service = Service(folder, answers["database"], run, environment)
-            installed[combination] = service
-            succeeded(service.make("env"))
-            if service.database == "postgresql":
-                succeeded(service.make("database"))
-        return installed[combination]
-
-    with temporary:
-        yield install
-        for service in installed.values():
-            if service.database == "postgresql":
-                succeeded(service.make("database-stop"))
-
-
-@pytest.fixture
-def service(install: Install, request: pytest.FixtureRequest) -> Service:
-    """Return the installed project of the test's combination."""
-    return install(request.param)
-
-
-def combinations(*names: str) -> pytest.MarkDecorator:
-    """Run a test on these combinations: style, database and, if there are any, analytics."""
-    answers = [tuple(name.split("-")) for name in names]
-    return pytest.mark.parametrize("service", answers, ids=names, indirect=True)
-
+from tests.service import PACKAGE, TABLES, Service, combinations, succeeded
 
 # With analytics, one in each style, and one on each database.
 every_project = combinations(
@@ -195,9 +56,9 @@ def test_its_checks_pass(service: Service) -> None:
 
 
 # The tests are the same whichever database was chosen: they run on both. With analytics there are
-# more of them, and all the others as well. So all run in one project of each style, and the quick
-# ones in every other.
-@combinations("sync-postgresql-clickhouse", "async-postgresql")
+# more of them, and all the others as well. So all run on both databases in the first style, and in
+# the other one the quick ones, and those that its style makes other tests.
+@combinations("sync-postgresql-clickhouse")
 def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -209,7 +70,17 @@ def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: S
     assert service.state() == before
 
 
-@combinations("sync-postgresql", "async-sqlite", "async-sqlite-clickhouse")
+@combinations("async-postgresql")
+def test_all_tests_of_its_isolation_pass_and_spare_the_development_data(service: Service) -> None:
+    service.migrate()
+    before = service.state()
+
+    succeeded(service.make("test-postgresql", "ARGS=-n auto tests/isolation tests/integration"))
+
+    assert service.state() == before
+
+
+@combinations("sync-postgresql", "async-sqlite-clickhouse")
 def test_its_quick_tests_pass_and_spare_the_development_data(service: Service) -> None:
     service.migrate()
     before = service.state()
@@ -403,9 +274,3 @@ def served(service: Service) -> Iterator[httpx2.Client]:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-
-
-def succeeded(result: subprocess.CompletedProcess[str]) -> str:
-    """Return what a program printed, after checking that it ended well."""
-    assert result.returncode == 0, f"{result.args}\n{result.stdout}\n{result.stderr}"
-    return result.stdout

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import BIN, TEMPLATE, Project, Render, Run
+from tests.conftest import BIN, TEMPLATE, Project, Render
+from tests.service import Run
 
 CHOICES = {
     name: values
