@@ -79,7 +79,7 @@ SLOWER = {"sqlite": "shared file, create and drop", "postgresql": "pytest-postgr
 SEED = {"sqlite": Budget(1, " ms"), "postgresql": Budget(3, " ms")}
 STATE = {"sqlite": Budget(1, " ms"), "postgresql": Budget(100, " ms", digits=1)}
 CLICKHOUSE = {
-    "seed": ("seeding 100 events", Budget(1, " ms")),
+    "seed": ("seeding 100 rows", Budget(1, " ms")),
     "snapshot": ("snapshot of `analytics`", Budget(15, " ms", digits=1)),
     "restore": ("restore of `analytics`", Budget(15, " ms", digits=1)),
     "reset": ("reset after a test that wrote", Budget(5, " ms", digits=1)),

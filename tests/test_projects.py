@@ -20,11 +20,9 @@ from pre_gen_project import taken
 
 from tests.service import PACKAGE, TABLES, Service, combinations, succeeded
 
-# With analytics, one in each style, and one on each database.
+# Of any two answers, each pair is in one of them.
 every_project = combinations(
     "sync-sqlite",
-    "sync-postgresql",
-    "async-sqlite",
     "async-postgresql",
     "sync-postgresql-clickhouse",
     "async-sqlite-clickhouse",
@@ -56,8 +54,7 @@ def test_its_checks_pass(service: Service) -> None:
 
 
 # The tests are the same whichever database was chosen: they run on both. With analytics there are
-# more of them, and all the others as well. So all run on both databases in the first style, and in
-# the other one the quick ones, and those that its style makes other tests.
+# more of them, and all the others as well.
 @combinations("sync-postgresql-clickhouse")
 def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
@@ -70,31 +67,25 @@ def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: S
     assert service.state() == before
 
 
-@combinations("async-postgresql")
-def test_all_tests_of_its_isolation_pass_and_spare_the_development_data(service: Service) -> None:
+@pytest.mark.parametrize(
+    ("service", "target", "part"),
+    [
+        (("async", "postgresql"), "test-postgresql", "-n auto tests/isolation"),
+        (("async", "sqlite", "clickhouse"), "test", "-m 'not slow'"),
+    ],
+    ids=["async-postgresql", "async-sqlite-clickhouse"],
+    indirect=["service"],
+)
+def test_a_part_of_its_suite_passes_unjudged_by_the_gate_and_spares_the_development_data(
+    service: Service, target: str, part: str
+) -> None:
     service.migrate()
     before = service.state()
 
-    succeeded(service.make("test-postgresql", "ARGS=-n auto tests/isolation tests/integration"))
-
-    assert service.state() == before
-
-
-@combinations("sync-postgresql", "async-sqlite-clickhouse")
-def test_its_quick_tests_pass_and_spare_the_development_data(service: Service) -> None:
-    service.migrate()
-    before = service.state()
-
-    succeeded(service.make("test", "ARGS=-m 'not slow'"))
-
-    assert service.state() == before
-
-
-@every_project
-def test_a_part_of_its_suite_is_not_judged_by_the_gate(service: Service) -> None:
-    output = succeeded(service.run("pytest", "tests/unit"))
+    output = succeeded(service.make(target, f"ARGS={part}"))
 
     assert "Required test coverage" not in output
+    assert service.state() == before
 
 
 @every_project

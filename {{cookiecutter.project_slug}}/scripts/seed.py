@@ -42,7 +42,7 @@ from {{cookiecutter.package_name}}.db.migrate.engine import (
     make_migration_engine,
 )
 from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import Environment, Settings
+from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
 # if analytics == clickhouse
@@ -265,8 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(FAILED, f"Failed: {error}")
     # end if
     except ValidationError as error:
-        faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
-        return fail(FAILED, f"The settings are not usable: {faults}. See .env.example.")
+        return fail(FAILED, explain(error))
     except (CommandError, SQLAlchemyError, RuntimeError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error)
         reason = reason.strip().partition("\n")[0].rstrip(".")

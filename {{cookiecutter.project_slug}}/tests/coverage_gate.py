@@ -8,6 +8,18 @@ from pathlib import Path
 
 import pytest
 
+# The options that leave tests out.
+SELECTIONS = (
+    "keyword",
+    "markexpr",
+    "deselect",
+    "ignore",
+    "ignore_glob",
+    "lf",
+    "stepwise",
+    "collectonly",
+)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,17 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def runs_a_part(config: pytest.Config) -> bool:
     """Tell whether anything on the command line leaves tests out."""
-    option = config.option
     chosen = {Path(argument).resolve() for argument in config.args}
     everything = {(config.rootpath / path).resolve() for path in config.getini("testpaths")}
-    selections = (
-        option.keyword,
-        option.markexpr,
-        option.deselect,
-        option.ignore,
-        option.ignore_glob,
-        option.lf,
-        option.stepwise,
-        option.collectonly,
-    )
-    return not (everything <= chosen or config.rootpath in chosen) or any(selections)
+    # An option is missing where its plugin was switched off.
+    selects = any(getattr(config.option, name, None) for name in SELECTIONS)
+    return selects or not (everything <= chosen or config.rootpath in chosen)

@@ -12,7 +12,7 @@ from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
 from {{cookiecutter.package_name}}.domain import NAME_MAX
 from {{cookiecutter.package_name}}.services import api_keys, users
-from {{cookiecutter.package_name}}.settings import Settings
+from {{cookiecutter.package_name}}.settings import Settings, explain
 
 
 async def create_key(session_maker: SessionMaker, email: str, name: str) -> str:
@@ -48,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(asyncio.run(create_key_in(Settings(), email, arguments.name)))
     except ValidationError as error:
-        faults = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
-        print(f"The settings are not usable: {faults}. See .env.example.", file=sys.stderr)
+        print(explain(error), file=sys.stderr)
         return 1
     except (OperationalError, ProgrammingError) as error:
         print(f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh.", file=sys.stderr)

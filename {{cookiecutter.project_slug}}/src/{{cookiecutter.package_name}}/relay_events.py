@@ -25,7 +25,7 @@ from {{cookiecutter.package_name}}.analytics.relay import (
     relay,
 )
 from {{cookiecutter.package_name}}.observability import configure_logging
-from {{cookiecutter.package_name}}.settings import Settings
+from {{cookiecutter.package_name}}.settings import Settings, explain
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
 
@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        reasons = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
-        return fail(FAILED, f"The settings are not usable: {reasons}. See .env.example.")
+        return fail(FAILED, explain(error))
     engine = make_relay_engine(settings)
     client = LazyClient(settings.clickhouse)
     try:

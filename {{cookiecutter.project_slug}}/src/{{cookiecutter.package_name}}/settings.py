@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -164,3 +164,12 @@ class Settings(BaseSettings):
         """Where the events go: `chdb` with an absolute folder, or `clickhouse` with a host."""
         return parse_clickhouse_url(self.clickhouse_url)
     # end if
+
+
+def explain(error: ValidationError) -> str:
+    """Return what is wrong with the settings, by the variables' names and without their values."""
+    faults = []
+    for fault in error.errors(include_input=False):
+        variable = [str(name).upper() for name in fault["loc"]]
+        faults.append(": ".join([*variable, fault["msg"].removeprefix("Value error, ")]))
+    return f"The settings are not usable: {'; '.join(faults)}. See .env.example."

@@ -53,7 +53,7 @@ def add(
         "entity_id": entity_id or uuid4(),
         "properties": {"tags": tags},
     }
-    relay.insert(client, [event])
+    relay.insert(client, relay.columns_of([event]))
 
 
 async def test_events_are_counted_for_every_day(

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from {{cookiecutter.package_name}}.settings import (
     PROJECT_ROOT,
     Settings,
+    explain,
     parse_database_url,
 )
 
@@ -76,3 +77,26 @@ def test_settings_do_not_show_the_password() -> None:
     settings = Settings(database_url="postgresql://u:secret@h/d")
 
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "explained"),
+    [
+        ({"database_url": "x:secret"}, "DATABASE_URL: not a database URL"),
+        (
+            {"database_url": "sqlite://", "migration_wait_seconds": "secret"},
+            "MIGRATION_WAIT_SECONDS: Input should be a valid number",
+        ),
+        ({"database_url": "sqlite://", "environment": "production"}, "usable: unsafe"),
+    ],
+)
+def test_what_is_wrong_is_told_by_variable_and_without_its_value(
+    values: dict[str, str], explained: str
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        Settings.model_validate(values)
+
+    told = explain(refusal.value)
+
+    assert explained in told
+    assert "secret" not in told

@@ -65,6 +65,7 @@ COUNT_DAYS = """
 
 OpenClient = Callable[[], Client]
 Event = sa.RowMapping | dict[str, Any]
+Columns = dict[str, list[Any]]
 
 
 class BusyError(Exception):
@@ -176,7 +177,7 @@ def ship(client: Client, batch: Sequence[Event]) -> None:
     with explained():
         known = {row[0] for row in client.query(SHIPPED, {"ids": ids, "days": days}).result_rows}
         if new := [event for event in batch if event["event_id"] not in known]:
-            insert(client, new)
+            insert(client, columns_of(new))
         count_days(client, days)
 
 
@@ -185,16 +186,17 @@ def days_of(events: Sequence[Event]) -> list[date]:
     return sorted({event["occurred_at"].date() for event in events})
 
 
-def insert(client: Client, events: Sequence[Event]) -> None:
-    """Write events by column, which takes the least time."""
-    columns = {name: [event[name] for event in events] for name in COLUMNS}
+def columns_of(events: Sequence[Event]) -> Columns:
+    """Return the values of each column that events have in ClickHouse."""
+    columns: Columns = {name: [event[name] for event in events] for name in COLUMNS}
     columns["properties"] = [json.dumps(value) for value in columns["properties"]]
-    client.insert(
-        "events",
-        list(columns.values()),
-        column_names=COLUMNS,
-        column_oriented=True,
-    )
+    return columns
+
+
+def insert(client: Client, columns: Columns) -> None:
+    """Write events by column, which takes the least time."""
+    names, values = list(columns), list(columns.values())
+    client.insert("events", values, column_names=names, column_oriented=True)
 
 
 def count_days(client: Client, days: Sequence[date]) -> None:

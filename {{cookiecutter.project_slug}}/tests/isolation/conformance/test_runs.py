@@ -6,10 +6,7 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -17,46 +14,18 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
+from tests.isolation.conformance.processes import run_pytest, start_pytest, wait_for
 from tests.isolation.server import Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 COUNT_USERS = text("SELECT count(*) FROM users")
 VICTIM = Path(__file__).with_name("victim.py")
-RunPytest = Callable[..., str]
 
 
-@pytest.fixture
-def run_pytest(pytestconfig: pytest.Config) -> RunPytest:
-    """Runs pytest in a process of its own, and returns what it printed."""
-
-    def run(*options: str, **variables: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "--no-cov", "-p", "no:randomly", *options],
-            cwd=pytestconfig.rootpath,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.stdout + done.stderr
-
-    return run
-
-
-@pytest.fixture
-def run_victim(run_pytest: RunPytest) -> RunPytest:
-    """Runs some of the victim's tests: by their names, with these options."""
-    return lambda names, *options: run_pytest(*options, "-k", names, str(VICTIM))
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait up to half a minute."""
-    for _ in range(300):
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail("waited in vain")
+def run_victim(names: str, *options: str) -> str:
+    """Run some of the victim's tests, by their names, and return what it printed."""
+    return run_pytest(*options, "-k", names, str(VICTIM))
 
 
 def of_other_runs(server: Server) -> set[str]:
@@ -70,18 +39,10 @@ def of_other_runs(server: Server) -> set[str]:
 
 def test_what_a_killed_run_left_is_removed_by_the_next(
     postgresql_server: Server,
-    pytestconfig: pytest.Config,
     tmp_path: Path,
 ) -> None:
-    command = [sys.executable, "-m", "pytest", "--no-cov", "--database", "postgresql", "-n", "2"]
-    victim = subprocess.Popen(
-        [*command, "-k", "waits", str(VICTIM)],
-        cwd=pytestconfig.rootpath,
-        env={**os.environ, "VICTIM_FOLDER": str(tmp_path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    options = ["--database", "postgresql", "-n", "2", "-k", "waits", str(VICTIM)]
+    victim = start_pytest(*options, VICTIM_FOLDER=str(tmp_path))
     wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
     while_running = of_other_runs(postgresql_server)
     postgresql_server.drop_abandoned()
@@ -108,7 +69,6 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     ],
 )
 def test_databases_are_kept_on_request(
-    run_victim: RunPytest,
     postgresql_server: Server,
     database: str,
     choice: str,
@@ -132,10 +92,7 @@ def test_databases_are_kept_on_request(
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_tests_at_fault_are_named_and_harm_no_other(
-    run_victim: RunPytest,
-    database: str,
-) -> None:
+def test_tests_at_fault_are_named_and_harm_no_other(database: str) -> None:
     verdicts = {
         "ends_its_transaction": "Rows left behind: users: 1 added, 0 removed, 0 changed",
         "leaves_a_connection_open": "left 1 connections of isolated_database open",
@@ -153,10 +110,7 @@ def test_tests_at_fault_are_named_and_harm_no_other(
     assert re.search(r"5 passed.* 4 errors", output)
 
 
-def test_the_last_tests_rows_can_be_looked_at_in_a_file(
-    run_victim: RunPytest,
-    tmp_path: Path,
-) -> None:
+def test_the_last_tests_rows_can_be_looked_at_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "debug.db"
 
     run_victim("adds_a_user", "--database-file", str(file))
@@ -165,7 +119,7 @@ def test_the_last_tests_rows_can_be_looked_at_in_a_file(
         assert connection.execute("SELECT email FROM users").fetchall() == [("one@example.com",)]
 
 
-def test_workers_cannot_share_a_file(run_victim: RunPytest, tmp_path: Path) -> None:
+def test_workers_cannot_share_a_file(tmp_path: Path) -> None:
     output = run_victim("finds", "-n", "2", "--database-file", str(tmp_path / "debug.db"))
 
     assert "--database-file is for one process: leave out -n" in output
@@ -183,10 +137,7 @@ def limited_role(postgresql_server: Server) -> Iterator[URL]:
     postgresql_server.execute(f"DROP ROLE {role}")
 
 
-def test_a_role_that_may_only_make_databases_is_enough(
-    run_pytest: RunPytest,
-    limited_role: URL,
-) -> None:
+def test_a_role_that_may_only_make_databases_is_enough(limited_role: URL) -> None:
     url = limited_role.render_as_string(hide_password=False)
 
     output = run_pytest(
@@ -199,7 +150,7 @@ def test_a_role_that_may_only_make_databases_is_enough(
     assert re.search(r"4 passed", output)
 
 
-def test_the_report_counts_what_workers_did(run_victim: RunPytest, tmp_path: Path) -> None:
+def test_the_report_counts_what_workers_did(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
 
     output = run_victim("fails_on or finds", "-n", "2", f"--isolation-report={target}")

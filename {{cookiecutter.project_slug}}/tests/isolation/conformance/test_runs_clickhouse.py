@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,55 +15,25 @@ import pytest
 
 from tests.isolation.clickhouse.runs import alive, file_of, over, place, runs
 from tests.isolation.clickhouse.server import ClickhouseServer, remove_abandoned_folders
+from tests.isolation.conformance.processes import run_pytest, start_pytest, wait_for
 from tests.isolation.server import COMMENT, PREFIX
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 VICTIM = Path(__file__).with_name("victim_clickhouse.py")
-RUN = [sys.executable, "-m", "pytest", "--no-cov", "-p", "no:randomly", str(VICTIM)]
-
-RunVictim = Callable[..., str]
 
 
-@pytest.fixture
-def run_victim(pytestconfig: pytest.Config) -> RunVictim:
-    """Runs some of the victim's tests, by their names, in a process; returns what it printed."""
-
-    def run(names: str, *options: str) -> str:
-        done = subprocess.run(
-            [*RUN, "-k", names, *options],
-            cwd=pytestconfig.rootpath,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return done.stdout + done.stderr
-
-    return run
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait up to half a minute."""
-    for _ in range(300):
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail("waited in vain")
+def run_victim(names: str, *options: str) -> str:
+    """Run some of the victim's tests, by their names, and return what it printed."""
+    return run_pytest(*options, "-k", names, str(VICTIM))
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(
     clickhouse_server: ClickhouseServer,
-    pytestconfig: pytest.Config,
     tmp_path: Path,
 ) -> None:
-    victim = subprocess.Popen(
-        [*RUN, "-k", "waits", "-n", "2"],
-        cwd=pytestconfig.rootpath,
-        env={**os.environ, "VICTIM_FOLDER": str(tmp_path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    options = ["-n", "2", "-k", "waits", str(VICTIM)]
+    victim = start_pytest(*options, VICTIM_FOLDER=str(tmp_path))
     wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
     databases = {path.name for path in tmp_path.iterdir()}
     [run] = {name.removeprefix(PREFIX).rpartition("_")[0] for name in databases}
@@ -145,7 +114,7 @@ def test_a_run_can_begin_while_another_one_cleans_up() -> None:
     assert run not in runs()
 
 
-def test_workers_do_not_meet(run_victim: RunVictim) -> None:
+def test_workers_do_not_meet() -> None:
     output = run_victim("adds or finds", "-n", "2", "--dist", "each")
 
     assert "4 passed" in output
@@ -156,7 +125,6 @@ def test_workers_do_not_meet(run_victim: RunVictim) -> None:
     [("failed", "adds or fails", 1), ("always", "adds or fails", 2), ("never", "fails", 0)],
 )
 def test_databases_are_kept_on_request(
-    run_victim: RunVictim,
     clickhouse_server: ClickhouseServer,
     choice: str,
     tests: str,
@@ -180,7 +148,6 @@ def test_databases_are_kept_on_request(
 
 
 def test_tests_at_fault_are_named_and_harm_no_other(
-    run_victim: RunVictim,
     clickhouse_server: ClickhouseServer,
     tmp_path: Path,
 ) -> None:

@@ -59,7 +59,7 @@ from {{cookiecutter.package_name}}.db.migrate.errors import (
     UnknownRevisionError,
 )
 from {{cookiecutter.package_name}}.db.migrate.failures import reason_of
-from {{cookiecutter.package_name}}.settings import Environment, Settings
+from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
 
 SEE_STATUS = "scripts/migrate-status.sh shows which there are."
 
@@ -233,8 +233,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return COMMANDS[arguments.run](arguments, Settings())
     except ValidationError as error:
-        reasons = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
-        return fail(FAILED, f"The settings are not usable: {reasons}. See .env.example.")
+        return fail(FAILED, explain(error))
     except RefusedError as error:
         return fail(REFUSED, f"Refused, nothing was changed: {error}.")
     except UnknownRevisionError as error:

@@ -45,7 +45,7 @@ from {{cookiecutter.package_name}}.db.migrate.state import (
     status,
     to_take_back,
 )
-from {{cookiecutter.package_name}}.settings import Environment, Settings
+from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
 SEE_STATUS = "scripts/migrate-status.sh shows which there are."
@@ -319,8 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments, Settings())
     except ValidationError as error:
-        reasons = "; ".join(fault["msg"] for fault in error.errors(include_input=False))
-        return fail(FAILED, f"The settings are not usable: {reasons}. See .env.example.")
+        return fail(FAILED, explain(error))
     except RefusedError as error:
         return fail(REFUSED, f"Refused, nothing was changed: {error}.")
     except UnknownRevisionError as error:
