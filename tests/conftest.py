@@ -138,7 +138,8 @@ def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[I
         if combination not in installed:
             answers = dict(zip(ANSWERS, combination, strict=False))
             folder = render(answers, Path(temporary.name) / "-".join(combination))
-            service = Service(folder, answers["database"], run, environment)
+            style, database = answers["session_style"], answers["database"]
+            service = Service(folder, style, database, run, environment)
             installed[combination] = service
             succeeded(service.make("env"))
             if service.database == "postgresql":

@@ -31,6 +31,7 @@ class Service:
     """An installed project, and how to run things in it."""
 
     folder: Path
+    style: str
     database: str
     execute: Run
     environment: dict[str, str]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Render
-from tests.service import Run
+from tests.service import Service, combinations, succeeded
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 
@@ -21,30 +20,23 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize("style", ["sync", "async"])
-def test_the_isolation_serves_another_service(
-    render: Render, run: Run, folder: Path, style: str
-) -> None:
-    project = render({"session_style": style}, folder / "rendered")
-    installed = run("make", "env", cwd=project)
-    assert installed.returncode == 0, installed.stderr
-    service = foreign_service(project, folder / "service", style)
-    pytest_program = project / ".venv" / "bin" / "pytest"
-    address = f"sqlite:///{service}/real.db"
+@combinations("sync-sqlite", "async-postgresql")
+def test_the_isolation_serves_another_service(service: Service, folder: Path) -> None:
+    foreign = foreign_service(service, folder / "service")
+    real = foreign / "real.db"
 
     for database, workers in (("sqlite", "2"), ("postgresql", "0")):
         options = ("-q", "--database", database, "-n", workers)
-        result = run(pytest_program, *options, cwd=service, DATABASE_URL=address)
+        result = service.run("pytest", *options, cwd=foreign, DATABASE_URL=f"sqlite:///{real}")
 
-        assert result.returncode == 0, result.stdout + result.stderr
-        assert "7 passed" in result.stdout
-    assert not (service / "real.db").exists()
+        assert "7 passed" in succeeded(result)
+    assert not real.exists()
 
 
-def foreign_service(project: Path, folder: Path, style: str) -> Path:
+def foreign_service(service: Service, folder: Path) -> Path:
     """Return the foreign service with the isolation in it, as its README tells to copy it."""
     shutil.copytree(FOREIGN, folder)
-    isolation = project / "tests" / "isolation"
+    isolation = service.folder / "tests" / "isolation"
     shutil.copytree(
         isolation,
         folder / "tests" / "isolation",
@@ -54,11 +46,11 @@ def foreign_service(project: Path, folder: Path, style: str) -> Path:
     (conftest,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (folder / "tests" / "conftest.py").write_text(conftest)
     source = (folder / "tests" / "library_tests.txt").read_text()
-    coroutine, wait = ("async ", "await ") if style == "async" else ("", "")
+    coroutine, wait = ("async ", "await ") if service.style == "async" else ("", "")
     source = source.replace("COROUTINE ", coroutine).replace("WAIT ", wait)
     (folder / "tests" / "test_library.py").write_text(source)
     options = "pythonpath = .\n"
-    if style == "async":
+    if service.style == "async":
         options += "asyncio_mode = auto\n"
         options += "asyncio_default_fixture_loop_scope = session\n"
         options += "asyncio_default_test_loop_scope = session\n"

@@ -200,7 +200,7 @@ def test_a_lost_downgrade_fails_the_tests(
     text = revision.read_text()
     change(revision, text.replace("def downgrade(", "def downgrade() -> None: ...\n\n\ndef lost("))
 
-    result = service.run("pytest", "tests/migrations", "--exitfirst")
+    result = service.run("pytest", "tests/migrations/test_revisions.py")
 
     assert result.returncode == 1
     assert "FAILED tests/migrations" in result.stdout
