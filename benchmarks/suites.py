@@ -22,7 +22,7 @@ class Effort:
     worker_rounds: int
 
 
-FULL = Effort(rounds=5, slow_rounds=1, worker_rounds=1)
+FULL = Effort(rounds=7, slow_rounds=1, worker_rounds=1)
 QUICK = Effort(rounds=3, slow_rounds=1, worker_rounds=1)
 
 
