@@ -73,16 +73,25 @@ class Service:
         return {row[0] for row in rows}
 
     def state(self) -> dict[str, str]:
-        """Return a digest of the development data: of each file, or of each table's rows."""
+        """Return a digest of the development data: of each file, and of each table's rows."""
+        data = self.folder / "data"
+        digests = {
+            str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in data.rglob("*")
+            # The files of a server that runs change by themselves.
+            if path.is_file() and "postgresql" not in path.relative_to(data).parts
+        }
         if self.database == "sqlite":
-            files = sorted(path for path in (self.folder / "data").rglob("*") if path.is_file())
-            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+            return digests
         with psycopg.connect(self.postgresql_url) as connection:
-            names = connection.execute(
-                "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1"
+            databases = connection.execute(
+                "SELECT datname FROM pg_database WHERE NOT datistemplate"
             ).fetchall()
-            digests = {f"database {name}": "" for (name,) in names}
-            for table in TABLES:
+            digests |= {f"database {name}": "" for (name,) in databases}
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            for (table,) in tables:
                 query = (
                     f"SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} row"  # noqa: S608
                 )

@@ -43,6 +43,7 @@ pytest_plugins = [
     "tests.fixtures.thoughts",
     "tests.fixtures.tasks",
     "tests.fixtures.api",
+    "tests.fixtures.databases",
 ]
 
 TESTS = Path(__file__).parent

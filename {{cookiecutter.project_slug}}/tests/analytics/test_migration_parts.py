@@ -28,21 +28,6 @@ pytestmark = pytest.mark.integration
 SERVER = make_url("clickhouse://me:secret@server:8123/events")
 
 
-@pytest.fixture(
-    params=["sqlite_database", pytest.param("postgresql_database", marks=pytest.mark.slow)]
-)
-def transactional_url(request: pytest.FixtureRequest) -> URL:
-    """The URL of a transactional database, of each kind in turn."""
-    url: URL = request.getfixturevalue(request.param)
-    return url
-
-
-@pytest.fixture
-def sqlite_database(tmp_path: Path) -> URL:
-    """The URL of a new SQLite file."""
-    return URL.create("sqlite", database=str(tmp_path / "service.db"))
-
-
 @pytest.fixture
 def on_a_server(monkeypatch: pytest.MonkeyPatch, sqlite_database: URL) -> URL:
     """The settings: a ClickHouse that is a server, and a SQLite file."""
@@ -52,15 +37,15 @@ def on_a_server(monkeypatch: pytest.MonkeyPatch, sqlite_database: URL) -> URL:
     return sqlite_database
 
 
-def test_runs_on_a_server_take_turns(transactional_url: URL) -> None:
+def test_runs_on_a_server_take_turns(scratch_url: URL) -> None:
     with (
-        connections.lock(transactional_url, 0.2),
+        connections.lock(scratch_url, 0.2),
         pytest.raises(LockTimeoutError, match=r"another run did not end in 0.2 s"),
-        connections.lock(transactional_url, 0.2),
+        connections.lock(scratch_url, 0.2),
     ):
         pytest.fail("two runs had the lock")
 
-    with connections.lock(transactional_url, 0.2):
+    with connections.lock(scratch_url, 0.2):
         pass
 
 

@@ -2,15 +2,13 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
 from {{cookiecutter.package_name}}.analytics.client import LazyClient, UnreachableError
-from {{cookiecutter.package_name}}.db import migrate
 from {{cookiecutter.package_name}}.models import (
     Context,
     OutboxEvent,
@@ -21,10 +19,10 @@ from {{cookiecutter.package_name}}.models import (
 
 from scripts import seed
 from tests.fixtures import events, scenarios
+from tests.fixtures.databases import Seed
 
 pytestmark = pytest.mark.integration
 
-Run = Callable[..., tuple[int, str]]
 COUNT = events.COUNTS["analytics"]
 
 
@@ -38,32 +36,12 @@ def clickhouse(
     return client
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def engine(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[sa.Engine]:
-    """The engine of an empty, migrated database of each kind in turn, which the settings name."""
-    url = sa.URL.create("sqlite", database=str(tmp_path / "scratch.db"))
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_database")
-    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-    migrate.upgrade()
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+@pytest.fixture
+def engine(migrated_url: sa.URL) -> Iterator[sa.Engine]:
+    """The engine of a migrated database."""
+    engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command, and returns its exit code and what it printed."""
-
-    def run_seed(*arguments: str) -> tuple[int, str]:
-        capsys.readouterr()
-        exit_code = seed.main(arguments)
-        output = capsys.readouterr()
-        return exit_code, output.out + output.err
-
-    return run_seed
 
 
 def count(engine: sa.Engine, model: type) -> int:
@@ -73,9 +51,9 @@ def count(engine: sa.Engine, model: type) -> int:
 
 
 def test_both_databases_have_the_same_events(
-    engine: sa.Engine, clickhouse: Client, run: Run
+    engine: sa.Engine, clickhouse: Client, run_seed: Seed
 ) -> None:
-    exit_code, output = run("analytics")
+    exit_code, output = run_seed("analytics")
 
     query = sa.select(OutboxEvent.event_id, OutboxEvent.user_id, OutboxEvent.name)
     with engine.connect() as connection:
@@ -90,9 +68,9 @@ def test_both_databases_have_the_same_events(
 
 
 def test_the_metrics_are_those_of_the_events(
-    engine: sa.Engine, clickhouse: Client, run: Run
+    engine: sa.Engine, clickhouse: Client, run_seed: Seed
 ) -> None:
-    run("analytics")
+    run_seed("analytics")
 
     found = clickhouse.query("SELECT name, toDate(bucket), value FROM metrics FINAL").result_rows
 
@@ -102,8 +80,8 @@ def test_the_metrics_are_those_of_the_events(
     )
 
 
-def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run: Run) -> None:
-    exit_code, output = run("minimal")
+def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run_seed: Seed) -> None:
+    exit_code, output = run_seed("minimal")
 
     assert exit_code == seed.DONE
     assert ", 0 events in " in output
@@ -114,7 +92,7 @@ def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run: Run) -> 
 def test_where_clickhouse_cannot_take_events_nothing_is_added(
     engine: sa.Engine,
     clickhouse: Client,
-    run: Run,
+    run_seed: Seed,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
 ) -> None:
@@ -125,7 +103,7 @@ def test_where_clickhouse_cannot_take_events_nothing_is_added(
     else:
         events.load(clickhouse, "analytics")
 
-    exit_code, output = run("analytics")
+    exit_code, output = run_seed("analytics")
 
     if fault == "not migrated":
         clickhouse.command("RENAME TABLE elsewhere TO events")
@@ -140,22 +118,24 @@ def test_where_clickhouse_cannot_take_events_nothing_is_added(
 
 
 def test_events_wait_where_clickhouse_fails_at_the_last_moment(
-    engine: sa.Engine, clickhouse: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+    engine: sa.Engine, clickhouse: Client, run_seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise UnreachableError("ClickHouse failed: no memory")
 
     with monkeypatch.context() as patch:
         patch.setattr(seed, "relay", fail)
-        exit_code, output = run("analytics")
+        exit_code, output = run_seed("analytics")
 
     assert exit_code == seed.FAILED
     assert "The events wait in the outbox. Next: scripts/relay-events.sh" in output
     assert count(engine, OutboxEvent) == COUNT
 
 
-def test_appending_adds_as_many_again(engine: sa.Engine, clickhouse: Client, run: Run) -> None:
-    exit_codes = [run("analytics", "--append")[0] for _ in range(2)]
+def test_appending_adds_as_many_again(
+    engine: sa.Engine, clickhouse: Client, run_seed: Seed
+) -> None:
+    exit_codes = [run_seed("analytics", "--append")[0] for _ in range(2)]
 
     assert exit_codes == [seed.DONE] * 2
     assert count(engine, OutboxEvent) == 2 * COUNT

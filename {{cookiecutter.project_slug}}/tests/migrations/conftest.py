@@ -1,4 +1,4 @@
-"""For the tests of the migrations: empty databases of each kind, and a copy of the revisions."""
+"""For the tests of the migrations: their engine, and a copy of the revisions."""
 
 import shutil
 import textwrap
@@ -18,21 +18,6 @@ class WriteRevision(Protocol):
 
     def __call__(self, name: str, upgrade: str, downgrade: str = "pass", /) -> Path:
         """Do it."""
-
-
-@pytest.fixture
-def sqlite_database(tmp_path: Path) -> URL:
-    """The URL of a new SQLite file."""
-    return URL.create("sqlite", database=str(tmp_path / "scratch.db"))
-
-
-@pytest.fixture(
-    params=["sqlite_database", pytest.param("postgresql_database", marks=pytest.mark.slow)]
-)
-def scratch_url(request: pytest.FixtureRequest) -> URL:
-    """The URL of an empty database, of each kind in turn."""
-    url: URL = request.getfixturevalue(request.param)
-    return url
 
 
 @pytest.fixture
