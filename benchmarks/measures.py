@@ -16,12 +16,17 @@ MANY = 1000
 # By style and engine, or style and kind of tests: the seconds of two things to compare.
 Pairs = dict[tuple[str, str], tuple[float, float]]
 
-STATES = """
+# What tests that time their own steps begin with.
+TIMED = """
 import json
+import os
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 
-seconds = {{"seed": [], "snapshot": [], "restore": []}}
+import pytest
+
+seconds = defaultdict(list)
 
 
 @contextmanager
@@ -30,7 +35,9 @@ def timed(step):
     yield
     seconds[step].append(time.perf_counter() - start)
 
+"""
 
+STATES = """
 @pytest.mark.parametrize("number", range({repeats}))
 async def test_states(isolated_database, number):
     with timed("seed"):
@@ -53,23 +60,6 @@ async def test_states(isolated_database, number):
 
 # ClickHouse has no coroutines: the tests are the same in both styles.
 CLICKHOUSE_STATES = """
-import json
-import os
-import time
-from contextlib import contextmanager
-
-import pytest
-
-seconds = {{"rows": [], "seed": [], "snapshot": [], "restore": [], "reset": []}}
-
-
-@contextmanager
-def timed(step):
-    start = time.perf_counter()
-    yield
-    seconds[step].append(time.perf_counter() - start)
-
-
 @pytest.mark.parametrize("number", range({repeats}))
 def test_states(isolated_clickhouse, number):
     client, config = isolated_clickhouse
@@ -255,7 +245,7 @@ class States:
 
 def measure_states(project: Project, engine: str, repeats: int) -> States:
     """Return what it takes to fill a database at `performance` scale, keep it and go back."""
-    source = PRELUDE + STATES.format(repeats=repeats)
+    source = PRELUDE + TIMED + STATES.format(repeats=repeats)
     project.write("test_states", derive_sync(source) if project.style == "sync" else source)
     found = project.measured("test_states", "--database", engine)
     middle = {step: statistics.median(found[step]) for step in ("seed", "snapshot", "restore")}
@@ -274,7 +264,7 @@ class ClickhouseStates:
 
 def measure_clickhouse(project: Project, repeats: int) -> ClickhouseStates:
     """Return what it takes to fill ClickHouse with the `analytics` scenario, and to go back."""
-    project.write("test_clickhouse", CLICKHOUSE_STATES.format(repeats=repeats))
+    project.write("test_clickhouse", TIMED + CLICKHOUSE_STATES.format(repeats=repeats))
     found = project.measured("test_clickhouse")
     middle = {step: statistics.median(values) for step, values in found.items()}
     return ClickhouseStates(
