@@ -29,6 +29,7 @@ from tests.migrations.catalogue import catalogue, row_counts
 FIRST = "0001"
 USERS = 200
 TOGETHER = 8
+A_REVISION = 0.02  # seconds that one takes, about
 URL = Settings().url
 IS_FILE = URL.get_backend_name() == "sqlite"
 Look = tuple[str, list[tuple[str, str, str]], dict[str, int], list[str]]
@@ -125,21 +126,30 @@ class Run:
         """Start it."""
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
-        if script:
-            with log.open("wb") as output:
+        with log.open("wb") as output:
+            if script:
                 self.process = subprocess.Popen(
                     ["scripts/migrate.sh"], stdout=output, stderr=subprocess.STDOUT
                 )
-            self.pid = self.process.pid
-            return
-        self.pid = os.fork()
-        if self.pid == 0:
-            output_number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(output_number, 1)
-            os.dup2(output_number, 2)
-            code = commands.main(["upgrade"])
-            sys.stdout.flush()
-            os._exit(code)
+                self.pid = self.process.pid
+                return
+            self.pid = os.fork()
+            if self.pid == 0:
+                os.dup2(output.fileno(), 1)
+                os.dup2(output.fileno(), 2)
+                code = commands.main(["upgrade"])
+                sys.stdout.flush()
+                os._exit(code)
+
+    def reported(self) -> int:
+        """Return how many revisions it has reported as run."""
+        return sum(line.startswith("  ") for line in self.log.read_text().splitlines())
+
+    def wait_until_reported(self, count: int) -> None:
+        """Wait until it has run that many revisions, or has ended."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while self.reported() < count and os.waitid(os.P_PID, self.pid, options) is None:
+            time.sleep(0.001)
 
     def wait(self) -> int:
         """Wait for its end, and return its exit code; minus a signal, if that ended it."""
@@ -172,13 +182,17 @@ def together(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
 
 
 def killed(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
-    """Kill a migration at a random moment, look, and migrate again."""
+    """Kill a migration after each number of revisions, look, and migrate again.
+
+    How long it goes on after that number is random: one killed after none may still be starting.
+    """
     start()
     known = {FIRST: look()[1]}
-    for script in migrate.status().pending:
+    pending = migrate.status().pending
+    for script in pending:
         migrate.upgrade(script.revision)
         known[script.revision] = look()[1]
-    last = script.revision
+    last = pending[-1].revision
     seconds = {}
     for is_script in (False, True):
         start()
@@ -190,7 +204,9 @@ def killed(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
         is_script = number < scripts
         start()
         run = Run(logs / "killed", script=is_script)
-        time.sleep(random.uniform(0, seconds[is_script]))  # noqa: S311  # no secret
+        count = number % (len(pending) + 1)
+        run.wait_until_reported(count)
+        time.sleep(random.uniform(0, A_REVISION if count else seconds[is_script]))  # noqa: S311  # no secret
         os.kill(run.pid, 9)
         code = run.wait()
         revision, tables, rows, _ = look()
@@ -199,6 +215,7 @@ def killed(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
         found.append(
             {
                 "code": code,
+                "reported": run.reported(),
                 "revision": revision,
                 "is whole": tables == known[revision],
                 "users": rows["users"],
