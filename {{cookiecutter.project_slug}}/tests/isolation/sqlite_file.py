@@ -7,16 +7,12 @@ memory file system a waiting writer blocks readers.
 import itertools
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, NullPool, create_engine
 
 from tests.isolation.sqlite import keep_image, open_shared, sync_engine_on
-
-# Bytes 18 and 19 of the header tell the journal: 1 is a rollback journal, 2 a write-ahead log.
-# https://www.sqlite.org/fileformat.html#file_format_version_numbers
-JOURNAL = slice(18, 20)
 
 
 class SqliteFile:
@@ -29,7 +25,9 @@ class SqliteFile:
     def __init__(self, folder: Path, image: bytes) -> None:
         """Write the image to a file in a folder."""
         self.image = image
-        self.snapshots: dict[str, bytes] = {}
+        self.first = open_shared()
+        self.first.deserialize(image)
+        self.snapshots: dict[str, sqlite3.Connection] = {}
         self.paths = (folder / f"isolated-{number}.db" for number in itertools.count())
         self.open_next()
 
@@ -47,7 +45,7 @@ class SqliteFile:
 
     def reset(self) -> str:
         """Put back the first state."""
-        self.put(self.image)
+        self.put(self.first)
         return "rows"
 
     def renew(self, *, is_in_use: bool = False) -> str:
@@ -64,9 +62,9 @@ class SqliteFile:
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name."""
-        image = self.kept.serialize()
-        # A database with a write-ahead log cannot be loaded into memory.
-        self.snapshots[name] = b"".join([image[: JOURNAL.start], b"\1\1", image[JOURNAL.stop :]])
+        if name not in self.snapshots:
+            self.snapshots[name] = open_shared()
+        self.kept.backup(self.snapshots[name])
 
     def restore(self, name: str) -> None:
         """Go back to a state that was kept.
@@ -76,11 +74,9 @@ class SqliteFile:
         """
         self.put(self.snapshots[name])
 
-    def put(self, image: bytes) -> None:
-        """Make the file's content that of an image, in one transaction."""
-        with closing(open_shared()) as source:
-            source.deserialize(image)
-            source.backup(self.kept, progress=stop_if_locked, sleep=0.01)
+    def put(self, state: sqlite3.Connection) -> None:
+        """Make the file's content that of a database in memory, in one transaction."""
+        state.backup(self.kept, progress=stop_if_locked, sleep=0.01)
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -92,22 +88,22 @@ class SqliteFile:
     @contextmanager
     def opened(self, name: str) -> Iterator[Connection]:
         """Give a connection to a state that was kept."""
-        with closing(open_shared()) as raw:
-            raw.deserialize(self.snapshots[name])
-            with sync_engine_on(raw).connect() as connection:
-                yield connection
+        with sync_engine_on(self.snapshots[name]).connect() as connection:
+            yield connection
 
     def keep(self) -> str:
         """Copy the present state to a file that outlives the test; return what opens it."""
-        self.snapshot("kept")
-        return keep_image(self.snapshots["kept"])
+        return keep_image(self.kept.serialize())
 
     def forget_snapshots(self) -> None:
         """Drop all states that were kept."""
-        self.snapshots.clear()
+        while self.snapshots:
+            self.snapshots.popitem()[1].close()
 
     def close(self) -> None:
-        """Close the connection that is kept."""
+        """Close its own connections."""
+        self.forget_snapshots()
+        self.first.close()
         self.kept.close()
 
 
