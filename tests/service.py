@@ -22,6 +22,8 @@ TABLES = {
     "thoughts",
     "users",
 }
+# What a run of the tests may leave in the project, besides hidden files.
+MADE_BY_TESTS = {"htmlcov"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -73,9 +75,11 @@ class Service:
         return {row[0] for row in rows}
 
     def state(self) -> dict[str, str]:
-        """Return a digest of the development data: of each file, and of each table's rows."""
+        """Return a digest of the development data, by file and table, and what lies beside it."""
         data = self.folder / "data"
-        digests = {
+        beside = {path.name for path in self.folder.iterdir()} - MADE_BY_TESTS
+        digests = {f"beside {name}": "" for name in beside if not name.startswith(".")}
+        digests |= {
             str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in data.rglob("*")
             # The files of a server that runs change by themselves.

@@ -29,7 +29,7 @@ PYTHON = [sys.executable, "-m"]
 def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An API key, in migrated databases that the settings name."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
-    monkeypatch.setenv("CLICKHOUSE_URL", f"chdb://{tmp_path}/clickhouse")
+    monkeypatch.setenv("CLICKHOUSE_URL", f"chdb:///{tmp_path}/clickhouse")
     subprocess.run([PROJECT_ROOT / "scripts" / "migrate.sh"], check=True, capture_output=True)
     module = [*PYTHON, "{{cookiecutter.package_name}}"]
     command = [*module, "create-key", "--email", "me@example.com"]
@@ -69,7 +69,7 @@ def relay_threads() -> list[str]:
 
 @pytest.mark.parametrize(
     ("clickhouse", "count"),
-    [("chdb://{folder}/clickhouse", 1), ("clickhouse://user:password@127.0.0.1:1/tests", 0)],
+    [("chdb:///{folder}/clickhouse", 1), ("clickhouse://user:password@127.0.0.1:1/tests", 0)],
     ids=["embedded", "server"],
 )
 async def test_only_the_embedded_clickhouse_has_its_relay_in_the_service(
