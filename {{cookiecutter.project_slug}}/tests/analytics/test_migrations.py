@@ -398,6 +398,17 @@ def test_a_statement_that_fails_is_named_and_so_is_what_is_left(migrated: Embedd
     assert f"ClickHouse is at {HEAD}, and 1 to apply; bad is unfinished" in done.err
 
 
+def test_a_downgrade_that_breaks_off_tells_how_to_go_on(migrated: Embedded) -> None:
+    migrated.project.write("stuck", "pass", "op.execute('nonsense')", after=HEAD)
+    migrated.project.write("last", "pass", after="stuck")
+    migrated.run("upgrade", "--analytics")
+
+    done = migrated.run("downgrade", "--analytics", "--yes", "2")
+
+    assert done.code == FAILED
+    assert f"then run scripts/migrate-down.sh --analytics {HEAD}." in done.err
+
+
 def test_a_revision_that_cannot_be_read_is_named(migrated: Embedded) -> None:
     migrated.project.write("bad", "x = (", after=HEAD)
 

@@ -100,6 +100,22 @@ def test_without_a_backup_nothing_is_rolled_back(
     assert migrate.status().revision == "tags"
 
 
+# On PostgreSQL, one of the two steps is taken before.
+@pytest.mark.usefixtures("configured")
+def test_where_it_breaks_off_it_tells_how_to_go_on(
+    write_revision: WriteRevision, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [head] = migrate.status().heads
+    write_revision("stuck", "pass", 'op.execute("nonsense")')
+    write_revision("last", "pass")
+    commands.main(["upgrade"])
+
+    exit_code = commands.main(["downgrade", "--yes", "2"])
+
+    assert exit_code == commands.FAILED
+    assert f"then run scripts/migrate-down.sh {head}." in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("configured")
 def test_an_irreversible_revision_stays(
     write_revision: WriteRevision, capsys: pytest.CaptureFixture[str]

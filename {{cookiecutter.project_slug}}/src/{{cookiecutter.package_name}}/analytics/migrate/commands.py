@@ -44,6 +44,7 @@ from {{cookiecutter.package_name}}.db.migrate.commands import (
     LOCKED,
     REFUSED,
     USAGE,
+    again,
     confirm,
     fail,
     refuse_the_irreversible,
@@ -155,7 +156,8 @@ def run_downgrade(arguments: argparse.Namespace, settings: Settings) -> int:
         print(f"Nothing to do: ClickHouse is at {before.revision}.")
         return DONE
     refuse_the_irreversible(doomed)
-    target = str(doomed[-1].down_revision or "base")
+    # Where this breaks off, a number of steps would be counted anew.
+    arguments.target = target = str(doomed[-1].down_revision or "base")
     [start] = before.reached
     with connecting(settings.clickhouse) as connection:
         lost = losses(connection, downgrade_sql(before, target))
@@ -240,29 +242,28 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
         remedy = "wait for the other one, or raise MIGRATION_WAIT_SECONDS"
-        return fail(LOCKED, f"No lock: {error}. Next: {remedy}, then run the same command again.")
+        call = again(arguments, "--analytics")
+        return fail(LOCKED, f"No lock: {error}. Next: {remedy}, then run {call}.")
     except UnreachableError as error:
         url = Settings().clickhouse
         is_in_use = url.drivername == "chdb" and Path(str(url.database)).is_dir()
         return fail(LOCKED if is_in_use else FAILED, f"Failed: {error}.")
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
-        return fail(FAILED, f"Failed: {reason_of(error)}.", standing())
+        call = again(arguments, "--analytics")
+        return fail(FAILED, f"Failed: {reason_of(error)}.", standing(call))
 
 
-def standing() -> str:
-    """Return where ClickHouse stands now, and what to do next."""
+def standing(call: str) -> str:
+    """Return where ClickHouse stands now, and what to do next; `call` goes on from there."""
     try:
         found = status()
     except (UnreachableError, SQLAlchemyError) as error:
         return f"ClickHouse cannot be asked where it stands: {error}."
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
-        return "Nothing was changed. Next: mend the revision, then run the same command again."
+        return f"Nothing was changed. Next: mend the revision, then run {call}."
     left = f", and {len(found.pending)} to apply" if found.pending else ""
     done = ""
     if found.unfinished is not None:
         name = found.unfinished.revision
         done = f"; {name} is unfinished, what it did so far is there, and the next run repeats it"
-    return (
-        f"ClickHouse is at {found.revision}{left}{done}."
-        " Next: mend the cause, then run the same command again."
-    )
+    return f"ClickHouse is at {found.revision}{left}{done}. Next: mend the cause, then run {call}."

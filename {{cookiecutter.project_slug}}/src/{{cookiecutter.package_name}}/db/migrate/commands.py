@@ -163,6 +163,8 @@ def run_downgrade(arguments: argparse.Namespace, settings: Settings) -> int:
     refuse_the_irreversible(doomed)
     target = doomed[-1].down_revision or "base"
     assert isinstance(target, str), "the history is linear"
+    # Where this breaks off, a number of steps would be counted anew.
+    arguments.target = target
     show_losses(before, target, settings)
     confirm(arguments)
     path = back_up(settings.url, before.revision, settings.backup_folder)
@@ -326,10 +328,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
         remedy = "wait for the other one, or raise MIGRATION_WAIT_SECONDS"
-        return fail(LOCKED, f"No lock: {error}.", standing(remedy))
+        return fail(LOCKED, f"No lock: {error}.", standing(remedy, again(arguments)))
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
-        return fail(FAILED, f"Failed: {reason_of(error)}.", standing(remedy_of(error)))
+        where = standing(remedy_of(error), again(arguments))
+        return fail(FAILED, f"Failed: {reason_of(error)}.", where)
     return code
+
+
+def again(arguments: argparse.Namespace, *options: str) -> str:
+    """Return the command that goes on where a run broke off."""
+    if target := getattr(arguments, "target", None):
+        return " ".join(["scripts/migrate-down.sh", *options, target])
+    return "the same command again"
 
 
 def fail(code: int, *lines: str) -> int:

@@ -48,22 +48,21 @@ def remedy_of(error: Exception) -> str | None:
     return next(filter(None, remedies), None)
 
 
-def standing(remedy: str | None) -> str:
-    """Return where the database stands now, and what to do next."""
-    again = "then run the same command again."
+def standing(remedy: str | None, call: str) -> str:
+    """Return where the database stands now, and what to do next; `call` goes on from there."""
     try:
         found = status()
     except (SQLAlchemyError, OSError):
         return (
             "The database cannot be asked where it stands; it is at a whole revision."
-            f" Next: {remedy or 'see to the server and DATABASE_URL'}, {again}"
+            f" Next: {remedy or 'see to the server and DATABASE_URL'}, then run {call}."
         )
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
-        return f"Nothing was changed. Next: mend the revision, {again}"
+        return f"Nothing was changed. Next: mend the revision, then run {call}."
     left = f", and {len(found.pending)} to apply" if found.pending else ""
     return (
         f"The database is at {found.revision}{left}; {what_may_be_there(found)}."
-        f" Next: {remedy or 'mend the cause'}, {again}"
+        f" Next: {remedy or 'mend the cause'}, then run {call}."
     )
 
 
