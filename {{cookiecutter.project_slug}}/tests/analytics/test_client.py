@@ -2,11 +2,13 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
+from sqlalchemy import URL
 
 from {{cookiecutter.package_name}}.analytics import client as clients
 from {{cookiecutter.package_name}}.analytics.client import (
@@ -15,6 +17,7 @@ from {{cookiecutter.package_name}}.analytics.client import (
     UnreachableError,
     connect_arguments,
     explained,
+    make_engine,
     open_client,
 )
 from {{cookiecutter.package_name}}.settings import parse_clickhouse_url
@@ -32,9 +35,10 @@ class FakeClient:
         self.is_closed = True
 
 
-def test_where_nobody_answers_the_error_tells_what_to_do() -> None:
+@pytest.mark.parametrize("connect", [open_client, lambda url: make_engine(url).connect()])
+def test_where_nobody_answers_the_error_tells_what_to_do(connect: Callable[[URL], object]) -> None:
     with pytest.raises(UnreachableError) as error:
-        open_client(NOBODY)
+        connect(NOBODY)
 
     message = str(error.value)
     assert message.startswith("ClickHouse at 127.0.0.1:1 cannot be reached: ")

@@ -79,19 +79,16 @@ def test_a_server_without_the_database_has_an_empty_schema(
 def test_a_run_creates_the_database_that_its_server_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    client, opened = MagicMock(), []
+    engine, client = MagicMock(), MagicMock()
+    engine.connect.side_effect = [NotMigratedError, "a connection"]
+    opened = MagicMock(return_value=client)
+    monkeypatch.setattr(connections, "make_engine", lambda _: engine)
+    monkeypatch.setattr(connections, "open_client", opened)
 
-    def open_client(url: URL) -> Any:
-        opened.append(url.database)
-        if url.database == "events":
-            raise NotMigratedError
-        return client
+    connection: Any = connections.open_or_create(SERVER)
 
-    monkeypatch.setattr(connections, "open_client", open_client)
-
-    connections.create_database(SERVER)
-
-    assert opened == ["events", "default"]
+    assert connection == "a connection"
+    opened.assert_called_once_with(SERVER.set(database="default"))
     client.command.assert_called_once_with(
         "CREATE DATABASE IF NOT EXISTS {name:Identifier}", {"name": "events"}
     )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import clickhouse_connect
+from clickhouse_connect.dbapi.connection import Connection
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import URL, Engine, NullPool, create_engine
@@ -35,8 +36,33 @@ def open_client(url: URL) -> Client:
         UnreachableError: Nobody answers, or another process has the embedded one's folder.
         NotMigratedError: The server does not have the database.
     """
-    try:
+    with reaching(url):
         return clickhouse_connect.get_client(**connect_arguments(url))
+
+
+def make_engine(url: URL) -> Engine:
+    """Return SQLAlchemy's way to the same database, which its migrations take.
+
+    Its connections raise what `open_client` does.
+    """
+
+    def connect() -> Connection:
+        with reaching(url):
+            return Connection(**connect_arguments(url))
+
+    return create_engine("clickhousedb+connect://", poolclass=NullPool, creator=connect)
+
+
+@contextmanager
+def reaching(url: URL) -> Iterator[None]:
+    """Say in words what is wrong where a connection cannot be opened.
+
+    Raises:
+        UnreachableError: Nobody answers, or another process has the embedded one's folder.
+        NotMigratedError: The server does not have the database.
+    """
+    try:
+        yield
     except ImportError as error:
         raise UnreachableError(
             f"{where(url)} needs chdb, which only development has."
@@ -75,15 +101,6 @@ def is_unknown(error: ClickHouseError) -> bool:
 def reason(error: ClickHouseError) -> str:
     """Return an error's first line."""
     return str(error).partition("\n")[0].rstrip(".")
-
-
-def make_engine(url: URL) -> Engine:
-    """Return SQLAlchemy's way to the same database, which its migrations take."""
-    return create_engine(
-        "clickhousedb+connect://",
-        poolclass=NullPool,
-        connect_args=connect_arguments(url),
-    )
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:

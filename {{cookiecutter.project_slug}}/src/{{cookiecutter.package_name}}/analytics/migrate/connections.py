@@ -27,8 +27,7 @@ def connecting(url: URL) -> Iterator[Connection]:
         UnreachableError: Nobody answers, or another process has the embedded one's folder.
         NotMigratedError: The server does not have the database.
     """
-    # The client says in words what is wrong; chdb then serves both.
-    with closing(open_client(url)), make_engine(url).connect() as connection:
+    with make_engine(url).connect() as connection:
         yield connection
 
 
@@ -51,20 +50,20 @@ def only_run() -> Iterator[Connection]:
     settings = Settings()
     url, wait = settings.clickhouse, settings.migration_wait_seconds
     taking_turns = nullcontext() if url.drivername == "chdb" else lock(settings.url, wait)
-    with taking_turns:
-        create_database(url)
-        with connecting(url) as connection:
-            yield connection
+    with taking_turns, open_or_create(url) as connection:
+        yield connection
 
 
-def create_database(url: URL) -> None:
-    """Create the database if its server does not have it."""
+def open_or_create(url: URL) -> Connection:
+    """Return a connection to the database, which is created if the server does not have it."""
+    engine = make_engine(url)
     try:
-        open_client(url).close()
+        return engine.connect()
     except NotMigratedError:
         with closing(open_client(url.set(database="default"))) as client:
             name = {"name": url.database}
             client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", name)
+        return engine.connect()
 
 
 @contextmanager
