@@ -51,12 +51,14 @@ TESTS = Path(__file__).parent
 
 def real_urls() -> list[str]:
     """Return every database that the environment or a settings file names."""
-    files = [dotenv_values(PROJECT_ROOT / name) for name in (".env.defaults", ".env")]
-    named = [os.environ.get("DATABASE_URL"), *(file.get("DATABASE_URL") for file in files)]
-    urls = [parse_database_url(url) for url in named if url]
+    found = list(os.environ.items())
+    for file in (".env.defaults", ".env"):
+        found += [(name, value or "") for name, value in dotenv_values(PROJECT_ROOT / file).items()]
+    # Settings take names in any case.
+    named = [(name.upper(), value) for name, value in found if value]
+    urls = [parse_database_url(value) for name, value in named if name == "DATABASE_URL"]
     # if analytics == clickhouse
-    named = [os.environ.get("CLICKHOUSE_URL"), *(file.get("CLICKHOUSE_URL") for file in files)]
-    urls.extend(parse_clickhouse_url(url) for url in named if url)
+    urls.extend(parse_clickhouse_url(value) for name, value in named if name == "CLICKHOUSE_URL")
     # end if
     return [url.render_as_string(hide_password=False) for url in urls]
 
@@ -73,8 +75,8 @@ DEVELOPMENT_DATABASES = [url for url in DEVELOPMENT_DATABASES if url not in DEVE
 
 # From here on, nobody's own settings count.
 Settings.model_config["env_file"] = None
-for field in Settings.model_fields:
-    os.environ.pop(field.upper(), None)
+for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
+    del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+# if analytics == clickhouse
+from typing import TYPE_CHECKING
+# end if
 
 from alembic.config import Config
 from sqlalchemy import URL, Connection, MetaData
 
 # if analytics == clickhouse
-from tests.isolation.clickhouse.config import Clickhouse
+if TYPE_CHECKING:
+    from tests.isolation.clickhouse.config import Clickhouse
 
 # end if
 # Loads a scenario, by its name and scale factor, in the transaction of the connection.
@@ -41,5 +45,5 @@ class Isolation:
     schemas: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seed: Seed | None = None
     # if analytics == clickhouse
-    clickhouse: Clickhouse | None = None
+    clickhouse: "Clickhouse | None" = None
     # end if

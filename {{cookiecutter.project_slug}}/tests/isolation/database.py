@@ -1,8 +1,7 @@
 """A database of a test's own: real commits, many connections, threads, processes, DDL."""
 
 import time
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, ExceptionContext, event
@@ -15,47 +14,17 @@ from sqlalchemy.ext.asyncio import (
 
 from tests.isolation.config import Isolation
 from tests.isolation.difference import Difference, difference
+from tests.isolation.postgresql import PostgresqlDatabase
 from tests.isolation.report import VerdictError, timed, timings
+from tests.isolation.sqlite_file import SqliteFile
 from tests.isolation.transactions import control_directly
 from tests.isolation.validation import Check, Report, validate
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 
-class Storage(Protocol):
-    """What each kind of database does in its own way: short steps on connections of their own."""
-
-    url: URL
-
-    kind: str
-    is_exclusive: bool
-
-    def reset(self) -> str:
-        """Put back the migrated, otherwise empty state; say what was needed for it."""
-
-    def renew(self, *, is_in_use: bool) -> str:
-        """Do the same for another test, for which it may move to another URL.
-
-        It has to, where somebody who does not let go uses it.
-        """
-
-    def snapshot(self, name: str) -> None:
-        """Keep the present state under a name."""
-
-    def restore(self, name: str) -> None:
-        """Go back to a state that was kept."""
-
-    def connected(self) -> AbstractContextManager[Connection]:
-        """Give a connection to the database."""
-
-    def opened(self, name: str) -> AbstractContextManager[Connection]:
-        """Give a connection to a state that was kept, to read from."""
-
-    def forget_snapshots(self) -> None:
-        """Drop all states that were kept."""
-
-    def keep(self) -> str:
-        """Copy the present state to where it outlives the run; return the command to open it."""
+# What each kind of database does in its own way: short steps on connections of their own.
+Storage = PostgresqlDatabase | SqliteFile
 
 
 class LeakedConnectionError(VerdictError):

@@ -21,7 +21,7 @@ from tests.isolation.database import IsolatedDatabase
 from tests.isolation.postgresql import PostgresqlDatabase, ensure_template, migrated_template
 from tests.isolation.report import timed
 from tests.isolation.server import PREFIX, Server
-from tests.isolation.validation import Report, validate
+from tests.isolation.validation import Check, Report, validate
 
 # The schema with everything that migrations make.
 FULL = "full"
@@ -64,10 +64,10 @@ class Environment:
         """
         await self.database.restore(snapshot_id)
 
-    async def validate_database_state(self) -> Report:
+    async def validate_database_state(self, *checks: Check) -> Report:
         """Look whether connection, schema, data, performance and isolation are in order."""
         with timed("postgresql validation"), self.storage.connected() as connection:
-            return validate(connection, heads=self.heads)
+            return validate(connection, heads=self.heads, checks=checks)
 
     async def get_database_info(self) -> dict[str, Any]:
         """Return name, server version, size in bytes, rows of each table, and snapshots."""

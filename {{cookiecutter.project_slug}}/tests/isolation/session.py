@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import (
     AsyncConnection,
     AsyncEngine,
     AsyncSession,
+    AsyncTransaction,
     async_sessionmaker,
 )
 
@@ -53,16 +54,11 @@ def current_session() -> AsyncSession:
     return running[-1]
 
 
-def never() -> bool:
-    """Commit nothing."""
-    return False
-
-
 @asynccontextmanager
 async def session_on(
     engine: AsyncEngine,
-    raw: sqlite3.Connection | None = None,
-    is_committed: Callable[[], bool] = never,
+    raw: sqlite3.Connection | None,
+    is_committed: Callable[[], bool],
 ) -> AsyncIterator[AsyncSession]:
     """Give the session of a test; `test_session_maker` makes others in the same transaction.
 
@@ -83,14 +79,17 @@ async def session_on(
         finally:
             running.clear()
             test_session_maker.configure(bind=None)
+            statement = "COMMIT" if is_committed() else "ROLLBACK"
             try:
-                await end(connection, session, raw, "COMMIT" if is_committed() else "ROLLBACK")
+                await end(connection, transaction, session, raw, statement)
             finally:
-                await transaction.rollback()
+                if transaction.is_active:
+                    await transaction.rollback()
 
 
 async def end(
     connection: AsyncConnection,
+    transaction: AsyncTransaction,
     session: AsyncSession,
     raw: sqlite3.Connection | None,
     statement: str,
@@ -102,6 +101,8 @@ async def end(
     """
     try:
         await session.close()
+        if not transaction.is_active:
+            raise VanishedTransactionError(VANISHED)
         is_open = connection.in_nested_transaction()
         if raw is None:
             # In one message: a small test takes not much longer than one more.
@@ -157,17 +158,12 @@ async def rollback_test_context(engine: AsyncEngine) -> AsyncIterator[AsyncSessi
                 expire_on_commit=False,
                 join_transaction_mode="create_savepoint",
             )
+            if not transaction.is_active:
+                raise VanishedTransactionError(VANISHED)
+            try:
+                await connection.exec_driver_sql("ROLLBACK TO SAVEPOINT isolation")
+            except DBAPIError as error:
+                raise VanishedTransactionError(VANISHED) from error
         finally:
-            vanished = await is_over(connection)
-            await transaction.rollback()
-        if vanished:
-            raise VanishedTransactionError(VANISHED)
-
-
-async def is_over(connection: AsyncConnection) -> bool:
-    """Tell whether the transaction with the savepoint has ended."""
-    try:
-        await connection.exec_driver_sql("ROLLBACK TO SAVEPOINT isolation")
-    except DBAPIError:
-        return True
-    return False
+            if transaction.is_active:
+                await transaction.rollback()

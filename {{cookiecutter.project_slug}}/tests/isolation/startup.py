@@ -1,5 +1,6 @@
 """Prepares a run before any test is collected: guards databases and builds the template."""
 
+import hashlib
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.isolation import guard, report
 from tests.isolation.config import Isolation
 from tests.isolation.postgresql import migrated_template
 from tests.isolation.server import server_for_tests
+from tests.isolation.sqlite import APPLICATION_ID
 from tests.isolation.template import load_template
 
 isolation_key = pytest.StashKey[Isolation]()
@@ -24,6 +26,7 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     """
     if config.option.database_file is not None and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError("--database-file is for one process: leave out -n")
+    refuse_foreign(config.option.database_file)
     config.stash[isolation_key] = isolation
     config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)
@@ -36,6 +39,19 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
         pytest.exit(str(reason), returncode=1)
     except Exception as error:  # noqa: BLE001  # a migration can raise anything
         pytest.exit(f"The migrations fail, so no test can run: {error!r}", returncode=1)
+
+
+def refuse_foreign(file: Path | None) -> None:
+    """Make sure that tests write to no file but one they made, or a new one.
+
+    Raises:
+        pytest.UsageError: It is somebody else's.
+    """
+    # https://www.sqlite.org/fileformat.html: bytes 68 to 71 are the application's id.
+    if file is not None and file.exists():
+        header = file.read_bytes()[:72]
+        if header and header[68:] != APPLICATION_ID.to_bytes(4):
+            raise pytest.UsageError(f"--database-file {file} would be overwritten: name a new file")
 
 
 def build_templates(config: pytest.Config, isolation: Isolation) -> None:
@@ -62,6 +78,7 @@ def cache_folder(config: pytest.Config) -> Path:
     """Return where templates are kept between runs: in pytest's own cache, if it has one."""
     if (cache := getattr(config, "cache", None)) is not None:
         return Path(cache.mkdir("isolation"))
-    folder = Path(tempfile.gettempdir()) / "isolation-templates"
+    owner = hashlib.sha256(f"{Path.home()} {config.rootpath}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"isolation-{owner}"
     folder.mkdir(exist_ok=True)
     return folder

@@ -49,7 +49,8 @@ def fingerprint(alembic: Config, owner: str = "") -> str:
     """Return a hash of what templates come from: migrations, this code, SQLite's version, owner."""
     digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
     migrations = Path(ScriptDirectory.from_config(alembic).dir)
-    for path in sorted([*migrations.rglob("*.py"), *Path(__file__).parent.glob("*.py")]):
+    files = [path for path in migrations.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    for path in sorted([*files, *Path(__file__).parent.glob("*.py")]):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

@@ -5,6 +5,7 @@ query, and longer with a driver that lives in a thread of its own.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Engine, event
 
@@ -21,15 +22,11 @@ def control_directly(engine: Engine, say: Say, begin: Sequence[str]) -> None:
         for statement in begin:
             say(connection, statement)
 
-    def savepoint(connection: Connection, name: str) -> None:
-        say(connection, f"SAVEPOINT {name}")
+    def send(words: str, connection: Connection, name: str) -> None:
+        say(connection, f"{words} {name}")
 
-    def release(connection: Connection, name: str) -> None:
-        say(connection, f"RELEASE SAVEPOINT {name}")
-
-    def rollback_to(connection: Connection, name: str) -> None:
-        say(connection, f"ROLLBACK TO SAVEPOINT {name}")
-
-    dialect.do_savepoint = savepoint  # type: ignore[method-assign]
-    dialect.do_release_savepoint = release  # type: ignore[method-assign]
-    dialect.do_rollback_to_savepoint = rollback_to  # type: ignore[method-assign]
+    vars(dialect).update(
+        do_savepoint=partial(send, "SAVEPOINT"),
+        do_release_savepoint=partial(send, "RELEASE SAVEPOINT"),
+        do_rollback_to_savepoint=partial(send, "ROLLBACK TO SAVEPOINT"),
+    )

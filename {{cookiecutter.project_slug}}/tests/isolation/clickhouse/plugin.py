@@ -96,12 +96,14 @@ def isolated_clickhouse(
         client = database.server.connect(database.name)
     test_id = identify(request.node.name)
     yield client, ClickhouseEnvironment(test_id, database, client, clickhouse_isolation)
-    if asked_to_keep(request):
-        announce(request, database.keep())
-    left = database.server.left_behind(database.name)
-    client.close()
-    database.forget_snapshots()
-    database.reset()
+    try:
+        if asked_to_keep(request):
+            announce(request, database.keep())
+    finally:
+        left = database.server.left_behind(database.name)
+        client.close()
+        database.forget_snapshots()
+        database.reset()
     if left:
         raise LeftBehindError(f"the test left behind in ClickHouse: {', '.join(left)}")
 

@@ -6,7 +6,6 @@ however it ends. Neither ids of processes nor clocks are asked: both come around
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,12 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from tests.isolation.server import MEMORY
+from tests.isolation.server import memory_folder
 
 
 def place() -> Path:
     """Return this user's folder for locks and data, in memory where the system has that."""
-    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-    folder = parent / f"test-clickhouse-{os.getuid()}"
+    folder = memory_folder() / f"test-clickhouse-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
@@ -35,8 +33,9 @@ def name_of_place() -> str:
 
 
 def runs() -> list[str]:
-    """Return the ids of the runs that have a file here."""
-    return [path.stem for path in place().glob("*.run")]
+    """Return the ids of the runs that have a file here, or a folder: a killed worker leaves one."""
+    folders = {path.name.rpartition("-")[0] for path in place().iterdir() if path.is_dir()}
+    return sorted({path.stem for path in place().glob("*.run")} | folders)
 
 
 @contextmanager

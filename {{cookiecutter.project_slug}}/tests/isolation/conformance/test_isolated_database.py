@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
 from tests.isolation.difference import TableDifference
 from tests.isolation.postgresql import PostgresqlDatabase, ensure_template
-from tests.isolation.server import PREFIX, Server, connect_server
+from tests.isolation.server import COMMENT, PREFIX, Server, connect_server
 from tests.isolation.sqlite_file import SqliteFile
 
 pytestmark = pytest.mark.integration
 
+RENAME = "ALTER TABLE tasks RENAME TO gone"
 # The same test several times: whichever runs later would see what an earlier one left.
 twice = pytest.mark.parametrize("run", [1, 2])
 
@@ -77,7 +78,7 @@ async def test_schema_changes_are_gone_afterwards(
     isolated_database: IsolatedDatabase,
     run: int,
 ) -> None:
-    await write(isolated_database, "CREATE TABLE left_over (id INTEGER)", "DROP TABLE tasks")
+    await write(isolated_database, "CREATE TABLE left_over (id INTEGER)", RENAME)
 
 
 @twice
@@ -165,7 +166,7 @@ async def test_a_snapshot_is_restored_in_the_middle_of_a_test(
 ) -> None:
     await write(isolated_database, user(1))
     await isolated_database.snapshot("one user")
-    await write(isolated_database, user(2), "DROP TABLE tasks")
+    await write(isolated_database, user(2), RENAME)
 
     await isolated_database.restore("one user")
 
@@ -276,6 +277,19 @@ def test_a_database_rebuilt_by_somebody_else_is_noticed(
 
 
 @pytest.mark.slow
+def test_a_database_of_a_run_whose_lock_is_elsewhere_stays(postgresql_server: Server) -> None:
+    name = f"{PREFIX}{uuid4().hex}"
+    postgresql_server.create(name)
+    mark = f"{COMMENT} of run {uuid4().hex} by another_database"
+    postgresql_server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{mark}'")
+
+    postgresql_server.drop_abandoned()
+
+    assert name in postgresql_server.databases()
+    postgresql_server.drop(name)
+
+
+@pytest.mark.slow
 def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: Server) -> None:
     name = f"{PREFIX}{uuid4().hex}"
     postgresql_server.execute(f'CREATE DATABASE "{name}"')
@@ -292,6 +306,7 @@ def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: 
     [
         ("SELECT 1", "nothing"),
         (user(1), "rows"),
+        (f"SET session_replication_role = replica; {user(1)}", "rows"),
         ("CREATE TABLE extra (id INTEGER)", "spare"),
     ],
 )

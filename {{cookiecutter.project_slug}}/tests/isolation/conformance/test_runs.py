@@ -33,7 +33,7 @@ def of_other_runs(server: Server) -> set[str]:
     return {
         name
         for name, comment in server.databases().items()
-        if " of run " in comment and not comment.endswith(server.run)
+        if " of run " in comment and server.run not in comment
     }
 
 
@@ -95,6 +95,7 @@ def test_databases_are_kept_on_request(
 def test_tests_at_fault_are_named_and_harm_no_other(database: str) -> None:
     verdicts = {
         "ends_its_transaction": "Rows left behind: users: 1 added, 0 removed, 0 changed",
+        "commits_its_connection": "Rows left behind: users: 1 added, 0 removed, 0 changed",
         "leaves_a_connection_open": "left 1 connections of isolated_database open",
         "leaves_a_session_open": "left a session open in the middle of a transaction",
         "breaks_a_deferred_constraint": "a real commit would have failed",
@@ -106,8 +107,20 @@ def test_tests_at_fault_are_named_and_harm_no_other(database: str) -> None:
     for name, verdict in verdicts.items():
         assert f"ERROR at teardown of test_{name}" in output
         assert re.search(rf"^  .*::test_{name}: .*{re.escape(verdict)}", output, re.MULTILINE)
-    assert re.search(r"tests at fault +4$", output, re.MULTILINE)
-    assert re.search(r"5 passed.* 4 errors", output)
+    assert re.search(r"tests at fault +5$", output, re.MULTILINE)
+    assert re.search(r"6 passed.* 5 errors", output)
+
+
+def test_a_file_that_tests_did_not_make_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "real.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE real (id)")
+    before = file.read_bytes()
+
+    output = run_victim("adds_a_user", "--database-file", str(file))
+
+    assert "would be overwritten: name a new file" in output
+    assert file.read_bytes() == before
 
 
 def test_the_last_tests_rows_can_be_looked_at_in_a_file(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_run_can_begin_while_another_one_cleans_up() -> None:
     code = (
         "import sys\n"
         "from tests.isolation.clickhouse.runs import alive, over\n"
+        "print('started', flush=True)\n"
         "with alive(sys.argv[1]), over(sys.argv[1]) as is_over:\n"
         "    print(is_over)"
     )
@@ -106,10 +107,12 @@ def test_a_run_can_begin_while_another_one_cleans_up() -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        time.sleep(1)
+        assert starting.stdout is not None
+        started = starting.stdout.readline()
+        time.sleep(0.5)
         waits = starting.poll() is None
 
-    assert waits
+    assert (started, waits) == ("started\n", True)
     assert starting.communicate()[0] == "False\n"
     assert run not in runs()
 

@@ -63,6 +63,12 @@ async def test_ends_its_transaction(db_session: AsyncSession) -> None:
     await db_session.execute(text("COMMIT"))
 
 
+async def test_commits_its_connection(db_session: AsyncSession) -> None:
+    await db_session.execute(ADD_USER)
+    await db_session.commit()
+    await (await db_session.connection()).commit()
+
+
 async def test_leaves_a_connection_open(isolated_database: IsolatedDatabase) -> None:
     session = isolated_database.session()
     await session.execute(ADD_USER)
