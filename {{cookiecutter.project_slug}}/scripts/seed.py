@@ -4,7 +4,7 @@
     make seed SCENARIO=performance SCALE=10
     make seed SCENARIO=minimal ARGS=--append
 
-It adds everything or, where something fails, nothing. A database that holds rows is only added
+It adds all rows or, where something fails, none. A database that holds rows is only added
 to with `--append`, and a production database never.
 """
 
@@ -196,7 +196,7 @@ def ship_events(settings: Settings, clickhouse: LazyClient) -> None:
     engine = make_relay_engine(settings)
     try:
         relay(engine, clickhouse.get)
-    except (BusyError, UnavailableError) as error:
+    except (BusyError, UnavailableError, SQLAlchemyError) as error:
         message = f"{error}. The events wait in the outbox. Next: scripts/relay-events.sh"
         raise UnavailableError(message) from error
     finally:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, event, text
 
@@ -30,10 +31,11 @@ from {{cookiecutter.package_name}}.analytics.migrate import config as clickhouse
 from {{cookiecutter.package_name}}.db.migrate import config as transactional
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
 
-REVISIONS = [
-    script.revision for script in reversed(list(clickhouse.script_directory().walk_revisions()))
-]
+SCRIPTS = list(reversed(list(clickhouse.script_directory().walk_revisions())))
+REVISIONS = [script.revision for script in SCRIPTS]
 HEAD = REVISIONS[-1]
+ONE_WAY = [script.revision for script in SCRIPTS if hasattr(script.module, "irreversible")]
+goes_down_to_base = pytest.mark.skipif(bool(ONE_WAY), reason=f"no way back from {ONE_WAY}")
 CATALOGUE = """
     SELECT name, create_table_query FROM system.tables
     WHERE database = currentDatabase() ORDER BY name
@@ -81,7 +83,7 @@ class Project:
         """Where ClickHouse keeps its data."""
         return self.root / "clickhouse"
 
-    def write(self, name: str, upgrade: str, downgrade: str = "pass", after: str = "0001") -> Path:
+    def write(self, name: str, upgrade: str, downgrade: str = "pass", after: str = HEAD) -> Path:
         """Write a revision, and return its file."""
         path = self.revisions / f"{name}.py"
         path.write_text(

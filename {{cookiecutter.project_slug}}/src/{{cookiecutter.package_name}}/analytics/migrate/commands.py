@@ -79,9 +79,6 @@ def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
         before = status()
     refuse_what_needs_a_person(before)
     pending = pending_until(before, arguments.revision)
-    if not pending:
-        print(f"Nothing to do: ClickHouse is at {before.revision}.")
-        return DONE
     if arguments.plan:
         return show_plan(before, pending)
     started = time.monotonic()
@@ -92,12 +89,16 @@ def run_upgrade(arguments: argparse.Namespace, settings: Settings) -> int:
         show_step(script, seconds)
 
     with keeping(settings.clickhouse):
-        upgrade(pending[-1].revision, report=report)
+        if pending:
+            upgrade(pending[-1].revision, report=report)
         after = status()
         faulty = find_faults(settings)
     if faulty:
         first = f"Failed: ClickHouse is at {after.revision}, but it is not sound:"
         return fail(FAILED, first, *(f"  {fault}" for fault in faulty))
+    if not pending:
+        print(f"Nothing to do: ClickHouse is at {before.revision}.")
+        return DONE
     if not ours:
         print(f"Nothing left to do: another run has brought ClickHouse to {after.revision}.")
         return DONE
@@ -119,6 +120,9 @@ def accept_edited(found: ClickHouseStatus) -> None:
 
 def show_plan(before: ClickHouseStatus, pending: Sequence[Script]) -> int:
     """Print what an upgrade would do."""
+    if not pending:
+        print(f"Nothing to do: ClickHouse is at {before.revision}.")
+        return DONE
     print("Pending in ClickHouse:")
     for script in pending:
         print(f"  {script.revision}  {title(script)}")
@@ -241,7 +245,7 @@ def run(arguments: argparse.Namespace) -> int:
     except UnknownRevisionError as error:
         return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
-        remedy = "wait for the other one, or raise MIGRATION_WAIT_SECONDS"
+        remedy = f"wait for the other one, or raise {error.setting}"
         call = again(arguments, "--analytics")
         return fail(LOCKED, f"No lock: {error}. Next: {remedy}, then run {call}.")
     except UnreachableError as error:

@@ -327,7 +327,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnknownRevisionError as error:
         return fail(USAGE, f"Wrong call, nothing was changed: {error}. Next: {SEE_STATUS}")
     except LockTimeoutError as error:
-        remedy = "wait for the other one, or raise MIGRATION_WAIT_SECONDS"
+        remedy = f"wait for the other one, or raise {error.setting}"
         return fail(LOCKED, f"No lock: {error}.", standing(remedy, again(arguments)))
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
         where = standing(remedy_of(error), again(arguments))
@@ -337,9 +337,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def again(arguments: argparse.Namespace, *options: str) -> str:
     """Return the command that goes on where a run broke off."""
-    if target := getattr(arguments, "target", None):
-        return " ".join(["scripts/migrate-down.sh", *options, target])
-    return "the same command again"
+    given = vars(arguments)
+    if not given.get("target"):
+        return "the same command again"
+    flags = [f"--{name}" for name in ("yes", "allow-production") if given[name.replace("-", "_")]]
+    return " ".join(["scripts/migrate-down.sh", *options, *flags, given["target"]])
 
 
 def fail(code: int, *lines: str) -> int:

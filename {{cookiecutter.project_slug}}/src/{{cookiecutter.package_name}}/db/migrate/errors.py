@@ -16,7 +16,16 @@ class UnknownRevisionError(Exception):
 
 
 class LockTimeoutError(Exception):
-    """Somebody else held a lock for longer than the run may wait."""
+    """Somebody else held a lock for longer than the run may wait.
+
+    Attributes:
+        setting: What says how long that is.
+    """
+
+    def __init__(self, message: str, setting: str = "MIGRATION_WAIT_SECONDS") -> None:
+        """Note the setting."""
+        super().__init__(message)
+        self.setting = setting
 
 
 def is_lock_timeout(error: DBAPIError) -> bool:

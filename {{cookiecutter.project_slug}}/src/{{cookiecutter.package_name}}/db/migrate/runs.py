@@ -75,7 +75,10 @@ def run(
             pause = next(pauses, None)
             if pause is None or isinstance(error.orig, sqlite3.Error):
                 reason = str(error.orig).strip().partition("\n")[0]
-                raise LockTimeoutError(f"somebody holds what the run needs ({reason})") from error
+                message = f"somebody holds what the run needs ({reason})"
+                is_file = isinstance(error.orig, sqlite3.Error)
+                setting = "MIGRATION_WAIT_SECONDS" if is_file else "MIGRATION_LOCK_TIMEOUT_MS"
+                raise LockTimeoutError(message, setting) from error
             log.warning("Somebody holds a lock; trying again in %g s.", pause)
             time.sleep(pause)
         else:
