@@ -25,6 +25,7 @@ collect_ignore = ["foreign_service"]
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
+Change = Callable[[Path, str], None]
 
 # The answers that matter for what runs; the last one may be left out.
 ANSWERS = ("session_style", "database", "analytics")
@@ -100,13 +101,18 @@ def render(config_file: Path) -> Render:
     """Return a function that renders a project from answers into a folder."""
 
     def render(answers: Answers, folder: Path) -> Path:
-        result = cookiecutter(
-            str(TEMPLATE),
-            no_input=True,
-            extra_context=dict(answers),
-            output_dir=str(folder),
-            config_file=str(config_file),
-        )
+        # Cookiecutter leaves a file of each hook behind.
+        before, tempfile.tempdir = tempfile.tempdir, str(config_file.parent)
+        try:
+            result = cookiecutter(
+                str(TEMPLATE),
+                no_input=True,
+                extra_context=dict(answers),
+                output_dir=str(folder),
+                config_file=str(config_file),
+            )
+        finally:
+            tempfile.tempdir = before
         return Path(result)
 
     return render
@@ -159,6 +165,23 @@ def service(install: Install, request: pytest.FixtureRequest) -> Service:
     return install(request.param)
 
 
+@pytest.fixture
+def change() -> Iterator[Change]:
+    """Return a function that writes a file of a project. After the test it is as it was."""
+    before: dict[Path, str | None] = {}
+
+    def change(path: Path, text: str) -> None:
+        before.setdefault(path, path.read_text() if path.exists() else None)
+        path.write_text(text)
+
+    yield change
+    for path, text in before.items():
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+
+
 @pytest.fixture(scope="session")
 def cli(run: Run, config_file: Path) -> Run:
     """Return a function that runs Cookiecutter on the template as a user does."""
@@ -169,7 +192,8 @@ def cli(run: Run, config_file: Path) -> Run:
         text: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         options = ("--config-file", str(config_file), *(() if text else ("--no-input",)))
-        return run(BIN / "cookiecutter", *options, str(TEMPLATE), *arguments, cwd=cwd, text=text)
+        program = (BIN / "cookiecutter", *options, str(TEMPLATE), *arguments)
+        return run(*program, cwd=cwd, text=text, TMPDIR=str(config_file.parent))
 
     return cli
 

@@ -10,14 +10,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
-import pytest
 from pre_gen_project import taken
 
+from tests.conftest import Change
 from tests.service import PACKAGE, TABLES, Service, combinations, succeeded
 
 # Of any two answers, each pair is in one of them.
@@ -29,23 +29,6 @@ every_project = combinations(
 )
 one_of_each_style = combinations("sync-sqlite", "async-postgresql")
 the_default_project = combinations("sync-sqlite")
-
-
-@pytest.fixture
-def change() -> Iterator[Callable[[Path, str], None]]:
-    """Return a function that writes a file of a project. After the test it is as it was."""
-    before: dict[Path, str | None] = {}
-
-    def change(path: Path, text: str) -> None:
-        before.setdefault(path, path.read_text() if path.exists() else None)
-        path.write_text(text)
-
-    yield change
-    for path, text in before.items():
-        if text is None:
-            path.unlink()
-        else:
-            path.write_text(text)
 
 
 @every_project
@@ -64,27 +47,6 @@ def test_its_suite_passes_in_parallel_and_spares_the_development_data(service: S
     output = succeeded(service.make("test-postgresql", "ARGS=-n auto"))
 
     assert "Required test coverage of 95% reached" in output
-    assert service.state() == before
-
-
-@pytest.mark.parametrize(
-    ("service", "target", "part"),
-    [
-        (("async", "postgresql"), "test-postgresql", "-n auto tests/isolation"),
-        (("async", "sqlite", "clickhouse"), "test", "-m 'not slow'"),
-    ],
-    ids=["async-postgresql", "async-sqlite-clickhouse"],
-    indirect=["service"],
-)
-def test_a_part_of_its_suite_passes_unjudged_by_the_gate_and_spares_the_development_data(
-    service: Service, target: str, part: str
-) -> None:
-    service.migrate()
-    before = service.state()
-
-    output = succeeded(service.make(target, f"ARGS={part}"))
-
-    assert "Required test coverage" not in output
     assert service.state() == before
 
 
@@ -177,7 +139,7 @@ def test_no_package_can_have_the_name_of_a_library(service: Service) -> None:
 
 @one_of_each_style
 def test_a_test_with_a_production_session_fails_the_checks(
-    service: Service, change: Callable[[Path, str], None]
+    service: Service, change: Change
 ) -> None:
     change(
         service.folder / "tests" / "unit" / "test_wrong.py",
@@ -193,9 +155,7 @@ def test_a_test_with_a_production_session_fails_the_checks(
 
 
 @the_default_project
-def test_a_lost_downgrade_fails_the_tests(
-    service: Service, change: Callable[[Path, str], None]
-) -> None:
+def test_a_lost_downgrade_fails_the_tests(service: Service, change: Change) -> None:
     (revision,) = (service.folder / "migrations" / "versions").glob("*.py")
     text = revision.read_text()
     change(revision, text.replace("def downgrade(", "def downgrade() -> None: ...\n\n\ndef lost("))
@@ -209,7 +169,7 @@ def test_a_lost_downgrade_fails_the_tests(
 # All tests in one process, as most people run them.
 @the_default_project
 def test_untested_code_fails_a_suite_that_passes_but_no_part_of_it(
-    service: Service, change: Callable[[Path, str], None]
+    service: Service, change: Change
 ) -> None:
     service.migrate()
     before = service.state()

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,8 @@ def test_threads_share_one_client_which_is_opened_once(monkeypatch: pytest.Monke
     started = threading.Barrier(8)
 
     def open_one(_: object) -> Any:
+        # Long enough for the other threads to come.
+        time.sleep(0.05)
         opened.append(FakeClient())
         return opened[-1]
 

@@ -86,8 +86,10 @@ def counts() -> list[int]:
 def following() -> Iterator[subprocess.Popen[str]]:
     """Run a relay that follows, and kill it in the end if it still runs."""
     with subprocess.Popen([RELAY, "--follow"], text=True, stderr=subprocess.PIPE) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_until_left(engine: sa.Engine, most: int) -> None:
@@ -100,17 +102,20 @@ def wait_until_left(engine: sa.Engine, most: int) -> None:
 
 def test_killed_relays_lose_and_double_nothing(engine: sa.Engine) -> None:
     random = Random(1)
+    left = []
     for _ in range(3):
-        write(engine, 3000)
+        write(engine, 10_000)
         with following():
             wait_until_left(engine, unmarked(engine) - 1)
             time.sleep(random.random() / 10)
+        left.append(unmarked(engine))
 
     done = subprocess.run([RELAY], check=True, capture_output=True, text=True)
 
     assert done.stdout.startswith("Shipped ")
+    assert any(left), "no kill met any work"
     assert unmarked(engine) == 0
-    assert counts() == [9000, 9000, 9000]
+    assert counts() == [30_000, 30_000, 30_000]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

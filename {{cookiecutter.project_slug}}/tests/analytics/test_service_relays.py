@@ -48,8 +48,10 @@ def served() -> Iterator[str]:
         assert process.stderr is not None
         while "Uvicorn running" not in process.stderr.readline():
             assert process.poll() is None, "the service did not start"
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
         _, log = process.communicate(timeout=30)
     assert "Traceback" not in log
 

@@ -33,7 +33,7 @@ async def test_committed_rows_are_gone_in_the_next_test(db_session: AsyncSession
 @twice
 async def test_schema_changes_are_gone_in_the_next_test(db_session: AsyncSession, run: int) -> None:
     await db_session.execute(text("CREATE TABLE left_over (id INTEGER)"))
-    await db_session.execute(text("DROP TABLE tasks"))
+    await db_session.execute(text("ALTER TABLE tasks RENAME TO gone"))
     await db_session.commit()
 
 

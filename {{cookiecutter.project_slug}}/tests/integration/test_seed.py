@@ -14,6 +14,7 @@ from {{cookiecutter.package_name}}.models import Base
 from scripts import seed
 from tests.fixtures import scenarios
 from tests.fixtures.databases import Seed
+from tests.migrations.reversible import goes_down_to_base
 
 pytestmark = pytest.mark.integration
 
@@ -174,6 +175,7 @@ def test_a_database_that_is_not_there_is_not_made(file: Path, run_seed: Seed) ->
     assert not file.exists()
 
 
+@goes_down_to_base
 def test_an_outdated_schema_is_refused(file: Path, run_seed: Seed) -> None:
     migrate.upgrade()
     migrate.downgrade("base")

@@ -15,6 +15,7 @@ from {{cookiecutter.package_name}}.db.migrate import commands
 from {{cookiecutter.package_name}}.db.migrate.history import HISTORY, entries
 
 from tests.migrations.conftest import WriteRevision
+from tests.migrations.reversible import goes_down_to_base
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +60,7 @@ def test_a_stamp_is_not_taken_for_a_run(scratch_engine: sa.Engine) -> None:
     assert [entry.direction for entry in found.values()] == ["stamp"]
 
 
+@goes_down_to_base
 def test_at_an_empty_schema_no_history_is_left(scratch_engine: sa.Engine) -> None:
     with scratch_engine.connect() as connection:
         migrate.upgrade("head", connection)

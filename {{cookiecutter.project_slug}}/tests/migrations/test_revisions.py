@@ -18,6 +18,7 @@ from {{cookiecutter.package_name}}.models import Base, User
 
 from tests.isolation.server import PREFIX, Server
 from tests.migrations.catalogue import catalogue, row_counts
+from tests.migrations.reversible import goes_down_to_base
 
 pytestmark = pytest.mark.integration
 
@@ -128,8 +129,7 @@ def test_the_checks_of_the_models_are_those_of_the_database(scratch_engine: sa.E
     with scratch_engine.connect() as connection:
         upgrade("head", connection)
         migrated = checks(connection)
-        connection.rollback()
-        downgrade("base", connection)
+        Base.metadata.drop_all(connection)
 
         Base.metadata.create_all(connection)
 
@@ -146,6 +146,7 @@ def checks(connection: sa.Connection) -> set[tuple[str, str | None, str]]:
     }
 
 
+@goes_down_to_base
 def test_the_schema_is_rolled_back_with_rows_in_it(scratch_engine: sa.Engine) -> None:
     with scratch_engine.connect() as connection:
         upgrade("head", connection)
@@ -170,7 +171,9 @@ def test_rows_survive_every_revision(scratch_engine: sa.Engine) -> None:
             upgrade(revision, connection)
         after = row_counts(connection)
 
-        assert after | before == after
+        assert {table: after[table] for table in before.keys() & after.keys()} == {
+            table: before[table] for table in before.keys() & after.keys()
+        }
         assert faults(connection) == []
 
 

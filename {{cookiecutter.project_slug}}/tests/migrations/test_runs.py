@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -161,8 +164,17 @@ def test_a_lock_that_is_released_lets_the_run_go_on(
     write_revision("nick", ADD_COLUMN)
     hold(stranger)
 
+    applying = threading.Event()
+
+    def upgrade(*arguments: Any, **options: Any) -> None:
+        applying.set()
+        runs.upgrade(*arguments, **options)
+
+    monkeypatch.setattr(commands, "upgrade", upgrade)
+
     with ThreadPoolExecutor(1) as threads:
         run = threads.submit(commands.main, ["upgrade"])
+        applying.wait()
         time.sleep(0.3)
         stranger.rollback()
         exit_code = run.result()
@@ -172,8 +184,10 @@ def test_a_lock_that_is_released_lets_the_run_go_on(
 
 
 def test_steps_are_not_counted_twice(
-    stranger: sa.Connection, write_revision: WriteRevision
+    stranger: sa.Connection, write_revision: WriteRevision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    impatient = SimpleNamespace(sleep=lambda _: pytest.fail("it tries again"))
+    monkeypatch.setattr(runs, "time", impatient)
     write_revision("nick", ADD_COLUMN)
     hold(stranger)
 
@@ -229,18 +243,20 @@ def test_a_run_waits_for_the_one_before_it(
             ["INSERT INTO contexts (id, user_id, name, data) VALUES ('1', '2', 'C', '{}')"],
             "table contexts has 1 rows that refer to missing ones",
         ),
-        (
+        pytest.param(
             "postgresql_database",
             ["ALTER TABLE users ADD CONSTRAINT ck_new CHECK (name <> 'x') NOT VALID"],
             "constraint ck_new of users is not validated; next: a revision with ALTER TABLE users",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "postgresql_database",
             [
                 "CREATE INDEX ix_new ON users (name)",
                 "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_new'::regclass",
             ],
             "index ix_new is not valid; next: DROP INDEX CONCURRENTLY ix_new, then create it again",
+            marks=pytest.mark.slow,
         ),
     ],
     indirect=["scratch_url"],

@@ -13,6 +13,8 @@ from {{cookiecutter.package_name}}.db import migrate
 from {{cookiecutter.package_name}}.db.migrate import commands
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
 
+from tests.migrations.reversible import goes_down_to_base
+
 pytestmark = pytest.mark.integration
 
 
@@ -36,6 +38,7 @@ def tables(path: Path) -> set[str]:
     return {name for (name,) in rows if not name.startswith("sqlite_")}
 
 
+@goes_down_to_base
 @pytest.mark.slow
 def test_the_scripts_work_from_any_folder(database: Path, tmp_path: Path) -> None:
     def run(*command: str) -> str:
@@ -54,6 +57,7 @@ def test_the_scripts_work_from_any_folder(database: Path, tmp_path: Path) -> Non
     assert tables(database) == set()
 
 
+@goes_down_to_base
 @pytest.mark.slow
 def test_alembic_itself_works_too(database: Path) -> None:
     alembic = [sys.executable, "-m", "alembic"]
@@ -96,6 +100,7 @@ def test_a_downgrade_goes_back_one_revision(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.endswith(f"to {before}.\n")
 
 
+@goes_down_to_base
 def test_what_another_run_began_meanwhile_stays(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +203,7 @@ def test_production_is_not_rolled_back_by_accident(
     assert "thoughts" in tables(database)
 
 
+@goes_down_to_base
 def test_without_a_terminal_a_downgrade_needs_a_yes(
     database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +217,7 @@ def test_without_a_terminal_a_downgrade_needs_a_yes(
     assert "thoughts" in tables(database)
 
 
+@goes_down_to_base
 @pytest.mark.parametrize(("answer", "left"), [("n", True), ("", True), ("y", False)])
 def test_at_a_terminal_a_downgrade_asks_first(
     database: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
