@@ -37,10 +37,12 @@ with warnings.catch_warnings(action="ignore"):
 ANSWERS = [
     pytest.param({}, id="defaults"),
     pytest.param({"session_style": "async", "database": "postgresql"}, id="async-postgresql"),
+    pytest.param({"analytics": "clickhouse"}, id="clickhouse"),
     pytest.param({"project_slug": "on", "python_version": "3.13"}, id="a word YAML knows"),
     pytest.param({"project_slug": "a" * 50, "package_name": "z" * 40}, id="long names"),
 ]
 each_answer = pytest.mark.parametrize("answers", ANSWERS)
+each_analytics = pytest.mark.parametrize("analytics", ["none", "clickhouse"])
 PACKAGE = "my_service"
 # As in the Makefile.
 UV = shutil.which("uv") or TEMPLATE / ".uv" / "bin" / "uv"
@@ -66,9 +68,10 @@ def test_linters_find_nothing(project: Project, run: Run, answers: dict[str, str
 
 @each_answer
 def test_names_fit(project: Project, answers: dict[str, str]) -> None:
-    names = [manifest["metadata"]["name"] for manifest in manifests(project(**answers)).values()]
+    names = [manifest["metadata"]["name"] for manifest in manifests(project(**answers))]
 
     # A job's and a service's name become labels.
+    assert len(names) >= 3
     assert all(re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name) for name in names)
 
 
@@ -106,29 +109,45 @@ def test_compose_serves_after_the_migrations_which_wait_for_the_database(project
     assert "restart" not in services["migrate"]
 
 
-def test_kubernetes_migrates_and_serves_with_one_image_and_one_secret(project: Project) -> None:
-    job, deployment = (container(project(), kind) for kind in ("Job", "Deployment"))
+def test_compose_ships_events_after_the_migrations_of_both(project: Project) -> None:
+    services = compose(project(analytics="clickhouse"))
 
-    assert job["image"] == deployment["image"]
-    assert job["env"] == deployment["env"]
-    assert job["command"] == compose(project())["migrate"]["command"]
+    assert services["relay"]["depends_on"] == services["service"]["depends_on"]
+    assert services["migrate"]["depends_on"].keys() == {"database", "clickhouse"}
+    assert services["relay"]["environment"].keys() == {"DATABASE_URL", "CLICKHOUSE_URL"}
+    assert "healthcheck" in services["clickhouse"]
+
+
+@each_analytics
+def test_kubernetes_runs_one_image_with_one_secret(project: Project, analytics: str) -> None:
+    rendered = project(analytics=analytics)
+    containers = {name: container(rendered, name) for name in pods(rendered)}
+
+    assert containers.keys() >= {"migrate", "service"}
+    assert ("relay" in containers) is (analytics == "clickhouse")
+    for one in containers.values():
+        assert one["image"] == containers["service"]["image"]
+        assert one["env"] == containers["service"]["env"]
+    for name in containers.keys() - {"service"}:
+        assert containers[name]["command"] == compose(rendered)[name]["command"]
 
 
 def test_kubernetes_replaces_no_pod_before_the_next_one_is_ready(project: Project) -> None:
-    rollout = manifests(project())["Deployment"]["spec"]["strategy"]["rollingUpdate"]
-    probe = container(project(), "Deployment")["readinessProbe"]
+    rollout = pods(project())["service"]["spec"]["strategy"]["rollingUpdate"]
+    probe = container(project(), "service")["readinessProbe"]
 
     assert rollout["maxUnavailable"] == 0
     assert probe["httpGet"]["path"] == "/health/ready"
 
 
-@pytest.mark.parametrize("kind", ["Job", "Deployment"])
-def test_kubernetes_grants_no_right(project: Project, kind: str) -> None:
-    pod = manifests(project())[kind]["spec"]["template"]["spec"]
+@pytest.mark.parametrize("name", ["migrate", "service", "relay"])
+def test_kubernetes_grants_no_right(project: Project, name: str) -> None:
+    rendered = project(analytics="clickhouse")
+    pod = pods(rendered)[name]["spec"]["template"]["spec"]
 
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
-    assert container(project(), kind)["securityContext"] == {
+    assert container(rendered, name)["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
@@ -138,7 +157,7 @@ def test_kubernetes_grants_no_right(project: Project, kind: str) -> None:
 def test_a_service_that_stops_has_the_time_it_asks_for(project: Project) -> None:
     command = last_command(project(), "CMD")
     graceful = int(command[command.index("--timeout-graceful-shutdown") + 1])
-    pod = manifests(project())["Deployment"]["spec"]["template"]["spec"]
+    pod = pods(project())["service"]["spec"]["template"]["spec"]
     pause = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
 
     assert graceful < int(compose(project())["service"]["stop_grace_period"].removesuffix("s"))
@@ -420,7 +439,7 @@ def health_command(project: Path, client: httpx2.Client) -> list[str]:
 
 def migrate_command(project: Path) -> list[str]:
     """Return what Kubernetes runs before a release."""
-    command: list[str] = container(project, "Job")["command"]
+    command: list[str] = container(project, "migrate")["command"]
     return command
 
 
@@ -430,16 +449,24 @@ def compose(project: Path) -> dict[str, Any]:
     return services
 
 
-def manifests(project: Path) -> dict[str, Any]:
-    """Return the Kubernetes manifests by kind."""
+def manifests(project: Path) -> list[dict[str, Any]]:
+    """Return the Kubernetes manifests."""
     paths = (project / "deploy" / "kubernetes").iterdir()
-    found = [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text())]
-    return {manifest["kind"]: manifest for manifest in found}
+    return [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text())]
 
 
-def container(project: Path, kind: str) -> dict[str, Any]:
+def pods(project: Path) -> dict[str, dict[str, Any]]:
+    """Return the job and the deployments by what runs in them: migrate, relay, service."""
+    return {
+        manifest["spec"]["template"]["spec"]["containers"][0]["name"]: manifest
+        for manifest in manifests(project)
+        if manifest["kind"] in ("Deployment", "Job")
+    }
+
+
+def container(project: Path, name: str) -> dict[str, Any]:
     """Return the one container of a job or a deployment."""
-    (found,) = manifests(project)[kind]["spec"]["template"]["spec"]["containers"]
+    (found,) = pods(project)[name]["spec"]["template"]["spec"]["containers"]
     assert isinstance(found, dict)
     return found
 

@@ -20,7 +20,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@combinations("sync-sqlite", "async-postgresql")
+@combinations("sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse")
 def test_the_isolation_serves_another_service(service: Service, folder: Path) -> None:
     foreign = foreign_service(service, folder / "service")
     real = foreign / "real.db"
@@ -40,7 +40,7 @@ def foreign_service(service: Service, folder: Path) -> Path:
     shutil.copytree(
         isolation,
         folder / "tests" / "isolation",
-        ignore=shutil.ignore_patterns("conformance", "__pycache__"),
+        ignore=shutil.ignore_patterns("clickhouse", "conformance", "__pycache__"),
     )
     readme = (isolation / "README.md").read_text()
     (conftest,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -49,10 +49,6 @@ def foreign_service(service: Service, folder: Path) -> Path:
     coroutine, wait = ("async ", "await ") if service.style == "async" else ("", "")
     source = source.replace("COROUTINE ", coroutine).replace("WAIT ", wait)
     (folder / "tests" / "test_library.py").write_text(source)
-    options = "pythonpath = .\n"
-    if service.style == "async":
-        options += "asyncio_mode = auto\n"
-        options += "asyncio_default_fixture_loop_scope = session\n"
-        options += "asyncio_default_test_loop_scope = session\n"
-    (folder / "pytest.ini").write_text(f"[pytest]\n{options}")
+    (options,) = re.findall(r"```ini\n(.*?)```", readme, re.DOTALL) or ["[pytest]\n"]
+    (folder / "pytest.ini").write_text(f"{options}pythonpath = .\n")
     return folder
