@@ -270,6 +270,12 @@ def test_a_plan_shows_the_sql_of_both_and_touches_nothing(embedded: Embedded) ->
     assert not embedded.project.folder.exists()
 
 
+def test_a_plan_of_nothing_says_so(migrated: Embedded) -> None:
+    done = migrated.run("upgrade", "--analytics", "--plan")
+
+    assert (done.code, done.out) == (DONE, f"Nothing to do: ClickHouse is at {HEAD}.\n")
+
+
 def test_the_status_is_of_both_and_touches_nothing(embedded: Embedded) -> None:
     done = embedded.run("status")
 

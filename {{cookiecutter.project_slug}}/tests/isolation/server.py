@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,8 +20,8 @@ from uuid import uuid4
 
 import pytest
 from filelock import FileLock
-from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -192,13 +193,25 @@ def embedded_server(project: Path) -> Iterator[URL]:
     try:
         yield url
     finally:
-        with lock:
-            is_in_use = connection.scalar(IN_USE)
-            connection.close()
-            if not is_in_use:
-                postmaster = server.get_postmaster_info().process
-                postmaster.terminate()
-                postmaster.wait(timeout=10)
+        connection.close()
+        # A connection that was closed just now is seen for a moment.
+        for pause in (0.05, 0.2):
+            time.sleep(pause)
+            with lock:
+                if not is_in_use(engine):
+                    postmaster = server.get_postmaster_info().process
+                    postmaster.terminate()
+                    postmaster.wait(timeout=10)
+                    break
+
+
+def is_in_use(engine: Engine) -> bool:
+    """Tell whether others use a server, or another one has stopped it already."""
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(IN_USE))
+    except OperationalError:
+        return True
 
 
 @contextmanager

@@ -155,10 +155,14 @@ def test_where_the_database_is_there_is_nothing_to_do(capsys: pytest.CaptureFixt
 
 @pytest.mark.slow
 def test_without_pg_dump_it_says_what_to_install(
-    postgresql_database: sa.URL, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    postgresql_database: sa.URL,
+    write_revision: WriteRevision,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     url = postgresql_database.render_as_string(hide_password=False)
     monkeypatch.setenv("DATABASE_URL", url)
+    write_revision("last", "pass")
     commands.main(["upgrade"])
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(backup, "find_spec", lambda _: None)
