@@ -4,8 +4,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, select
+from sqlalchemy import Connection, Inspector, MetaData, inspect, select
 from sqlalchemy.exc import SAWarning
+
+# Schemas that are the isolation's own, or the server's.
+BUILT_IN = ("isolation", "information_schema")
 
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
@@ -52,17 +55,24 @@ def compare(old: Rows, new: Rows) -> TableDifference:
     )
 
 
+def schemas(inspector: Inspector) -> list[str | None]:
+    """Return where the service may have tables: the default schema, which is None, and others."""
+    others = {*inspector.get_schema_names()} - {inspector.default_schema_name, *BUILT_IN}
+    return [None, *sorted(others)]
+
+
 def read(connection: Connection) -> dict[str, Rows]:
     """Return all rows of all tables by their keys; a table without a key goes by whole rows."""
     metadata = MetaData()
     with warnings.catch_warnings(action="ignore", category=SAWarning):
         # Of indexes it cannot read, which do not matter here.
-        metadata.reflect(connection)
+        for schema in schemas(inspect(connection)):
+            metadata.reflect(connection, schema)
     state = {}
     for table in metadata.tables.values():
         keys = [column.name for column in table.primary_key] or list(table.columns.keys())
         rows = connection.execute(select(table)).mappings()
-        state[table.name] = {
+        state[table.fullname] = {
             tuple(row[key] for key in keys): tuple(map(repr, row.values())) for row in rows
         }
     return state

@@ -19,7 +19,7 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from tests.isolation.difference import Difference, difference
+from tests.isolation.difference import Difference, difference, schemas
 from tests.isolation.report import timed
 from tests.isolation.server import COMMENT, PREFIX, Server, connect_server
 from tests.isolation.template import family, fingerprint
@@ -143,21 +143,12 @@ def install_marks(connection: Connection) -> None:
     """Add what notices changes and undoes them, and keep a copy of the rows that are there."""
     connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
     connection.execute(text(FUNCTIONS))
-    undo = []
-    for table in inspect(connection).get_table_names():
-        mark, rows = f'{SCHEMA}."{table}"', f'{SCHEMA}."rows {table}"'
-        connection.exec_driver_sql(
-            f'CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE "{table}";'
-            " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
-            f" ON \"{table}\" FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}');"
-            f' ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER isolation_mark'
-        )
-        insert = f'INSERT INTO "{table}" OVERRIDING SYSTEM VALUE TABLE {rows};'
-        has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
-        undo.append(
-            f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM \"{table}\";"
-            f" {insert if has_rows else ''} PERFORM setval('{mark}', 1, false); END IF;"
-        )
+    inspector = inspect(connection)
+    undo = [
+        install_mark(connection, ".".join(parts), '"' + '"."'.join(parts) + '"')
+        for schema in schemas(inspector)
+        for parts in ([*filter(None, (schema, name))] for name in inspector.get_table_names(schema))
+    ]
     sequences = text(
         "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
         " coalesce(last_value, start_value), last_value IS NOT NULL)"
@@ -170,6 +161,23 @@ def install_marks(connection: Connection) -> None:
     else:
         connection.exec_driver_sql(NO_RESET)
     connection.commit()
+
+
+def install_mark(connection: Connection, name: str, table: str) -> str:
+    """Add what notices changes of a table, and return what undoes them."""
+    mark, rows = f'{SCHEMA}."{name}"', f'{SCHEMA}."rows {name}"'
+    connection.exec_driver_sql(
+        f"CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE {table};"
+        " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
+        f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}');"
+        f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark"
+    )
+    has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
+    insert = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {rows};" if has_rows else ""
+    return (
+        f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM {table};"
+        f" {insert} PERFORM setval('{mark}', 1, false); END IF;"
+    )
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import pytest
 from alembic.config import Config
-from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.isolation.config import Isolation
 from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
 from tests.isolation.difference import TableDifference
 from tests.isolation.postgresql import PostgresqlDatabase, ensure_template
@@ -320,6 +321,29 @@ def test_the_cheapest_way_back_is_taken(
         connection.commit()
 
     assert own_database.renew() == needed
+
+
+@pytest.mark.slow
+def test_other_schemas_are_put_back_too(postgresql_server: Server, isolation: Isolation) -> None:
+    def fill(connection: Connection) -> None:
+        connection.execute(text("CREATE SCHEMA audit CREATE TABLE log (id INTEGER)"))
+        connection.execute(text("INSERT INTO audit.log VALUES (1)"))
+
+    part = f"_{uuid4().hex[:8]}"
+    template = ensure_template(postgresql_server, isolation.alembic, fill, part=part)
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
+        with database.connected() as connection:
+            connection.execute(text("INSERT INTO audit.log VALUES (2)"))
+            connection.commit()
+        left_over = database.left_over()
+        needed = database.renew()
+        with database.connected() as connection:
+            found = connection.scalars(text("SELECT id FROM audit.log")).all()
+
+    postgresql_server.drop(template)
+    assert left_over["audit.log"].added == [(2,)]
+    assert (needed, found) == ("rows", [1])
 
 
 @pytest.mark.slow
