@@ -36,6 +36,9 @@ class ProtectedDatabaseError(RuntimeError):
     """A test tried to reach a database that is not a test database."""
 
 
+# From this variable, the workers of a parallel run learn what to protect.
+REMEMBERED = "PROTECTED_DATABASE_URL"
+
 files: set[Path] = set()
 # Without a name of a database, all of that server.
 servers: set[tuple[Endpoint, str | None]] = set()
@@ -63,6 +66,19 @@ def protect(urls: Iterable[URL]) -> None:
         for endpoint in endpoints(options):
             shared = any(same_server(endpoint, other) for other in servers_for_tests())
             servers.add((endpoint, database_in(options) if shared else None))
+
+
+def hide() -> None:
+    """Take the URLs of protected databases out of the environment, which processes inherit.
+
+    A service may have one under several names. No process would start that was told of it.
+    """
+    for name, value in list(os.environ.items()):
+        if name != REMEMBERED:
+            try:
+                refuse_url(value, Path())
+            except ProtectedDatabaseError:
+                del os.environ[name]
 
 
 @cache
@@ -122,8 +138,7 @@ def refuse_child(
             refuse_file("process", word, start)
             refuse_url(word, start)
     for name, value in (os.environ if env is None else env).items():
-        # From this one, the workers of a parallel run learn what to protect.
-        if os.fsdecode(name) != "PROTECTED_DATABASE_URL":
+        if os.fsdecode(name) != REMEMBERED:
             refuse_url(os.fsdecode(value), start)
 
 

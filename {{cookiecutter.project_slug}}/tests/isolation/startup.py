@@ -30,6 +30,7 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     config.stash[isolation_key] = isolation
     config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)
+    guard.hide()
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.option.collectonly or needs_no_database(config, isolation):
         return

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, text
 
-from tests.isolation.guard import ProtectedDatabaseError, protect
+from tests.isolation.guard import ProtectedDatabaseError, hide, protect
 
 pytestmark = pytest.mark.integration
 
@@ -381,6 +381,21 @@ def test_no_process_starts_with_a_protected_url(file: Path, url: Callable[[Path]
 
     with refused("process"):
         subprocess.run([sys.executable, "--version"], env=env, check=True)
+
+
+@by_any_url
+@pytest.mark.usefixtures("_servers")
+def test_other_names_of_a_protected_url_are_hidden_from_processes(
+    file: Path, monkeypatch: pytest.MonkeyPatch, url: Callable[[Path], str]
+) -> None:
+    monkeypatch.setenv("REPLICA_URL", url(file))
+    monkeypatch.setenv("OTHER_URL", "sqlite:///other.db")
+
+    hide()
+    subprocess.run([sys.executable, "--version"], check=True)
+
+    assert "REPLICA_URL" not in os.environ
+    assert "OTHER_URL" in os.environ
 
 
 def test_no_process_starts_after_the_url_was_put_back(
