@@ -6,6 +6,9 @@
 
 It adds all rows or, where something fails, none. A database that holds rows is only added
 to with `--append`, and a production database never.
+# if analytics == clickhouse
+Events that ClickHouse does not take now wait in the outbox: scripts/relay-events.sh ships them.
+# end if
 """
 
 import argparse
