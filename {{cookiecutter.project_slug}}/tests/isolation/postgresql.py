@@ -144,11 +144,13 @@ def install_marks(connection: Connection) -> None:
     connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
     connection.execute(text(FUNCTIONS))
     inspector = inspect(connection)
-    undo = [
-        install_mark(connection, ".".join(parts), '"' + '"."'.join(parts) + '"')
-        for schema in schemas(inspector)
-        for parts in ([*filter(None, (schema, name))] for name in inspector.get_table_names(schema))
-    ]
+    undo = []
+    for schema in schemas(inspector):
+        for name in inspector.get_table_names(schema):
+            if schema is None:
+                undo.append(install_mark(connection, name, f'"{name}"'))
+            else:
+                undo.append(install_mark(connection, f"{schema}.{name}", f'"{schema}"."{name}"'))
     sequences = text(
         "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
         " coalesce(last_value, start_value), last_value IS NOT NULL)"

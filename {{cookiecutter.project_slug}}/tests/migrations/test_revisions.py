@@ -171,9 +171,9 @@ def test_rows_survive_every_revision(scratch_engine: sa.Engine) -> None:
             upgrade(revision, connection)
         after = row_counts(connection)
 
-        assert {table: after[table] for table in before.keys() & after.keys()} == {
-            table: before[table] for table in before.keys() & after.keys()
-        }
+        # A later revision may drop a table.
+        left = before.keys() & after.keys()
+        assert [after[table] for table in left] == [before[table] for table in left]
         assert faults(connection) == []
 
 

@@ -8,6 +8,7 @@ from tests.isolation.database import IsolatedDatabase
 from tests.isolation.environment import Environment
 from tests.isolation.plugin import OpenEnvironment, OpenSnapshot
 from tests.isolation.session import VanishedTransactionError, rollback_test_context
+from tests.isolation.validation import Finding
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -97,6 +98,17 @@ async def test_the_state_of_a_requested_database_is_validated(
         report = await config.validate_database_state()
 
     assert report.status != "fail", str(report)
+
+
+async def test_checks_can_be_added_to_those_of_an_environment(
+    with_isolated_postgres: OpenEnvironment,
+) -> None:
+    async with with_isolated_postgres("checked") as (_, config):
+        report = await config.validate_database_state(
+            ("data", "mine", lambda _: Finding("fail", "on purpose"))
+        )
+
+    assert report.findings["data", "mine"] == Finding("fail", "on purpose")
 
 
 async def test_an_unknown_schema_is_an_error_that_names_the_known_ones(
