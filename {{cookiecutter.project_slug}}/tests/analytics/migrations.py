@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, event, text
 
@@ -31,11 +30,13 @@ from {{cookiecutter.package_name}}.analytics.migrate import config as clickhouse
 from {{cookiecutter.package_name}}.db.migrate import config as transactional
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
 
-SCRIPTS = list(reversed(list(clickhouse.script_directory().walk_revisions())))
-REVISIONS = [script.revision for script in SCRIPTS]
+from tests.migrations.reversible import needs_a_way_down
+
+REVISIONS = [
+    script.revision for script in reversed(list(clickhouse.script_directory().walk_revisions()))
+]
 HEAD = REVISIONS[-1]
-ONE_WAY = [script.revision for script in SCRIPTS if hasattr(script.module, "irreversible")]
-goes_down_to_base = pytest.mark.skipif(bool(ONE_WAY), reason=f"no way back from {ONE_WAY}")
+goes_down_to_base = needs_a_way_down(clickhouse.script_directory())
 CATALOGUE = """
     SELECT name, create_table_query FROM system.tables
     WHERE database = currentDatabase() ORDER BY name
