@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from migrator import BackupError, Exit, LockTimeoutError
 from migrator.clickhouse import ClickHouse, backup, connections, status
 from migrator.clickhouse.connections import MissingDatabaseError
+from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.status import interpret
 from migrator.history import Entry
 from sqlalchemy import make_url
@@ -49,18 +50,18 @@ def scripts(events: ClickHouse) -> ScriptDirectory:
 def test_runs_on_a_server_take_turns(project: Project) -> None:
     database = project.having(wait_seconds=0.2).database
     with (
-        database.lock_beside("clickhouse"),
+        take_turns(database),
         pytest.raises(LockTimeoutError, match=r"another run did not end in 0.2 s"),
-        database.lock_beside("clickhouse"),
+        take_turns(database),
     ):
         pytest.fail("two runs had the lock")
 
-    with database.lock_beside("clickhouse"):
+    with take_turns(database):
         pass
 
 
 def test_the_lock_of_a_sqlite_file_does_not_stop_its_writers(sqlite_project: Project) -> None:
-    with sqlite_project.database.lock_beside("clickhouse"):
+    with take_turns(sqlite_project.database):
         code = sqlite_project.run("upgrade")
 
     assert code == Exit.DONE
@@ -74,7 +75,7 @@ def test_a_lock_of_another_run_ends_the_command(
 ) -> None:
     monkeypatch.setattr(ClickHouse, "status", lambda *_: interpret(scripts, (), {}))
 
-    with events.turns.lock_beside("clickhouse"):
+    with take_turns(events.turns):
         code = run(["upgrade", "--events"])
 
     message = capsys.readouterr().err

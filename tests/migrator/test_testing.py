@@ -112,7 +112,7 @@ def test_a_merge_revision_fails(sqlite_project: Project) -> None:
         "revision, down_revision = 'merge', ('left', 'right')\ndef upgrade() -> None: ...\n"
     )
 
-    with pytest.raises(AssertionError, match="merge"):
+    with pytest.raises(AssertionError, match="merge branches"):
         testing.test_the_history_is_linear(sqlite_project.database)
 
 

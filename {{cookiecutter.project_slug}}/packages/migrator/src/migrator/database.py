@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, text
 
 from migrator import backup, engine, history, planning, runs
 from migrator.errors import RefusedError
-from migrator.locks import application_name, lock_beside, one_run_at_a_time
+from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
 from migrator.scratch import scratch_at
 from migrator.soundness import find_faults
@@ -91,12 +91,7 @@ class Database:
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     def require_known_state(self, found: Status) -> None:
-        """Make sure that an upgrade from here does what its author meant.
-
-        Raises:
-            RefusedError: The database belongs to another version of the code, the revisions have
-                two heads, or an applied revision was edited.
-        """
+        """Refuse to upgrade from a state that needs a person's decision."""
         names = [self.relative_name(script.path) for script in found.edited]
         require_known_state(found, self.label, names)
 
@@ -108,20 +103,12 @@ class Database:
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
-        """Yield a connection for a run, and keep other runs away.
-
-        Raises:
-            LockTimeoutError: Another run did not end in time.
-        """
+        """Yield a connection for a run, and keep other runs away or raise `LockTimeoutError`."""
         with (
             one_run_at_a_time(self.url, self.name, self.wait_seconds),
             self.engine().connect() as connection,
         ):
             yield connection
-
-    def lock_beside(self, purpose: str) -> AbstractContextManager[None]:
-        """Return a context that holds a lock for work on another database, named `purpose`."""
-        return lock_beside(self.url, self.name, self.wait_seconds, purpose)
 
     def require_lasting(self) -> None:
         """Make sure that the database outlives this command.
@@ -136,12 +123,7 @@ class Database:
             )
 
     def status(self, connection: Connection | None = None) -> Status:
-        """Return the state of the database, or of the one that `connection` leads to. Read-only.
-
-        Raises:
-            alembic.util.CommandError: The revision files cannot be read.
-            sqlalchemy.exc.SQLAlchemyError: The database cannot be reached.
-        """
+        """Return the state of the database, or of the one that `connection` leads to. Read-only."""
         scripts = self.scripts()
         if connection is None and engine.is_missing_file(self.url):
             return compare(scripts, (), {})
@@ -154,12 +136,7 @@ class Database:
         connection: Connection | None = None,
         report: Report | None = None,
     ) -> None:
-        """Apply revisions up to and including `revision`.
-
-        Args:
-            revision: An id, `head`, or a number of steps such as +1.
-            connection: Where to run, in place of a new connection to `url`.
-            report: Called after each revision.
+        """Apply revisions up to and including `revision`: an id, `head`, or steps such as +1.
 
         Raises:
             LockTimeoutError: Another session kept a lock.
@@ -177,12 +154,8 @@ class Database:
     ) -> None:
         """Undo revisions down to `revision`: a number of steps such as -1, an id, or `base`.
 
-        On an own connection, a database that is back at an empty schema keeps no table of Alembic.
-
-        Raises:
-            LockTimeoutError: Another session kept a lock.
-            alembic.util.CommandError: The revision is unknown, or there is nothing to undo.
-            sqlalchemy.exc.SQLAlchemyError: A statement failed; the database is at a whole revision.
+        An empty schema keeps no table of Alembic, unless a connection was passed. Raises the same
+        errors as `upgrade`.
         """
         config = self.config(connection, report)
         runs.run(command.downgrade, config, revision, may_retry=connection is None)
@@ -214,11 +187,7 @@ class Database:
         return planning.plan_postgresql(self.config(), start, pending, self.root)
 
     def new_revision(self, message: str) -> Path:
-        """Write a revision with the difference between models and migrations; empty if none.
-
-        Returns:
-            The path of the new file.
-        """
+        """Write a revision with what the models have and the migrations lack; return its path."""
         with scratch_at("head", self.config) as connection:
             config = self.config(connection)
             script = command.revision(config, as_docstring(message), autogenerate=True)

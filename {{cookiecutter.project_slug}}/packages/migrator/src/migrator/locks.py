@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, NullPool, create_engine, text
-from sqlalchemy.exc import OperationalError
 
-from migrator.engine import is_sqlite, make_sqlite_migration_engine
+from migrator.engine import is_sqlite
 from migrator.errors import LockTimeoutError
 
 POLL_SECONDS = 0.1
@@ -76,27 +75,4 @@ def one_run_at_a_time(url: URL, project: str, wait_seconds: float) -> Iterator[N
                 raise LockTimeoutError(f"another run did not end in {wait_seconds:g} s ({holders})")
             time.sleep(POLL_SECONDS)
         # The lock is released with the connection, even if this process is killed.
-        yield
-
-
-@contextmanager
-def lock_beside(url: URL, project: str, wait_seconds: float, purpose: str) -> Iterator[None]:
-    """Hold a lock for work on another database, without stopping writers of this one.
-
-    On PostgreSQL it is the lock of the migrations. The lock of SQLite is that of a file, so a file
-    beside the database, named after `purpose`, takes its place.
-
-    Raises:
-        LockTimeoutError: Another run did not end within `wait_seconds`.
-    """
-    if not is_sqlite(url):
-        with one_run_at_a_time(url, project, wait_seconds):
-            yield
-        return
-    beside = url.set(database=f"{url.database}.{purpose}-lock")
-    with make_sqlite_migration_engine(beside, wait_seconds).connect() as connection:
-        try:
-            connection.begin()
-        except OperationalError as error:
-            raise LockTimeoutError(f"another run did not end in {wait_seconds:g} s") from error
         yield

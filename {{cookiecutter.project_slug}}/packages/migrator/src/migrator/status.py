@@ -115,7 +115,7 @@ def compare(
 
 
 def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
-    """Make sure that an upgrade from here does what its author meant.
+    """Refuse to upgrade from a state that needs a person's decision.
 
     Args:
         found: The state of the database.

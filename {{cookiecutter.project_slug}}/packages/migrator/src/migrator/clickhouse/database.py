@@ -25,6 +25,7 @@ from migrator.clickhouse.connections import (
     open_client,
     open_or_create,
 )
+from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.planning import find_losses
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
@@ -82,7 +83,7 @@ class ClickHouse(Database):
             LockTimeoutError: Another run did not end in time.
             UnreachableError: ClickHouse cannot be reached.
         """
-        lock = nullcontext() if is_embedded(self.url) else self.turns.lock_beside("clickhouse")
+        lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
         with lock, open_or_create(self.url) as connection:
             yield connection
 
