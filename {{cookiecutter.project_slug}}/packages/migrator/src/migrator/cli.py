@@ -80,7 +80,7 @@ def run(call: Call) -> Exit:
         return fail(Exit.LOCKED, f"Could not get a lock in time: {error}.", state)
     except UnreachableError as error:
         code = Exit.LOCKED if isinstance(error, InUseError) else Exit.FAILED
-        return fail(code, f"Failed: {error}.")
+        return fail(code, f"Failed: {target.redact(str(error))}.")
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
         state = describe_state(target, find_remedy(target, error), retry_command(call))
         return fail(Exit.FAILED, f"Failed: {describe_error(target, error)}.", state)

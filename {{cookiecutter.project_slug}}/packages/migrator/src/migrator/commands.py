@@ -214,7 +214,7 @@ def status(call: Call) -> Exit:
     """Print the revision of the database, what is applied, pending, edited and unknown."""
     target = call.target
     found = target.status()
-    print(f"{target.heading}: {target.url!r}")
+    print(f"{target.heading}: {target.redact(repr(target.url))}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")
     for script in found.applied:

@@ -16,6 +16,7 @@ from migrator import backup, engine, history, planning, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.redaction import redact
 from migrator.scratch import scratch_at
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
@@ -89,6 +90,10 @@ class Database:
         """Return a path relative to the project's folder if it lies inside."""
         path = Path(path)
         return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def redact(self, text: str) -> str:
+        """Return a text without the passwords of the URL and whatever looks like one."""
+        return redact(text, self.url)
 
     def require_known_state(self, found: Status) -> None:
         """Refuse to upgrade from a state that needs a person's decision."""

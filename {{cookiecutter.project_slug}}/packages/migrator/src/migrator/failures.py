@@ -26,7 +26,7 @@ REMEDIES: dict[str | int | None, str] = {
 
 
 def describe_error(target: Database, error: Exception) -> str:
-    """Return one line that says what happened and, in a revision, where."""
+    """Return one line that says what happened and, in a revision, where; without passwords."""
     if isinstance(error, SyntaxError):
         return f"{error.msg} ({target.relative_name(error.filename or '')}, line {error.lineno})"
     cause = str(error.orig if isinstance(error, DBAPIError) else error)
@@ -37,7 +37,7 @@ def describe_error(target: Database, error: Exception) -> str:
         for frame in traceback.extract_tb(error.__traceback__)
         if Path(frame.filename).match("versions/*.py") and folder in Path(frame.filename).parents
     ]
-    return line + "".join(places[-1:])
+    return target.redact(line) + "".join(places[-1:])
 
 
 def find_remedy(target: Database, error: Exception) -> str | None:

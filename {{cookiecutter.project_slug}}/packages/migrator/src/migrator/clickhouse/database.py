@@ -33,6 +33,7 @@ from migrator.database import Database, Report, as_docstring
 from migrator.linter import lint
 from migrator.losses import Loss
 from migrator.planning import Plan, printed_sql
+from migrator.redaction import redact
 from migrator.status import Status
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
@@ -74,6 +75,10 @@ class ClickHouse(Database):
                 f"{self.url_setting} is not a ClickHouse URL; expected chdb:///FOLDER or"
                 " clickhouse://USER:PASSWORD@HOST:8123/DATABASE"
             )
+
+    def redact(self, text: str) -> str:
+        """Return a text without the passwords of both URLs and whatever looks like one."""
+        return redact(text, self.url, self.turns.url)
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
