@@ -9,6 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
+from migrator import batch  # noqa: F401  # teaches Alembic
 from migrator.autogenerate import PLUGINS, include_name, render_item
 from migrator.database import Database
 from migrator.engine import is_sqlite

@@ -93,7 +93,7 @@ def test_the_models_match_the_migrations(migrations: Database, empty_database: U
 def test_the_constraints_of_the_models_match_the_migrations(
     migrations: Database, empty_database: URL
 ) -> None:
-    """Compare constraints, of which autogenerate ignores CHECKs."""
+    """Compare what autogenerate ignores: CHECKs, and the expressions of generated columns."""
     target = migrations.at(empty_database)
     metadata = target_metadata(migrations)
     tables = set(metadata.tables)

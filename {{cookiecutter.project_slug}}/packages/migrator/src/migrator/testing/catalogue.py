@@ -127,7 +127,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 
 def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
-    """Return kind, `table.name` and definition of the constraints of tables.
+    """Return kind, `table.name` and definition of constraints and generated columns of tables.
 
     Unlike the catalogue of SQLite, this does not depend on how a table was created.
     """
@@ -138,6 +138,9 @@ def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
         found.add(("primary key", f"{table}.{key['name']}", str(key["constrained_columns"])))
         for check in inspector.get_check_constraints(table):
             found.add(("check", f"{table}.{check['name']}", check["sqltext"]))
+        for column in inspector.get_columns(table):
+            if computed := column.get("computed"):
+                found.add(("generated", f"{table}.{column['name']}", computed["sqltext"]))
         for unique in inspector.get_unique_constraints(table):
             found.add(("unique", f"{table}.{unique['name']}", str(unique["column_names"])))
         for foreign in inspector.get_foreign_keys(table):
