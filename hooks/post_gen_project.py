@@ -64,6 +64,9 @@ CONDITION = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
+# Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
+ALWAYS_ASYNC = ("src/{package}/api/bodies.py",)
+
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
 
@@ -410,7 +413,8 @@ def finish(project: Path, answers: Answers) -> None:
     files = rendered_files(project, since)
     rewrite(python(files), lambda source: choose_lines(source, answers))
     if style == "sync":
-        rewrite(python(files), derive_sync)
+        kept = {project / name.format(package=answers["package_name"]) for name in ALWAYS_ASYNC}
+        rewrite((path for path in python(files) if path not in kept), derive_sync)
         texts = (path for path in files if path.suffix == ".md")
         rewrite(texts, lambda text: derive_fences(text, answers["description"]))
     make_executable(path for path in files if path.suffix == ".sh")
