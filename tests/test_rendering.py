@@ -178,7 +178,6 @@ def test_rendering_again_gives_the_same(cli: Run, tmp_path: Path, style: str) ->
     cli("session_style=async", "ci=github", cwd=tmp_path)
     mine = tmp_path / "my-service" / "mine.py"
     mine.write_text("async def mine(): ...\n")
-    os.utime(mine, (1, 1))
 
     again = cli("-f", f"session_style={style}", "ci=none", cwd=tmp_path)
     fresh = cli("-o", "fresh", f"session_style={style}", "ci=none", cwd=tmp_path)
