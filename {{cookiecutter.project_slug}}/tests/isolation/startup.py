@@ -10,6 +10,7 @@ import pytest
 
 from tests.isolation import guard, report
 from tests.isolation.config import Isolation
+from tests.isolation.migration import UnusedConnectionError
 from tests.isolation.postgresql import migrated_template
 from tests.isolation.server import server_for_tests
 from tests.isolation.sqlite import APPLICATION_ID
@@ -38,6 +39,8 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
         build_templates(config, isolation)
     except pytest.skip.Exception as reason:
         pytest.exit(str(reason), returncode=1)
+    except UnusedConnectionError as error:
+        pytest.exit(str(error), returncode=1)
     except Exception as error:  # noqa: BLE001  # a migration can raise anything
         pytest.exit(f"The migrations fail, so no test can run: {error!r}", returncode=1)
 
