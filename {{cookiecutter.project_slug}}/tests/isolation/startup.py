@@ -10,6 +10,7 @@ import pytest
 
 from tests.isolation import guard, report
 from tests.isolation.config import Isolation
+from tests.isolation.earlier import close_earlier_connections
 from tests.isolation.migration import UnusedConnectionError
 from tests.isolation.postgresql import migrated_template
 from tests.isolation.server import server_for_tests
@@ -32,6 +33,7 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)
     guard.hide()
+    close_earlier_connections()
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.option.collectonly or needs_no_database(config, isolation):
         return
