@@ -13,7 +13,7 @@ from tests.isolation.validation import Finding
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-ADD_USER = text(insert("users"))
+ADD_USER = text(insert("users", email="one@example.com"))
 COUNT_USERS = select(func.count()).select_from(table("users"))
 
 

@@ -12,7 +12,7 @@ from tests.fixtures.databases import insert
 from tests.isolation import test_session_maker
 from tests.isolation.database import IsolatedDatabase
 
-ADD_USER = text(insert("users"))
+ADD_USER = text(insert("users", email="one@example.com"))
 
 # A row without a parent, which only a commit is to notice.
 DEFERRED = (
