@@ -4,7 +4,7 @@ import itertools
 import statistics
 from dataclasses import dataclass
 
-from post_gen_project import derive_sync
+from derivation import derive_sync
 
 from benchmarks.patterns import GROWING, POSTGRESQL, PRELUDE, SQLITE, Pattern
 from benchmarks.project import Project

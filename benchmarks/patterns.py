@@ -7,7 +7,7 @@ for the service.
 
 from dataclasses import dataclass
 
-from post_gen_project import derive_sync
+from derivation import derive_sync
 
 TESTS = 200
 

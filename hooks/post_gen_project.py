@@ -2,405 +2,34 @@
 
 Everything is rendered once, with asynchronous code and with the files of every option. This hook
 derives the synchronous code where that was chosen, removes what was not chosen, and says what to
-type next. What differs between the choices is in the tables below.
+type next.
 
-Only files written by this rendering are touched: in a folder that stood there before, the user's
-own files stay as they are.
+Only the template's files are touched. In a folder that stood there before, the user's own files
+stay as they are.
 """
 
-import ast
-import io
-import itertools
 import json
-import keyword
 import os
-import re
 import shlex
-import shutil
-import subprocess
 import sys
-import textwrap
-import tokenize
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 Answers = dict[str, str]
-Tokens = list[tokenize.TokenInfo]
-Position = tuple[int, int]
-Edit = tuple[Position, Position, str]
-
-# (answer, value, path): the path stays only if the answer is this value.
-REMOVE_UNLESS = (
-    ("ci", "github", ".github"),
-    ("ci", "gitlab", ".gitlab-ci.yml"),
-    ("database", "postgresql", "scripts/dev_database.py"),
-    ("analytics", "clickhouse", "src/{package}/analytics"),
-    ("analytics", "clickhouse", "src/{package}/relay_events.py"),
-    ("analytics", "clickhouse", "src/{package}/models/outbox.py"),
-    ("analytics", "clickhouse", "src/{package}/api/analytics.py"),
-    ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
-    ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
-    ("analytics", "clickhouse", "scripts/relay-events.sh"),
-    ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
-    ("analytics", "clickhouse", "migrations/analytics"),
-    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
-    # The scripts run those of both databases.
-    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
-    ("analytics", "clickhouse", "tests/analytics"),
-    ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/fixtures/events.py"),
-)
-
-# Lines of Python that stay only if an answer has a value. The lines around them are comments, such
-# as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
-CONDITION = re.compile(
-    r"^ *# if (?P<answer>\w+) == (?P<value>\w+)\n(?P<lines>.*?)^ *# end if\n",
-    re.MULTILINE | re.DOTALL,
-)
-
-# The folder with a text for every license, named like the choices.
-LICENSES = "licenses"
-
-# What a name in asynchronous code is called in synchronous code.
-SYNC_NAMES = {
-    "AbstractAsyncContextManager": "AbstractContextManager",
-    "AsyncClient": "TestClient",
-    "AsyncConnection": "Connection",
-    "AsyncEngine": "Engine",
-    "AsyncExitStack": "ExitStack",
-    "AsyncFullStack": "FullStack",
-    "AsyncFullStackEnvironment": "FullStackEnvironment",
-    "AsyncGenerator": "Generator",
-    "AsyncIsolatedDatabase": "IsolatedDatabase",
-    "AsyncIterable": "Iterable",
-    "AsyncIterator": "Iterator",
-    "AsyncOpenDatabase": "OpenDatabase",
-    "AsyncOpenSnapshot": "OpenSnapshot",
-    "AsyncSession": "Session",
-    "AsyncTransaction": "Transaction",
-    "__aenter__": "__enter__",
-    "__aexit__": "__exit__",
-    "__aiter__": "__iter__",
-    "__anext__": "__next__",
-    "aclose": "close",
-    "aiter": "iter",
-    "aiosqlite": "pysqlite",
-    "anext": "next",
-    "async_sessionmaker": "sessionmaker",
-    "asynccontextmanager": "contextmanager",
-    "create_async_engine": "create_engine",
-}
-
-# Where a synchronous name is imported from, if not from the module of the asynchronous one.
-SYNC_HOMES = {
-    "sqlalchemy.ext.asyncio": {
-        "Connection": "sqlalchemy",
-        "Engine": "sqlalchemy",
-        "Transaction": "sqlalchemy",
-        "create_engine": "sqlalchemy",
-        "Session": "sqlalchemy.orm",
-        "sessionmaker": "sqlalchemy.orm",
-    },
-    "httpx2": {"TestClient": "fastapi.testclient"},
-    "testdb.asyncio": {
-        "IsolatedDatabase": "testdb",
-        "OpenDatabase": "testdb",
-        "OpenSnapshot": "testdb",
-    },
-    "testdb.clickhouse.asyncio": {
-        "FullStack": "testdb.clickhouse",
-        "FullStackEnvironment": "testdb.clickhouse",
-    },
-}
-
-# Attributes by which asynchronous objects give access to the synchronous ones inside them.
-INNER_OBJECTS = frozenset({"sync_connection", "sync_engine", "sync_session"})
-
-# Tokens that hold text. From Python 3.12 on, the text parts of an f-string are tokens as well.
-TEXT_TOKENS = frozenset(
-    {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-)
-
-# As in the `[tool.ruff]` table of the generated project.
-LINE_LENGTH = 100
 
 
-class TemplateError(Exception):
-    """The template itself is at fault; no answer can mend it."""
-
-
-# Files of the tree
-
-
-def rendered_files(root: Path, since: float) -> list[Path]:
-    """Return the files at and below a path that were written since a POSIX time."""
-    files = (path for path in (root, *root.rglob("*")) if path.is_file())
-    return sorted(path for path in files if path.stat().st_mtime >= since)
-
-
-def choose_variants(files: Iterable[Path], style: str) -> None:
-    """Of `name.async.ext` and `name.sync.ext`, make the chosen one `name.ext`; drop the other."""
-    rendered = set(files)
-    for path in sorted(rendered):
-        variant = Path(path.stem).suffix
-        if variant not in (".async", ".sync"):
-            continue
-        name = Path(path.stem).stem
-        plain = path.with_name(name + path.suffix)
-        if variant == f".{style}":
-            path.replace(plain)
-            continue
-        path.unlink()
-        if path.with_name(f"{name}.{style}{path.suffix}") not in rendered:
-            # An earlier rendering in the other style may have left it.
-            plain.unlink(missing_ok=True)
-
-
-def remove_unchosen(project: Path, answers: Answers, since: float) -> None:
-    """Remove the files and folders that belong to other choices."""
-    for answer, value, name in REMOVE_UNLESS:
-        path = project / name.format(package=answers["package_name"])
-        if not path.exists():
-            raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
-        if answers[answer] != value:
-            remove(path, since)
-
-
-def remove(path: Path, since: float) -> None:
-    """Remove a file, or a folder's rendered files and then every folder left empty."""
-    for file in rendered_files(path, since):
-        file.unlink()
-    for folder in sorted((path, *path.rglob("*")), reverse=True):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def choose_lines(source: str, answers: Answers) -> str:
-    """Keep of the lines under a condition those whose answer was given, and no condition."""
-
-    def chosen(condition: re.Match[str]) -> str:
-        is_met = answers[condition["answer"]] == condition["value"]
-        return condition["lines"] if is_met else ""
-
-    return CONDITION.sub(chosen, source)
-
-
-def choose_license(project: Path, license_name: str, since: float) -> None:
-    """Make the chosen license's text `LICENSE` and remove the folder with all of them."""
-    chosen = project / LICENSES / license_name
-    if not chosen.is_file():
-        raise TemplateError(f"there is no text for the license at {LICENSES}/{license_name}")
-    chosen.replace(project / "LICENSE")
-    remove(project / LICENSES, since)
-
-
-def make_executable(files: Iterable[Path]) -> None:
-    """Let whoever can read a script run it. A shell file without `#!` is there to be sourced."""
-    for path in files:
-        if path.read_bytes().startswith(b"#!"):
-            mode = path.stat().st_mode
-            path.chmod(mode | (mode & 0o444) >> 2)
-
-
-def python(files: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files with Python."""
-    return (path for path in files if path.suffix == ".py")
-
-
-def rewrite(files: Iterable[Path], change: Callable[[str], str]) -> None:
-    """Pass each file's text through a function, naming the file if that fails."""
-    for path in files:
-        text = path.read_text(encoding="utf-8")
-        try:
-            changed = change(text)
-        except (SyntaxError, tokenize.TokenError) as error:
-            raise TemplateError(f"{path} is no valid Python: {error}") from error
-        if changed != text:
-            path.write_text(changed, encoding="utf-8", newline="")
-
-
-# Synchronous code from asynchronous code
-
-
-def derive_fences(markdown: str, description: str) -> str:
-    """Derive the code in the Python fences of a Markdown text, but not in the user's own words."""
-
-    def derive_fence(fence: re.Match[str]) -> str:
-        if fence.group() in description:
-            return fence.group()
-        code = derive_sync(textwrap.dedent(fence["code"]))
-        return fence["opening"] + textwrap.indent(code, fence["indent"]) + fence["closing"]
-
-    fences = re.compile(
-        r"^(?P<opening>(?P<indent> *)```python\n)(?P<code>.*?\n)(?P<closing>(?P=indent)```)$",
-        re.MULTILINE | re.DOTALL,
+def import_from_template(answers: Answers) -> None:
+    """Let this file, of which Cookiecutter runs a copy, import those beside it in the template."""
+    # The template's folder may be relative to where Cookiecutter was started.
+    for start in (os.environ.get("PWD") or "/", answers["_output_dir"]):
+        hooks = Path(start, answers["_repo_dir"], "hooks")
+        if (hooks / "user_files.py").is_file():
+            sys.path.insert(0, str(hooks))
+            sys.dont_write_bytecode = True
+            return
+    sys.exit(
+        f"error: the template is not at {answers['_repo_dir']} as seen from here: "
+        "give Cookiecutter its full path"
     )
-    return fences.sub(derive_fence, markdown)
-
-
-def derive_sync(source: str) -> str:
-    """Return asynchronous source as synchronous source.
-
-    Lines stay where they are. So the template's code is broken where both styles need it: the
-    trailing comma of a list with a line for each item keeps that layout in both.
-    """
-    source = move_imports(source)
-    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    starts = [0, 0, *itertools.accumulate(map(len, io.StringIO(source)))]
-    for (row, column), (end_row, end_column), text in sorted(sync_edits(tokens), reverse=True):
-        source = source[: starts[row] + column] + text + source[starts[end_row] + end_column :]
-    return source
-
-
-def sync_edits(tokens: Tokens) -> Iterator[Edit]:
-    """Yield what makes the tokens synchronous: where to start, where to end, and the new text."""
-    partners = brackets(tokens)
-    for index, token in enumerate(tokens):
-        if token.type in TEXT_TOKENS:
-            yield token.start, token.end, sync_words(token.string)
-        elif token.type == tokenize.NAME and token.string in SYNC_NAMES:
-            yield token.start, token.end, SYNC_NAMES[token.string]
-        elif token.string in INNER_OBJECTS and tokens[index - 1].string == ".":
-            yield tokens[index - 1].start, token.end, ""
-        elif token.string in ("async", "await"):
-            yield token.start, tokens[index + 1].start, ""
-            if only_for_await(tokens, index - 1, partners):
-                for bracket in (tokens[index - 1], tokens[partners[index - 1]]):
-                    yield bracket.start, bracket.end, ""
-        elif [item.string for item in tokens[index : index + 4]] == ["asyncio", ".", "run", "("]:
-            closing = tokens[partners[index + 3]]
-            yield token.start, tokens[index + 4].start, ""
-            yield closing.start, closing.end, ""
-        elif (token.string, tokens[index - 1].string) == ("asyncio", "import"):
-            # With the blank line behind it, if it is the only import between two.
-            alone = tokens[index - 2].type == tokens[index + 2].type == tokenize.NL
-            yield tokens[index - 1].start, tokens[index + (2 if alone else 1)].end, ""
-
-
-def sync_words(text: str) -> str:
-    """Derive a comment or string: names that stand in it as whole words, and code quoted in it."""
-    text = re.sub(r"\basync (?=(?:def|for|with)\b)|\bawait (?=\w)", "", text)
-    return re.sub(r"\w+", lambda word: SYNC_NAMES.get(word.group(), word.group()), text)
-
-
-def brackets(tokens: Tokens) -> dict[int, int]:
-    """Map the index of every opening bracket to that of its closing one."""
-    pairs = {}
-    opened = []
-    for index, token in enumerate(tokens):
-        if token.type == tokenize.OP and token.string in "([{":
-            opened.append(index)
-        elif token.type == tokenize.OP and token.string in ")]}":
-            pairs[opened.pop()] = index
-    return pairs
-
-
-def only_for_await(tokens: Tokens, opening: int, partners: dict[int, int]) -> bool:
-    """Tell whether brackets are there for the `await` behind the first one, as in `(await x).y`.
-
-    They are if they hold nothing but a name, its attributes and calls, and are no call themselves.
-    """
-    if tokens[opening].string != "(" or opening not in partners:
-        return False
-    before = tokens[opening - 1]
-    if is_name(before) or before.string in (")", "]", "}"):
-        return False
-    index = opening + 2
-    while index < partners[opening]:
-        if index in partners:
-            index = partners[index]
-        elif tokens[index].string != "." and not is_name(tokens[index]):
-            return False
-        index += 1
-    return True
-
-
-def is_name(token: tokenize.TokenInfo) -> bool:
-    """Tell whether a token is a name somebody gave, and no keyword."""
-    return token.type == tokenize.NAME and not keyword.iskeyword(token.string)
-
-
-# Imports
-
-
-def move_imports(source: str) -> str:
-    """Import every name from where its synchronous form is, sorted as the linter asks for."""
-    lines = source.splitlines(keepends=True)
-    for block in reversed(list(import_blocks(ast.parse(source)))):
-        if any(alias.name in SYNC_NAMES for node in block for alias in node.names):
-            end = block[-1].end_lineno or block[-1].lineno
-            lines[block[0].lineno - 1 : end] = moved_block(block, lines)
-    return "".join(lines)
-
-
-def import_blocks(tree: ast.Module) -> Iterator[list[ast.ImportFrom]]:
-    """Yield `from` imports of the module that follow each other without a line between."""
-    block: list[ast.ImportFrom] = []
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
-            if block and node.lineno != (block[-1].end_lineno or 0) + 1:
-                yield block
-                block = []
-            block.append(node)
-    if block:
-        yield block
-
-
-def moved_block(block: list[ast.ImportFrom], lines: list[str]) -> list[str]:
-    """Return the lines of a block of imports, each name from its home."""
-    members: dict[str, set[str]] = {}
-    written = {}
-    changed = set()
-    for node in block:
-        module = "." * node.level + (node.module or "")
-        written[module] = "".join(lines[node.lineno - 1 : node.end_lineno])
-        if "#" in written[module] or " as " in written[module]:
-            raise TemplateError(f"this import cannot be moved, write it simpler: {written[module]}")
-        for alias in node.names:
-            name = SYNC_NAMES.get(alias.name, alias.name)
-            home = SYNC_HOMES.get(module, {}).get(name, module)
-            members.setdefault(home, set()).add(name)
-            if name != alias.name:
-                changed |= {home, module}
-    return [
-        from_import(module, sorted(names, key=member_order))
-        if module in changed
-        else written[module]
-        for module, names in sorted(members.items())
-    ]
-
-
-def from_import(module: str, names: list[str]) -> str:
-    """Write an import on one line, or with a line for each name if that is too long."""
-    line = f"from {module} import {', '.join(names)}\n"
-    if len(line.rstrip("\n")) <= LINE_LENGTH:
-        return line
-    return f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
-
-
-def member_order(name: str) -> tuple[int, str]:
-    """Sort constants before classes before the rest, each by the alphabet."""
-    kind = 0 if len(name) > 1 and name.isupper() else 1 if name[:1].isupper() else 2
-    return kind, name.lower()
-
-
-# The end
-
-
-def start_repository(project: Path) -> None:
-    """Make the project a git repository, unless git is missing or it is inside one already."""
-    inside = any((folder / ".git").exists() for folder in (project, *project.parents))
-    if inside or not (git := shutil.which("git")):
-        return
-    started = subprocess.run([git, "init", "--quiet"], cwd=project, check=False)
-    if started.returncode != 0:
-        print("warning: git init failed; the project is complete without it", file=sys.stderr)
 
 
 def farewell(project: Path, start: str | None) -> str:
@@ -413,33 +42,20 @@ def farewell(project: Path, start: str | None) -> str:
     )
 
 
-def finish(project: Path, answers: Answers) -> None:
-    """Make the rendered tree the project these answers ask for."""
-    # Some file systems keep the time in steps of two seconds.
-    since = datetime.fromisoformat(answers["__rendered_since"]).timestamp() - 2
-    style = answers["session_style"]
-    choose_variants(rendered_files(project, since), style)
-    remove_unchosen(project, answers, since)
-    choose_license(project, answers["license"], since)
-    files = rendered_files(project, since)
-    rewrite(python(files), lambda source: choose_lines(source, answers))
-    if style == "sync":
-        rewrite(python(files), derive_sync)
-        texts = (path for path in files if path.suffix == ".md")
-        rewrite(texts, lambda text: derive_fences(text, answers["description"]))
-    make_executable(path for path in files if path.suffix == ".sh")
-    start_repository(project)
-
-
 def main() -> None:
     """Finish the project in the current folder."""
     # tojson writes quotes as \u0027 and escapes line breaks, so no answer can end this literal.
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
+    import_from_template(answers)
+    import finishing  # noqa: PLC0415  # cannot be found before
+    import tree  # noqa: PLC0415
+
     project = Path.cwd()
     try:
-        finish(project, answers)
-    except TemplateError as error:
+        finishing.make_project(project, answers)
+    except tree.TemplateError as error:
         sys.exit(f"error: {error}\nThis is a fault of the template, not of your answers.")
+    finishing.start_repository(project)
     print(farewell(project, os.environ.get("PWD")))
 
 

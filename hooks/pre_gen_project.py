@@ -1,5 +1,7 @@
 """Refuse answers that could not become a working project, before anything is written.
 
+Then set aside the files in the folder, if it stood there before, that have names of the template's.
+
 Cookiecutter renders this file, runs it in the new folder, and removes that folder again when it
 exits with 1. A folder that stood there before stays as it was. `cookiecutter.json` keeps the slug
 one short path segment (`__folder` exchanges slashes and dots for look-alikes, which are refused
@@ -9,10 +11,12 @@ here), so that there is never more than that one folder to remove.
 import builtins
 import json
 import keyword
+import os
 import re
 import sys
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 Answers = dict[str, str]
 
@@ -136,14 +140,39 @@ def taken(package: str) -> str | None:
     return next((meaning for meaning, names in meanings if package in names), None)
 
 
+def import_from_template(answers: Answers) -> None:
+    """Let this file, of which Cookiecutter runs a copy, import those beside it in the template."""
+    # The template's folder may be relative to where Cookiecutter was started.
+    for start in (os.environ.get("PWD") or "/", answers["_output_dir"]):
+        hooks = Path(start, answers["_repo_dir"], "hooks")
+        if (hooks / "user_files.py").is_file():
+            sys.path.insert(0, str(hooks))
+            sys.dont_write_bytecode = True
+            return
+    sys.exit(
+        f"error: the template is not at {answers['_repo_dir']} as seen from here: "
+        "give Cookiecutter its full path"
+    )
+
+
 def main() -> None:
-    """Check the answers Cookiecutter collected."""
+    """Check the answers Cookiecutter collected, and set aside what the user has."""
     # tojson writes quotes as \u0027 and escapes line breaks, so no answer can end this literal.
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     if found := list(faults(answers)):
         for fault in found:
             print(f"error: {fault}", file=sys.stderr)
         sys.exit(1)
+    import_from_template(answers)
+    import tree  # noqa: PLC0415  # cannot be found before
+    import user_files  # noqa: PLC0415
+
+    try:
+        user_files.set_aside(Path.cwd(), tree.template_files(answers))
+    except tree.TemplateError as error:
+        sys.exit(f"error: {error}\nThis is a fault of the template, not of your answers.")
+    except user_files.NameTakenError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

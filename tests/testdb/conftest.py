@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from post_gen_project import derive_sync
+from derivation import derive_sync
 
 # It runs in processes of its own.
 collect_ignore = ["suite"]

@@ -92,6 +92,9 @@ def pytest_configure(config: pytest.Config) -> None:
     isolation = Isolation(
         alembic=alembic,
         protected=tuple(DEVELOPMENT_DATABASES),
+        # if analytics == clickhouse
+        replaced=("DATABASE_URL", "CLICKHOUSE_URL"),
+        # end if
         database_free=(TESTS / "unit",),
         metadata=Base.metadata,
         schemas={

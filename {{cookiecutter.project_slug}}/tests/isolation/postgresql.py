@@ -11,15 +11,15 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import uuid4
 
-from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.isolation.difference import Difference, difference, schemas
+from tests.isolation.migration import upgrade
 from tests.isolation.report import timed
 from tests.isolation.server import COMMENT, PREFIX, Server, connect_server
 from tests.isolation.template import family, fingerprint
@@ -131,12 +131,7 @@ def build_template(
 
 def migrated_template(server: Server, alembic: Config, *, recreate: bool = False) -> str:
     """Return the name of the template with all migrations applied."""
-
-    def migrate(connection: Connection) -> None:
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
-
-    return ensure_template(server, alembic, migrate, recreate=recreate)
+    return ensure_template(server, alembic, partial(upgrade, alembic), recreate=recreate)
 
 
 def install_marks(connection: Connection) -> None:

@@ -1,0 +1,98 @@
+"""The project from the rendered tree: the chosen files, in the chosen style, and a repository."""
+
+import shutil
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterable
+from pathlib import Path
+
+from derivation import derive_fences, derive_sync
+from tree import (
+    ALWAYS_ASYNC,
+    LIBRARIES,
+    Answers,
+    TemplateError,
+    TemplateFile,
+    choose_lines,
+    make_executable,
+    remove,
+    template_files,
+)
+from user_files import are_skipped, folders_before, of_earlier_renderings, put_back
+
+
+def finished(path: Path, text: str, answers: Answers, style: str) -> str:
+    """Return the text of a rendered file as the project has it."""
+    if path.parts[0] == LIBRARIES:
+        return text
+    try:
+        if path.suffix == ".py":
+            text = choose_lines(text, answers)
+            is_derived = style == "sync" and not any(map(path.match, ALWAYS_ASYNC))
+            return derive_sync(text) if is_derived else text
+        if path.suffix == ".md" and style == "sync":
+            return derive_fences(text, answers["description"])
+    except (SyntaxError, tokenize.TokenError) as error:
+        raise TemplateError(f"{path} is no valid Python: {error}") from error
+    return text
+
+
+def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> None:
+    """Make the rendered files those of the project these answers ask for."""
+    files = list(files)
+    for file in files:
+        path = project / file.rendered
+        if not file.is_chosen:
+            continue
+        if path.suffix in (".py", ".md"):
+            text = path.read_text(encoding="utf-8")
+            text = finished(file.rendered, text, answers, answers["session_style"])
+            path.write_text(text, encoding="utf-8", newline="")
+        if path.suffix == ".sh":
+            make_executable(path)
+        path.replace(project / file.final)
+    names = (file.rendered for file in files if not is_at_home(file))
+    remove(project, names, spared=folders_before(project))
+
+
+def is_at_home(file: TemplateFile) -> bool:
+    """Tell whether a file stays where Cookiecutter wrote it."""
+    return file.is_chosen and file.rendered == file.final
+
+
+def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
+    """Return what a rendering may have left of a file: as it was written, or finished."""
+    path = project / file.rendered
+    written = path.read_bytes()
+    if file.is_chosen or path.suffix != ".py":
+        return {written}
+    styles = [file.style] if file.style else ["sync", "async"]
+    text = written.decode()
+    return {written, *(finished(path, text, answers, style).encode() for style in styles)}
+
+
+def make_project(project: Path, answers: Answers) -> None:
+    """Make the rendered tree the project, and give back to the user what was set aside for it."""
+    files = template_files(answers)
+    finals = {file.final for file in files if file.is_chosen}
+    try:
+        found = of_earlier_renderings(project, files, lambda file: texts(project, file, answers))
+        overwritten = {*found} - finals if are_skipped(project, files) else {*found} | finals
+        finish(project, files, answers)
+    except BaseException:
+        names = (name for file in files for name in (file.rendered, file.final))
+        remove(project, names, spared=folders_before(project))
+        put_back(project)
+        raise
+    put_back(project, overwritten=overwritten)
+
+
+def start_repository(project: Path) -> None:
+    """Make the project a git repository, unless git is missing or it is inside one already."""
+    inside = any((folder / ".git").exists() for folder in (project, *project.parents))
+    if inside or not (git := shutil.which("git")):
+        return
+    started = subprocess.run([git, "init", "--quiet"], cwd=project, check=False)
+    if started.returncode != 0:
+        print("warning: git init failed; the project is complete without it", file=sys.stderr)

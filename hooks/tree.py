@@ -1,0 +1,155 @@
+"""The files of the template: where each belongs in the project, and which answers ask for it.
+
+Everything here goes by the names of the files in the template's folder. So the hooks know which
+files of a project are the template's, and touch no other.
+"""
+
+import re
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+Answers = dict[str, str]
+
+# What Cookiecutter renders: the folder beside the one of this file.
+PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}"
+PACKAGE = "{{cookiecutter.package_name}}"
+
+# (answer, value, path): the path stays only if the answer is this value.
+REMOVE_UNLESS = (
+    ("ci", "github", ".github"),
+    ("ci", "gitlab", ".gitlab-ci.yml"),
+    ("database", "postgresql", "scripts/dev_database.py"),
+    ("analytics", "clickhouse", "src/{package}/analytics"),
+    ("analytics", "clickhouse", "src/{package}/relay_events.py"),
+    ("analytics", "clickhouse", "src/{package}/models/outbox.py"),
+    ("analytics", "clickhouse", "src/{package}/api/analytics.py"),
+    ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
+    ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
+    ("analytics", "clickhouse", "scripts/relay-events.sh"),
+    ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
+    ("analytics", "clickhouse", "migrations/analytics"),
+    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
+    # The scripts run those of both databases.
+    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
+    ("analytics", "clickhouse", "tests/analytics"),
+    ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
+    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
+    ("analytics", "clickhouse", "tests/fixtures/events.py"),
+)
+
+# Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
+ALWAYS_ASYNC = ("src/*/api/bodies.py",)
+
+# The libraries are the same in every project: nothing in them is derived or chosen.
+LIBRARIES = "packages"
+
+# The folder with a text for every license, named like the choices.
+LICENSES = "licenses"
+
+# Lines of Python that stay only if an answer has a value. The lines around them are comments, such
+# as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
+CONDITION = re.compile(
+    r"^ *# if (?P<answer>\w+) == (?P<value>\w+)\n(?P<lines>.*?)^ *# end if\n",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class TemplateError(Exception):
+    """The template itself is at fault; no other answer would help."""
+
+
+@dataclass(frozen=True)
+class TemplateFile:
+    """A file of the template. Both paths are relative to the project."""
+
+    # Where Cookiecutter writes it.
+    rendered: Path
+    # Where it belongs, if it was chosen.
+    final: Path
+    is_chosen: bool
+    # The session style it is for, if it is for one only.
+    style: str | None = None
+
+
+def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]:
+    """Return all files of the template, sorted by name.
+
+    Raises:
+        TemplateError: `REMOVE_UNLESS` or the licenses do not fit the files.
+
+    """
+    package = answers["package_name"]
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    rendered = sorted(Path(name.replace(PACKAGE, package)) for name in names)
+    removed = []
+    for answer, value, name in REMOVE_UNLESS:
+        path = Path(name.format(package=package))
+        if not any(file.is_relative_to(path) for file in rendered):
+            raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
+        if answers[answer] != value:
+            removed.append(path)
+    if Path(LICENSES, answers["license"]) not in rendered:
+        raise TemplateError(f"there is no text for the license at {LICENSES}/{answers['license']}")
+    return [placed(path, answers, removed) for path in rendered]
+
+
+def placed(path: Path, answers: Answers, removed: Iterable[Path]) -> TemplateFile:
+    """Tell where a rendered file belongs, and whether the answers ask for it."""
+    if path.parts[0] == LICENSES:
+        return TemplateFile(path, Path("LICENSE"), is_chosen=path.name == answers["license"])
+    # Tools that ran on the template leave these behind.
+    is_chosen = "__pycache__" not in path.parts
+    is_chosen = is_chosen and not any(path.is_relative_to(unchosen) for unchosen in removed)
+    style = Path(path.stem).suffix.removeprefix(".")
+    if style not in ("sync", "async"):
+        return TemplateFile(path, path, is_chosen)
+    plain = path.with_name(Path(path.stem).stem + path.suffix)
+    return TemplateFile(path, plain, is_chosen and style == answers["session_style"], style)
+
+
+def choose_lines(source: str, answers: Answers) -> str:
+    """Keep of the lines under a condition those whose answer was given, and no condition."""
+
+    def chosen(condition: re.Match[str]) -> str:
+        is_met = answers[condition["answer"]] == condition["value"]
+        return condition["lines"] if is_met else ""
+
+    return CONDITION.sub(chosen, source)
+
+
+def remove(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:
+    """Remove files, those that are there, and the folders that this leaves empty.
+
+    Folders that are spared stay.
+    """
+    names = list(names)
+    for name in names:
+        (root / name).unlink(missing_ok=True)
+    remove_empty_folders(root, names, spared)
+
+
+def remove_empty_folders(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:
+    """Remove the folders above these files that are empty."""
+    folders = {folder for name in names for folder in name.parents} - {Path()}
+    for folder in sorted(folders, reverse=True):
+        path = root / folder
+        if folder not in spared and is_empty(path) and not path.is_symlink():
+            path.rmdir()
+
+
+def is_empty(folder: Path) -> bool:
+    """Tell whether there is a folder with nothing in it."""
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def make_executable(path: Path) -> None:
+    """Let whoever can read a script run it. A shell file without `#!` is there to be sourced."""
+    if path.read_bytes().startswith(b"#!"):
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o444) >> 2)

@@ -1,0 +1,185 @@
+"""How the post-generation hook makes a project out of the rendered tree."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import tree
+from finishing import start_repository
+from post_gen_project import farewell
+from tree import TemplateError, choose_lines, make_executable, template_files
+
+ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_name": "shop"}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a template's folder with licenses. The hook knows two options only."""
+    table = (("ci", "github", ".github"), ("ci", "gitlab", "src/{package}/gitlab"))
+    monkeypatch.setattr(tree, "REMOVE_UNLESS", table)
+    package = "src/{{cookiecutter.package_name}}"
+    names = (".github/workflows/ci.yml", f"{package}/gitlab/ci.yml", f"{package}/main.py")
+    write(tmp_path, *names, "licenses/MIT", "licenses/Apache-2.0")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"ci": "github"}, {"LICENSE", ".github/workflows/ci.yml", "src/shop/main.py"}),
+        ({"ci": "gitlab"}, {"LICENSE", "src/shop/gitlab/ci.yml", "src/shop/main.py"}),
+        ({"ci": "none"}, {"LICENSE", "src/shop/main.py"}),
+        ({"ci": "none", "package_name": "x"}, {"LICENSE", "src/x/main.py"}),
+    ],
+)
+def test_files_are_chosen_by_the_answers(
+    root: Path, answers: dict[str, str], expected: set[str]
+) -> None:
+    assert {final for _, final in chosen(root, **answers)} == expected
+
+
+@pytest.mark.parametrize("name", ["MIT", "Apache-2.0"])
+def test_the_chosen_license_is_kept(root: Path, name: str) -> None:
+    assert (f"licenses/{name}", "LICENSE") in chosen(root, license=name)
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+def test_the_variant_of_the_style_is_kept(root: Path, style: str) -> None:
+    write(root, "app.async.py", "app.sync.py", "only.async.py", "other.min.py")
+
+    found = chosen(root, session_style=style)
+
+    assert {pair for pair in found if "/" not in pair[0]} == {
+        (f"app.{style}.py", "app.py"),
+        ("other.min.py", "other.min.py"),
+        *([("only.async.py", "only.py")] if style == "async" else []),
+    }
+
+
+def test_what_tools_left_in_the_template_is_not_chosen(root: Path) -> None:
+    write(root, "tests/__pycache__/x.pyc")
+
+    assert not any("__pycache__" in name for name, _ in chosen(root))
+
+
+def test_a_path_that_is_not_there_is_a_fault_of_the_table(root: Path) -> None:
+    (root / ".github/workflows/ci.yml").unlink()
+
+    with pytest.raises(TemplateError, match=r"lists \.github, which"):
+        template_files(ANSWERS, root)
+
+
+def test_a_license_without_a_text_is_a_fault(root: Path) -> None:
+    with pytest.raises(TemplateError, match="licenses/Proprietary"):
+        template_files({**ANSWERS, "license": "Proprietary"}, root)
+
+
+CONDITIONAL = """\
+def report() -> None:
+    print(1)
+    # if ci == github
+    print(2)
+    # end if
+    print(3)
+# if ci == none
+
+print(4)
+# end if
+"""
+
+
+@pytest.mark.parametrize(
+    ("ci", "lines"),
+    [
+        ("github", ["def report() -> None:", "    print(1)", "    print(2)", "    print(3)"]),
+        ("none", ["def report() -> None:", "    print(1)", "    print(3)", "", "print(4)"]),
+    ],
+)
+def test_lines_stay_if_their_answer_was_given(ci: str, lines: list[str]) -> None:
+    assert choose_lines(CONDITIONAL, {"ci": ci}).splitlines() == lines
+
+
+def test_scripts_are_executable_and_sourced_files_are_not(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "sourced.sh").write_text("# shellcheck shell=sh\n")
+    for path in tmp_path.iterdir():
+        path.chmod(0o640)
+
+    for path in tmp_path.iterdir():
+        make_executable(path)
+
+    assert (tmp_path / "run.sh").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "sourced.sh").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_project_becomes_a_repository(tmp_path: Path) -> None:
+    start_repository(tmp_path)
+
+    assert (tmp_path / ".git").is_dir()
+
+
+def test_a_project_in_a_repository_does_not_become_one(tmp_path: Path) -> None:
+    start_repository(tmp_path)
+    (tmp_path / "services" / "shop").mkdir(parents=True)
+
+    start_repository(tmp_path / "services" / "shop")
+
+    assert list((tmp_path / "services" / "shop").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("git", "warning"), [(None, ""), ("false", "warning: git init failed")], ids=["none", "broken"]
+)
+def test_a_project_needs_no_git(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    git: str | None,
+    warning: str,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: git)
+
+    start_repository(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+    printed = capsys.readouterr().err
+    assert printed.startswith(warning)
+    assert bool(printed) is bool(warning)
+
+
+@pytest.mark.parametrize(
+    ("start", "folder"),
+    [
+        ("/home/ann", "code/shop"),
+        ("/home/ann/code", "shop"),
+        ("/home/bob", "/home/ann/code/shop"),
+        (None, "/home/ann/code/shop"),
+    ],
+)
+def test_the_next_commands_start_where_the_user_is(start: str | None, folder: str) -> None:
+    text = farewell(Path("/home/ann/code/shop"), start)
+
+    assert f"cd {folder} && make test " in text
+
+
+def test_a_folder_with_spaces_can_be_pasted(tmp_path: Path) -> None:
+    project = tmp_path / "my work" / "shop"
+    project.mkdir(parents=True)
+    command = farewell(project, str(tmp_path)).split("cd ")[1].split(" && ")[0]
+
+    result = subprocess.run(["sh", "-c", f"cd {command}"], cwd=tmp_path, check=False)
+
+    assert result.returncode == 0
+
+
+def chosen(root: Path, **answers: str) -> set[tuple[str, str]]:
+    """Return where each chosen file is rendered and where it belongs."""
+    files = template_files({**ANSWERS, **answers}, root)
+    return {(str(file.rendered), str(file.final)) for file in files if file.is_chosen}
+
+
+def write(folder: Path, *names: str) -> None:
+    """Write files that hold their own names."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
