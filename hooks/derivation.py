@@ -22,9 +22,14 @@ SYNC_NAMES = {
     "AsyncConnection": "Connection",
     "AsyncEngine": "Engine",
     "AsyncExitStack": "ExitStack",
+    "AsyncFullStack": "FullStack",
+    "AsyncFullStackEnvironment": "FullStackEnvironment",
     "AsyncGenerator": "Generator",
+    "AsyncIsolatedDatabase": "IsolatedDatabase",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncOpenDatabase": "OpenDatabase",
+    "AsyncOpenSnapshot": "OpenSnapshot",
     "AsyncSession": "Session",
     "AsyncTransaction": "Transaction",
     "__aenter__": "__enter__",
@@ -51,6 +56,15 @@ SYNC_HOMES = {
         "sessionmaker": "sqlalchemy.orm",
     },
     "httpx2": {"TestClient": "fastapi.testclient"},
+    "testdb.asyncio": {
+        "IsolatedDatabase": "testdb",
+        "OpenDatabase": "testdb",
+        "OpenSnapshot": "testdb",
+    },
+    "testdb.clickhouse.asyncio": {
+        "FullStack": "testdb.clickhouse",
+        "FullStackEnvironment": "testdb.clickhouse",
+    },
 }
 
 # Attributes by which asynchronous objects give access to the synchronous ones inside them.

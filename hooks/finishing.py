@@ -10,6 +10,7 @@ from pathlib import Path
 from derivation import derive_fences, derive_sync
 from tree import (
     ALWAYS_ASYNC,
+    LIBRARIES,
     Answers,
     TemplateError,
     TemplateFile,
@@ -23,6 +24,8 @@ from user_files import are_skipped, folders_before, of_earlier_renderings, put_b
 
 def finished(path: Path, text: str, answers: Answers, style: str) -> str:
     """Return the text of a rendered file as the project has it."""
+    if path.parts[0] == LIBRARIES:
+        return text
     try:
         if path.suffix == ".py":
             text = choose_lines(text, answers)

@@ -34,6 +34,7 @@ REMOVE_UNLESS = (
     ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
@@ -44,6 +45,9 @@ REMOVE_UNLESS = (
 
 # Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
 ALWAYS_ASYNC = ("src/*/api/bodies.py",)
+
+# The libraries are the same in every project: nothing in them is derived or chosen.
+LIBRARIES = "packages"
 
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
