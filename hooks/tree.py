@@ -29,11 +29,9 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
     ("analytics", "clickhouse", "migrations/analytics"),
-    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
-    # The scripts run those of both databases.
-    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "packages/migrator/src/migrator/clickhouse"),
     ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),

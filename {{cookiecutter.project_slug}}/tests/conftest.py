@@ -11,7 +11,7 @@ import pytest
 from dotenv import dotenv_values
 from sqlalchemy import make_url
 
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
+from {{cookiecutter.package_name}} import migrate
 from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.settings import (
     PROJECT_ROOT,
@@ -88,7 +88,7 @@ os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:tests@127.0.0.1:1/tests"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the isolation up before any test is collected."""
-    alembic = alembic_config()
+    alembic = migrate.database().config()
     alembic.attributes["history"] = False
     isolation = Isolation(
         alembic=alembic,

@@ -19,7 +19,7 @@ from {{cookiecutter.package_name}}.analytics import client as clients
 from {{cookiecutter.package_name}}.analytics import relay as relays
 from {{cookiecutter.package_name}}.analytics.client import LazyClient
 from {{cookiecutter.package_name}}.analytics.relay import relay
-from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}} import migrate
 from {{cookiecutter.package_name}}.models import OutboxEvent
 from {{cookiecutter.package_name}}.settings import Settings
 
@@ -45,7 +45,7 @@ def engine(
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql_database")
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-    migrate.upgrade()
+    migrate.database().upgrade()
     engine = relays.make_relay_engine(Settings())
     yield engine
     engine.dispose()

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from {{cookiecutter.package_name}}.db import migrate
+from {{cookiecutter.package_name}} import migrate
 from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
 
@@ -79,7 +79,7 @@ async def test_only_the_embedded_clickhouse_has_its_relay_in_the_service(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
     monkeypatch.setenv("CLICKHOUSE_URL", clickhouse.format(folder=tmp_path))
-    migrate.upgrade()
+    migrate.database().upgrade()
 
     async with client_of(create_app()):
         during = relay_threads()

@@ -9,8 +9,8 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from {{cookiecutter.package_name}}.db import engine, migrate
-from {{cookiecutter.package_name}}.db.migrate import engine as migration_engine
+from {{cookiecutter.package_name}} import migrate
+from {{cookiecutter.package_name}}.db import engine
 from {{cookiecutter.package_name}}.db.reset import drop_db
 from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import Settings
@@ -60,16 +60,16 @@ async def test_the_app_with_its_real_settings_does_not_connect() -> None:
 
 
 def test_the_engine_of_migrations_does_not_connect() -> None:
-    make_engine = migration_engine.make_migration_engine  # noqa: TID251  # that is the attack
+    migrations = migrate.database().at(DEVELOPMENT_DATABASES[0])
 
     with pytest.raises(ProtectedDatabaseError):
-        make_engine(DEVELOPMENT_DATABASES[0], lock_timeout_ms=1, wait_seconds=1).connect()
+        migrations.engine().connect()
 
 
 @pytest.mark.usefixtures("_real_settings")
 def test_alembic_with_the_real_settings_does_not_connect() -> None:
     with pytest.raises(ProtectedDatabaseError):
-        command.current(migrate.alembic_config())
+        command.current(migrate.database().config())
 
 
 def test_no_process_gets_the_real_settings() -> None:

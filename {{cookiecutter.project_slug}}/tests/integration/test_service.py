@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from {{cookiecutter.package_name}} import __main__ as commands
-from {{cookiecutter.package_name}} import main
-from {{cookiecutter.package_name}}.db import engine, migrate
+from {{cookiecutter.package_name}} import main, migrate
+from {{cookiecutter.package_name}}.db import engine
 from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.client import client_of
@@ -26,7 +26,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A migrated database file that the settings point to."""
     path = tmp_path / "service.db"
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
-    migrate.upgrade()
+    migrate.database().upgrade()
     return path
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 from filelock import FileLock, Timeout
+from migrator.engine import is_missing_file
 from sqlalchemy.exc import SQLAlchemyError
 
 from {{cookiecutter.package_name}}.analytics.client import (
@@ -25,7 +26,6 @@ from {{cookiecutter.package_name}}.analytics.client import (
     UnavailableError,
     explained,
 )
-from {{cookiecutter.package_name}}.db.migrate.engine import is_missing_file
 from {{cookiecutter.package_name}}.models import OutboxEvent
 from {{cookiecutter.package_name}}.models.base import utc_now
 from {{cookiecutter.package_name}}.settings import Settings

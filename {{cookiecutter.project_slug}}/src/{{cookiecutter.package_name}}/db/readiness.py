@@ -10,8 +10,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from {{cookiecutter.package_name}}.db.engine import READ_ONLY
-from {{cookiecutter.package_name}}.db.migrate.config import script_directory
 from {{cookiecutter.package_name}}.db.session import SessionMaker
+from {{cookiecutter.package_name}}.migrate import database
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ReadinessCheck:
         """Read the revisions this code knows from its migrations folder."""
         self.session_maker = session_maker
         self.cache_seconds = cache_seconds
-        scripts = script_directory()
+        scripts = database().scripts()
         self.head = scripts.get_current_head()
         self.known = {script.revision for script in scripts.walk_revisions()}
         self.answer: Readiness | None = None
