@@ -44,6 +44,7 @@ pytest_plugins = [
     "tests.fixtures.tasks",
     "tests.fixtures.api",
     "tests.fixtures.databases",
+    "tests.fixtures.required",
 ]
 
 TESTS = Path(__file__).parent
