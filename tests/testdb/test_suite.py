@@ -12,6 +12,7 @@ MODULES = sorted(path.stem for path in (SUITE / "tests").glob("test_*.py"))
 STYLE = {
     "test_children": "sync",
     "test_clickhouse": "async",
+    "test_embedded": "sync",
     "test_guard": "sync",
     "test_guard_clickhouse": "async",
     "test_guard_coroutines": "async",
