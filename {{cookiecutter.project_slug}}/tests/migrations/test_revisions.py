@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import Script
+from testdb.run import run_key
 
 from {{cookiecutter.package_name}}.db.migrate import alembic_config, downgrade, upgrade
 from {{cookiecutter.package_name}}.db.migrate import engine as engines
@@ -17,7 +17,6 @@ from {{cookiecutter.package_name}}.db.migrate.state import faults
 from {{cookiecutter.package_name}}.models import Base, User
 
 from tests.fixtures.databases import insert
-from tests.isolation.server import PREFIX, Server
 from tests.migrations.catalogue import catalogue, row_counts
 from tests.migrations.reversible import goes_down_to_base
 
@@ -61,8 +60,8 @@ def stairway(
         path = tmp_path_factory.mktemp("stairway") / "stairway.db"
         yield walk(sa.URL.create("sqlite", database=str(path)))
         return
-    server: Server = request.getfixturevalue("postgresql_server")
-    name = f"{PREFIX}{uuid4().hex}"
+    server = request.config.stash[run_key].postgresql.server
+    name = server.new_name()
     yield walk(server.create(name))
     server.drop(name)
 
