@@ -33,11 +33,6 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
     ("analytics", "clickhouse", "packages/migrator/src/migrator/clickhouse"),
     ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
-    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
 

@@ -125,7 +125,7 @@ def test_folders_stay_as_they_are(cli: Run, tmp_path: Path, folder: Path) -> Non
 
     assert result.returncode == 0, result.stderr
     assert {(folder / name).stat().st_mode & 0o777 for name in names} == {0o750}
-    assert not (folder / "tests/isolation/clickhouse").exists()
+    assert not (folder / "packages/testdb/src/testdb/clickhouse").exists()
 
 
 @pytest.mark.parametrize("name", ["README.md/mine.txt", ".github"])

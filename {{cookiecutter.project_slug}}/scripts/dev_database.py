@@ -12,10 +12,9 @@ from io import StringIO
 
 from dotenv import dotenv_values
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
+from testdb.postgresql import embedded
 
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
-
-from tests.isolation import embedded
 
 DATABASE = "{{cookiecutter.package_name}}"
 DATA = PROJECT_ROOT / "data" / "postgresql"

@@ -15,7 +15,7 @@ from {{cookiecutter.package_name}}.services import api_keys
 from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.client import ApiClient, client_of
-from tests.isolation import test_session_maker
+from tests.conftest import test_session_maker
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.client import ApiClient, client_of
-from tests.isolation import test_session_maker
+from tests.conftest import test_session_maker
 
 pytestmark = pytest.mark.integration
 

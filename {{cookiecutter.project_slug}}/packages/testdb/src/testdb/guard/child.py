@@ -60,7 +60,7 @@ def set_missing(variables: dict[str, str]) -> None:
     missing = {name: value for name, value in variables.items() if name.upper() not in given}
     if missing:
         os.environ.update(missing)
-        print(  # noqa: T201
+        print(
             f"A test started this process without {', '.join(missing)}. It has the tests' own value"
             " now, because a settings file could name a real database. To choose the value, start"
             " it with os.environ and that value in `env`.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from .postgresql.server import named_server
+from ..postgresql.server import named_server
 
 # Host and port. The host can be the folder of a Unix socket.
 Endpoint = tuple[str, str]

@@ -1,20 +1,22 @@
 """Closes connections to protected databases that were open before the guard was in place."""
 
+import asyncio
 import gc
 import socket
 import sqlite3
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine
 
-from tests.isolation import guard
-from tests.isolation.engine import dispose
+from . import rules
+from .sqlite import GuardedConnection, authorize
 
 # The driver's own class, in whose place the guard puts another one.
-SqliteConnection: type[sqlite3.Connection] = guard.GuardedConnection.__mro__[1]
+SqliteConnection: type[sqlite3.Connection] = GuardedConnection.__mro__[1]
 
 
 def close_earlier_connections() -> None:
@@ -36,14 +38,14 @@ def close_earlier_connections() -> None:
             if issubclass(type(thing), kind):
                 try:
                     look(thing)
-                except guard.ProtectedDatabaseError:
+                except rules.ProtectedDatabaseError:
                     close(thing)
 
 
 def look_at_engine(engine: Engine) -> None:
     """Refuse an engine on a protected database."""
     arguments, options = engine.dialect.create_connect_args(engine.url)
-    guard.refuse_engine(engine.dialect, None, arguments, options)
+    rules.refuse_engine(engine.dialect, None, arguments, options)
 
 
 def look_at_sqlite(connection: Any) -> None:
@@ -53,8 +55,8 @@ def look_at_sqlite(connection: Any) -> None:
         cursor = connection.cursor()
         cursor.row_factory = None
         for _, _, file in cursor.execute("PRAGMA database_list").fetchall():
-            guard.refuse_file("sqlite3", file)
-        connection.set_authorizer(guard.authorize)
+            rules.refuse_file("sqlite3", file)
+        connection.set_authorizer(authorize)
 
 
 def look_at_psycopg(connection: Any) -> None:
@@ -62,11 +64,23 @@ def look_at_psycopg(connection: Any) -> None:
     if not connection.closed:
         info = connection.info
         options = {"host": info.host, "port": info.port, "dbname": info.dbname}
-        guard.refuse_server("psycopg", options)
+        rules.refuse_server("psycopg", options)
 
 
 def look_at_socket(connection: socket.socket) -> None:
     """Refuse a socket that is connected to a protected server."""
     # It is not connected.
     with suppress(OSError):
-        guard.refuse_socket(connection.getpeername())
+        rules.refuse_socket(connection.getpeername())
+
+
+def dispose(engine: Engine) -> None:
+    """Close the connections that an engine keeps, asynchronous ones as well."""
+    if not engine.dialect.is_async:
+        engine.dispose()
+        return
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    # In a thread, where no event loop can be running.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(AsyncEngine(engine).dispose())).result()

@@ -10,10 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL, NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
-
-from tests.isolation.guard import ProtectedDatabaseError, protect
-
-pytestmark = pytest.mark.integration
+from testdb import ProtectedDatabaseError
+from testdb.guard import protect
 
 # An address for documentation: nothing is ever reached there.
 REMOTE = "192.0.2.1"

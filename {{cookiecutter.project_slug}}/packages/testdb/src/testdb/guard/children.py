@@ -1,4 +1,4 @@
-"""Makes processes that tests start keep the variables that tests replaced; `child.py` tells how."""
+"""Makes processes that tests start keep the variables that tests replaced: see `child.py`."""
 
 import os
 import sysconfig
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.isolation import child
+from . import child
 
 NAME = "isolation_child"
 

@@ -1,4 +1,4 @@
-"""Both databases of a test as one: they start clean, and go back together (C2, C5, C9)."""
+"""What has to hold between the rows of the service and its events, as tests can ask (C9)."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -7,6 +7,8 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from testdb import Finding
+from testdb.clickhouse.asyncio import AsyncFullStack, AsyncFullStackEnvironment
 
 from {{cookiecutter.package_name}}.analytics import relay
 from {{cookiecutter.package_name}}.analytics.relay import make_relay_engine
@@ -14,13 +16,8 @@ from {{cookiecutter.package_name}}.models import OutboxEvent, User
 from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.users import UserFactory
-from tests.isolation.clickhouse.environment import FullStack, FullStackEnvironment
-from tests.isolation.validation import Finding
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
-
-# The same test several times: whichever runs later would see what an earlier one left.
-twice = pytest.mark.parametrize("run", [1, 2])
 
 
 async def add_user(session: AsyncSession) -> User:
@@ -31,7 +28,7 @@ async def add_user(session: AsyncSession) -> User:
     return user
 
 
-def ship(config: FullStackEnvironment, client: Client) -> int:
+def ship(config: AsyncFullStackEnvironment, client: Client) -> int:
     """Ship the events of the outbox."""
     url = config.postgres.database.url.render_as_string(hide_password=False)
     engine = make_relay_engine(Settings(database_url=url))
@@ -41,7 +38,7 @@ def ship(config: FullStackEnvironment, client: Client) -> int:
         engine.dispose()
 
 
-async def counts(stack: FullStack) -> tuple[int, int]:
+async def counts(stack: AsyncFullStack) -> tuple[int, int]:
     """Return how many users and how many events there are."""
     session = stack["postgres_session"]
     users = await session.scalar(select(func.count()).select_from(User))
@@ -54,65 +51,7 @@ def events(client: Client) -> int:
     return int(str(client.command("SELECT count() FROM events")))
 
 
-@twice
-async def test_both_databases_are_clean_for_every_test(
-    isolated_full_stack: FullStack,
-    run: int,
-) -> None:
-    before = await counts(isolated_full_stack)
-
-    await add_user(isolated_full_stack["postgres_session"])
-    ship(isolated_full_stack["config"], isolated_full_stack["clickhouse_client"])
-
-    assert before == (0, 0)
-    assert await counts(isolated_full_stack) == (1, 1)
-
-
-async def test_the_mapping_tells_where_everything_is(isolated_full_stack: FullStack) -> None:
-    config, client = isolated_full_stack["config"], isolated_full_stack["clickhouse_client"]
-
-    info = await config.get_database_info()
-
-    assert info["clickhouse"]["name"] == isolated_full_stack["clickhouse_database"]
-    assert client.command("SELECT currentDatabase()") == info["clickhouse"]["name"]
-    assert config.test_id in info["postgresql"]["name"]
-    assert info["postgresql"]["rows"]["users"] == 0
-    assert info["snapshots"] == []
-
-
-async def test_a_snapshot_takes_both_back(isolated_full_stack: FullStack) -> None:
-    session, config = isolated_full_stack["postgres_session"], isolated_full_stack["config"]
-    await add_user(session)
-    ship(config, isolated_full_stack["clickhouse_client"])
-    engine = config.postgres.database.engine
-    one = await config.create_snapshot(engine, "one user")
-    await add_user(session)
-    two = await config.create_snapshot(engine, "two users, one event")
-    ship(config, isolated_full_stack["clickhouse_client"])
-
-    found = [await counts(isolated_full_stack)]
-    for snapshot in (one, two, one):
-        await config.restore_snapshot(snapshot)
-        found.append(await counts(isolated_full_stack))
-
-    assert found == [(2, 2), (1, 1), (2, 1), (1, 1)]
-    assert (await config.get_database_info())["snapshots"] == [one, two]
-
-
-async def test_snapshots_can_be_dropped_before_the_test_ends(
-    isolated_full_stack: FullStack,
-) -> None:
-    config = isolated_full_stack["config"]
-    snapshot = await config.create_snapshot(config.postgres.database.engine, "empty")
-
-    await config.cleanup_databases()
-
-    assert (await config.get_database_info())["snapshots"] == []
-    with pytest.raises(KeyError):
-        await config.restore_snapshot(snapshot)
-
-
-async def test_the_scenario_for_analytics_is_consistent(isolated_full_stack: FullStack) -> None:
+async def test_the_scenario_for_analytics_is_consistent(isolated_full_stack: AsyncFullStack) -> None:
     config = isolated_full_stack["config"]
 
     await config.seed("analytics")
@@ -128,7 +67,7 @@ async def test_the_scenario_for_analytics_is_consistent(isolated_full_stack: Ful
 # What has to hold between both
 
 
-async def compare(stack: FullStack, name: str) -> Finding:
+async def compare(stack: AsyncFullStack, name: str) -> Finding:
     """Return what one of the comparisons finds."""
     report = await stack["config"].validate_database_state()
     return report.findings["data", f"both: {name}"]
@@ -140,7 +79,7 @@ def add_event(client: Client, user: UUID | None, event: UUID | None = None) -> N
     client.insert("events", [row])
 
 
-async def test_an_event_of_an_unknown_user_fails(isolated_full_stack: FullStack) -> None:
+async def test_an_event_of_an_unknown_user_fails(isolated_full_stack: AsyncFullStack) -> None:
     stranger = uuid4()
     add_event(isolated_full_stack["clickhouse_client"], stranger)
     add_event(isolated_full_stack["clickhouse_client"], None)
@@ -150,7 +89,7 @@ async def test_an_event_of_an_unknown_user_fails(isolated_full_stack: FullStack)
     assert (finding.status, dict(finding.details)) == ("fail", {str(stranger): "1 events"})
 
 
-async def test_users_that_were_deleted_may_have_events(isolated_full_stack: FullStack) -> None:
+async def test_users_that_were_deleted_may_have_events(isolated_full_stack: AsyncFullStack) -> None:
     session, config = isolated_full_stack["postgres_session"], isolated_full_stack["config"]
     user = await add_user(session)
     await session.delete(user)
@@ -164,7 +103,7 @@ async def test_users_that_were_deleted_may_have_events(isolated_full_stack: Full
 
 
 async def test_events_that_were_lost_doubled_or_not_told_of_fail(
-    isolated_full_stack: FullStack,
+    isolated_full_stack: AsyncFullStack,
 ) -> None:
     session, client = (
         isolated_full_stack["postgres_session"],
@@ -188,7 +127,7 @@ async def test_events_that_were_lost_doubled_or_not_told_of_fail(
     }
 
 
-async def test_an_event_may_wait_for_its_mark(isolated_full_stack: FullStack) -> None:
+async def test_an_event_may_wait_for_its_mark(isolated_full_stack: AsyncFullStack) -> None:
     session, config = isolated_full_stack["postgres_session"], isolated_full_stack["config"]
     await add_user(session)
     await add_user(session)
@@ -201,7 +140,7 @@ async def test_an_event_may_wait_for_its_mark(isolated_full_stack: FullStack) ->
     assert finding.status == "pass"
 
 
-async def test_a_metric_that_counts_wrong_fails(isolated_full_stack: FullStack) -> None:
+async def test_a_metric_that_counts_wrong_fails(isolated_full_stack: AsyncFullStack) -> None:
     client = isolated_full_stack["clickhouse_client"]
     add_event(client, None)
     client.command("INSERT INTO metrics VALUES ('user.created', '2025-01-01', 7)")
@@ -211,7 +150,7 @@ async def test_a_metric_that_counts_wrong_fails(isolated_full_stack: FullStack) 
     assert dict(finding.details) == {"user.created on 2025-01-01": "7 counted, 1 there"}
 
 
-async def test_what_a_database_refuses_is_a_failure(isolated_full_stack: FullStack) -> None:
+async def test_what_a_database_refuses_is_a_failure(isolated_full_stack: AsyncFullStack) -> None:
     isolated_full_stack["clickhouse_client"].command("DROP TABLE metrics")
 
     finding = await compare(isolated_full_stack, "metrics match the events")

@@ -10,11 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, StaticPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
-
-from tests.isolation import guard
-from tests.isolation.earlier import close_earlier_connections
-
-pytestmark = pytest.mark.integration
+from testdb import ProtectedDatabaseError
+from testdb.guard import protect, rules
+from testdb.guard.earlier import close_earlier_connections
+from testdb.guard.sqlite import GuardedConnection
 
 ADD = "INSERT INTO rows_of_somebody VALUES (1)"
 
@@ -22,8 +21,8 @@ ADD = "INSERT INTO rows_of_somebody VALUES (1)"
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that is not protected yet. What the test protects is so no longer in the next."""
-    monkeypatch.setattr(guard, "files", set())
-    monkeypatch.setattr(guard, "servers", set())
+    monkeypatch.setattr(rules, "files", set())
+    monkeypatch.setattr(rules, "servers", set())
     path = tmp_path / "real.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE rows_of_somebody (id INTEGER)")
@@ -32,7 +31,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def guard_now(*urls: URL) -> None:
     """Do what the start of a run does."""
-    guard.protect(urls)
+    protect(urls)
     close_earlier_connections()
 
 
@@ -88,7 +87,7 @@ def test_an_engine_connects_again_and_is_refused(
 
     guard_now(sqlite(file))
 
-    with pytest.raises(guard.ProtectedDatabaseError), engine.connect() as connection:
+    with pytest.raises(ProtectedDatabaseError), engine.connect() as connection:
         connection.execute(text(ADD))
 
 
@@ -99,7 +98,7 @@ async def test_an_engine_of_the_service_connects_again_and_is_refused(file: Path
 
     guard_now(sqlite(file))
 
-    with pytest.raises(guard.ProtectedDatabaseError):
+    with pytest.raises(ProtectedDatabaseError):
         await engine.connect()
 
 
@@ -111,7 +110,7 @@ def test_an_engine_with_a_function_of_ones_own_loses_its_connection(file: Path) 
 
     with pytest.raises(Exception, match="closed database"), engine.connect() as connection:
         connection.execute(text(ADD))
-    with pytest.raises(guard.ProtectedDatabaseError):
+    with pytest.raises(ProtectedDatabaseError):
         engine.connect()
 
 
@@ -127,7 +126,7 @@ def test_a_connection_in_use_is_closed(file: Path) -> None:
 
 
 def test_what_leads_elsewhere_stays_open_and_attaches_nothing(file: Path) -> None:
-    [original] = guard.GuardedConnection.__bases__
+    [original] = GuardedConnection.__bases__
     engine = create_engine("sqlite://", poolclass=StaticPool)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE kept (id INTEGER)"))
@@ -162,7 +161,7 @@ def test_connections_to_postgresql_are_closed(database: URL) -> None:
     guard_now(database)
 
     assert (raw.closed, other.closed) == (True, False)
-    with pytest.raises(guard.ProtectedDatabaseError):
+    with pytest.raises(ProtectedDatabaseError):
         engine.connect()
     other.close()
 

@@ -13,12 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, text
+from testdb import ProtectedDatabaseError
+from testdb.guard import hide, protect
 
-from tests.isolation.guard import ProtectedDatabaseError, hide, protect
-
-pytestmark = pytest.mark.integration
-
-PASSWORD = "do-not-show"
+PASSWORD = "do-not-show"  # noqa: S105
 
 # Addresses that are for documentation, so nothing is ever reached there.
 REMOTE = "192.0.2.1"
@@ -76,7 +74,9 @@ def test_a_protected_file_is_not_opened(file: Path, name: Callable[[Path], Any])
         sqlite3.connect(name(file), uri=True)
 
 
-@pytest.mark.parametrize("connect", [sqlite3.dbapi2.connect, sqlite3.Connection])
+@pytest.mark.parametrize(
+    "connect", [sqlite3.dbapi2.connect, sqlite3.Connection], ids=["module", "class"]
+)
 def test_a_protected_file_is_not_opened_by_another_function(
     file: Path, connect: Callable[[Path], object]
 ) -> None:
@@ -217,7 +217,9 @@ def conninfo(url: URL) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("connect", [psycopg.connect, psycopg.Connection.connect])
+@pytest.mark.parametrize(
+    "connect", [psycopg.connect, psycopg.Connection.connect], ids=["module", "class"]
+)
 def test_psycopg_does_not_open_a_protected_database(
     database: URL, connect: Callable[[str], object]
 ) -> None:
@@ -406,7 +408,7 @@ def test_no_process_starts_after_the_url_was_put_back(
     with refused("process"):
         subprocess.run([sys.executable, "--version"], check=True)
     with refused("process"):
-        os.system("true")  # noqa: S605, S607
+        os.system("true")  # noqa: S605
     with refused("process"):
         os.posix_spawn(sys.executable, [sys.executable, "--version"], dict(os.environ))
     with refused("process"):
@@ -425,7 +427,7 @@ def test_no_process_starts_after_the_url_was_put_back(
 )
 def test_no_process_is_told_of_a_protected_database(file: Path, argument: str) -> None:
     with refused("process"):
-        subprocess.run(["sqlite3", argument], check=True)  # noqa: S607
+        subprocess.run(["sqlite3", argument], check=True)
 
 
 @pytest.mark.slow

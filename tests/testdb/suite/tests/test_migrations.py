@@ -9,10 +9,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, inspect
-
-from tests.isolation.migration import UnusedConnectionError, upgrade
-
-pytestmark = pytest.mark.integration
+from testdb.migrations import UnusedConnectionError, migrate
 
 REVISION = """
 from alembic import op
@@ -111,7 +108,7 @@ def test_nothing_is_migrated_without_the_connection(
     before = real.read_bytes()
 
     with pytest.raises(UnusedConnectionError) as refusal:
-        upgrade(alembic, connection)
+        migrate(alembic, connection)
 
     message = str(refusal.value)
     assert message.startswith(str(env_py))
@@ -128,12 +125,12 @@ def test_the_cure_in_the_message_is_one(
     env_py = Path(str(alembic.get_main_option("script_location"))) / "env.py"
     before = real.read_bytes()
     with pytest.raises(UnusedConnectionError) as refusal:
-        upgrade(alembic, connection)
+        migrate(alembic, connection)
     lines = [line for line in str(refusal.value).splitlines() if line.startswith("    ")]
     start = "def run_migrations_online() -> None:\n"
     env_py.write_text(env_py.read_text().replace(start, start + "\n".join(lines) + "\n"))
 
-    upgrade(alembic, connection)
+    migrate(alembic, connection)
 
     made = {"alembic_version", "made_by_one", "made_by_two", "made_by_three"}
     assert set(inspect(connection).get_table_names()) == made
@@ -144,7 +141,7 @@ def test_connections_open_as_before_when_it_is_done(
     alembic: Config, connection: Connection
 ) -> None:
     with pytest.raises(UnusedConnectionError):
-        upgrade(alembic, connection)
+        migrate(alembic, connection)
 
     engine = create_engine("sqlite://")
     engine.connect().close()
