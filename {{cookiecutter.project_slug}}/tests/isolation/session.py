@@ -19,6 +19,8 @@ from tests.isolation.report import VerdictError
 # goes back to one, so the app's rollback does not take the test's own rows with it.
 test_session_maker = async_sessionmaker[AsyncSession](
     expire_on_commit=False,
+    # As the service's own: a closed session stays closed.
+    close_resets_only=False,
     join_transaction_mode="create_savepoint",
 )
 
