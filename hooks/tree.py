@@ -36,8 +36,14 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
 
-# Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
-ALWAYS_ASYNC = ("src/*/api/bodies.py",)
+# Modules that work on the event loop in both styles. They stay as they are written.
+ALWAYS_ASYNC = (
+    "src/*/api/admission.py",
+    "src/*/api/bodies.py",
+    "src/*/api/health.py",
+    "src/*/db/readiness.py",
+    "src/*/lifespan.py",
+)
 
 # The libraries are the same in every project: nothing in them is derived or chosen.
 LIBRARIES = "packages"

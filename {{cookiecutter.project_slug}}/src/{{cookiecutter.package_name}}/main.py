@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from importlib.metadata import metadata
 
+import anyio
 # if analytics == clickhouse
 from clickhouse_connect.driver.client import Client
 # end if
 from fastapi import FastAPI
 
-from {{cookiecutter.package_name}} import observability
+from {{cookiecutter.package_name}} import TITLE, observability
 # if analytics == clickhouse
 from {{cookiecutter.package_name}}.analytics.client import LazyClient
 from {{cookiecutter.package_name}}.analytics.relay import BackgroundRelay
@@ -21,6 +22,7 @@ from {{cookiecutter.package_name}}.api.bodies import BodyLimit
 from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
+from {{cookiecutter.package_name}}.lifespan import make_lifespan
 from {{cookiecutter.package_name}}.settings import Settings
 
 
@@ -40,9 +42,9 @@ def create_app(
         pydantic.ValidationError: The settings are unusable, or unsafe in production.
     """
     settings = settings or Settings()
+    on_startup: list[Callable[[], object]] = []
     on_shutdown: list[Callable[[], object]] = []
     # if analytics == clickhouse
-    on_startup: list[Callable[[], object]] = []
     client = LazyClient(settings.clickhouse, clickhouse)
     if session_maker is None and settings.clickhouse.drivername == "chdb":
         # Its folder serves one process, so a relay could not be another one.
@@ -58,19 +60,18 @@ def create_app(
 
     about = metadata("{{cookiecutter.package_name}}")
     app = FastAPI(
-        title=about["Name"],
+        title=TITLE,
         summary=about["Summary"],
         version=about["Version"],
-        # if analytics == clickhouse
-        on_startup=on_startup,
-        # end if
-        on_shutdown=on_shutdown,
+        responses=problems.PROBLEM_RESPONSES,
+        lifespan=make_lifespan(on_startup, on_shutdown),
     )
     app.state.session_maker = session_maker
     # if analytics == clickhouse
     app.state.clickhouse = client
     # end if
-    app.state.readiness = ReadinessCheck(session_maker)
+    app.state.places = anyio.Semaphore(settings.database_pool_size)
+    app.state.readiness = ReadinessCheck(settings)
     # Inside of what measures requests and gives them ids, so that a refused one has both.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     observability.install(app)

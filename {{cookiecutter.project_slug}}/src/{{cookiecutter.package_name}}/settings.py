@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote, quote_plus
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -105,10 +105,10 @@ class Settings(BaseSettings):
     )
 
     environment: Environment = Environment.DEVELOPMENT
-    database_url: str = Field(repr=False)
-    database_pool_size: int = Field(default=5, ge=1)
+    database_url: SecretStr
+    database_pool_size: int = Field(default=10, ge=1)
     # if analytics == clickhouse
-    clickhouse_url: str = Field(repr=False)
+    clickhouse_url: SecretStr
     # end if
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
@@ -119,17 +119,17 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def check_database_url(cls, value: str) -> str:
+    def check_database_url(cls, value: SecretStr) -> SecretStr:
         """Refuse a malformed URL at start-up, not at the first request."""
-        parse_database_url(value)
+        parse_database_url(value.get_secret_value())
         return value
 
     # if analytics == clickhouse
     @field_validator("clickhouse_url")
     @classmethod
-    def check_clickhouse_url(cls, value: str) -> str:
+    def check_clickhouse_url(cls, value: SecretStr) -> SecretStr:
         """Refuse a malformed URL at start-up, not at the first event."""
-        parse_clickhouse_url(value)
+        parse_clickhouse_url(value.get_secret_value())
         return value
 
     # end if
@@ -140,13 +140,13 @@ class Settings(BaseSettings):
             return self
         faults = []
         if self.url.get_backend_name() == "sqlite":
-            if not Path(make_url(self.database_url).database or "").is_absolute():
+            if not is_absolute(self.database_url):
                 faults.append("DATABASE_URL must name its SQLite file by an absolute path")
         elif self.url.password in (None, "", "postgres"):
             faults.append("DATABASE_URL has no password, or a well-known one")
         # if analytics == clickhouse
         if self.clickhouse.drivername == "chdb":
-            if not Path(make_url(self.clickhouse_url).database or "").is_absolute():
+            if not is_absolute(self.clickhouse_url):
                 faults.append("CLICKHOUSE_URL must name its folder by an absolute path")
         elif not self.clickhouse.password:
             faults.append("CLICKHOUSE_URL has no password")
@@ -160,13 +160,13 @@ class Settings(BaseSettings):
     @property
     def url(self) -> URL:
         """Where the database is: `sqlite` or `postgresql+psycopg`, paths absolute."""
-        return parse_database_url(self.database_url)
+        return parse_database_url(self.database_url.get_secret_value())
     # if analytics == clickhouse
 
     @property
     def clickhouse(self) -> URL:
         """Where the events go: `chdb` with an absolute folder, or `clickhouse` with a host."""
-        return parse_clickhouse_url(self.clickhouse_url)
+        return parse_clickhouse_url(self.clickhouse_url.get_secret_value())
     # end if
 
     @property
@@ -182,6 +182,11 @@ class Settings(BaseSettings):
                 found.extend(values if SECRET_NAME.search(name) else ())
         spellings = [(one, quote(one, safe=""), quote_plus(one)) for one in found if one]
         return frozenset(spelling for same in spellings for spelling in same)
+
+
+def is_absolute(url: SecretStr) -> bool:
+    """Tell whether a URL names its file or folder by an absolute path."""
+    return Path(make_url(url.get_secret_value()).database or "").is_absolute()
 
 
 def explain(error: ValidationError) -> str:

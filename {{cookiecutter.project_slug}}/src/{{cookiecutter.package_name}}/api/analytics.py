@@ -12,7 +12,7 @@ from fastapi.security import SecurityScopes
 from {{cookiecutter.package_name}}.analytics import queries
 from {{cookiecutter.package_name}}.analytics.client import LazyClient, UnavailableError
 from {{cookiecutter.package_name}}.api.dependencies import api_key_header, get_caller
-from {{cookiecutter.package_name}}.api.problems import PROBLEM_RESPONSES
+from {{cookiecutter.package_name}}.api.problems import RETRY_AFTER
 from {{cookiecutter.package_name}}.db.session import SessionMaker
 from {{cookiecutter.package_name}}.domain import Scope
 from {{cookiecutter.package_name}}.schemas.analytics import (
@@ -25,10 +25,10 @@ from {{cookiecutter.package_name}}.schemas.analytics import (
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/analytics", tags=["analytics"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/analytics", tags=["analytics"])
 
 
-async def get_reader(
+async def authenticate(
     request: Request,
     scopes: SecurityScopes,
     key: Annotated[str | None, Depends(api_key_header)],
@@ -36,10 +36,18 @@ async def get_reader(
     """Return the caller's id, and end the transaction before ClickHouse is asked.
 
     Otherwise writers would wait for ClickHouse: SQLite has one transaction that writes at a time.
+    Raises what `get_caller` does.
     """
     session_maker: SessionMaker = request.app.state.session_maker
     async with session_maker.begin() as session:
         return await get_caller(scopes, session, key)
+
+
+async def get_reader(
+    caller: Annotated[UUID, Depends(authenticate, max_concurrency=1)],
+) -> UUID:
+    """Return the caller's id, looked up by one request at a time, beside api.admission's."""
+    return caller
 
 
 def get_client(request: Request) -> Iterator[Client]:
@@ -54,7 +62,7 @@ def get_client(request: Request) -> Iterator[Client]:
     except UnavailableError as error:
         log.warning("clickhouse unavailable", extra={"error": error})
         detail = "The statistics cannot be reached now. Try again later."
-        raise HTTPException(status_code=503, detail=detail) from error
+        raise HTTPException(503, detail, RETRY_AFTER) from error
 
 
 Reader = Annotated[UUID, Security(get_reader, scopes=[Scope.READ])]

@@ -8,27 +8,30 @@ from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.db.engine import MAX_CONNECTIONS
+from {{cookiecutter.package_name}}.api.admission import admit
 from {{cookiecutter.package_name}}.db.session import SessionMaker
 from {{cookiecutter.package_name}}.services import api_keys
 
 api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
 
 
-async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """Give a request one transaction: committed if the handler returns, else rolled back."""
+async def get_session(
+    request: Request,
+    _: Annotated[None, Depends(admit, scope="function")],
+) -> AsyncIterator[AsyncSession]:
+    """Give a request one transaction: committed if the handler returns, else rolled back.
+
+    The session is closed then. A response that is streamed reads its rows before, or opens a
+    session of its own.
+    """
     session_maker: SessionMaker = request.app.state.session_maker
     async with session_maker.begin() as session:
         yield session
 
 
 # Function scope: the commit comes before the response is sent, so that a client which is told
-# "created" can rely on it. As many at once as the pool has connections: further requests wait
-# outside of a transaction, where they hold up nobody, and not for a connection inside of one.
-SessionDep = Annotated[
-    AsyncSession,
-    Depends(get_session, scope="function", max_concurrency=MAX_CONNECTIONS),
-]
+# "created" can rely on it.
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
 
 
 async def get_caller(

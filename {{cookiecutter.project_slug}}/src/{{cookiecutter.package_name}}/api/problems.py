@@ -1,5 +1,7 @@
 """Errors as problem documents: `application/problem+json`, RFC 9457."""
 
+import logging
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -8,9 +10,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from {{cookiecutter.package_name}}.services.errors import InvalidKeyError, NotFoundError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+# Sent with every 503, in seconds.
+RETRY_AFTER = {"Retry-After": "5"}
 
 # A response lists so many errors, each about a name of so many characters: both come from the
 # client, who could make the response as large as the request.
@@ -19,18 +30,26 @@ FIELD_MAX = 100
 
 
 class Problem(BaseModel):
-    """The document's members, for the OpenAPI description."""
+    """The document's members, for the OpenAPI description.
+
+    Invalid input has `errors`, each with a `field` and a `message`; a fault of the service has the
+    `request_id` that its log names.
+    """
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     instance: str
+    errors: list[dict[str, str]] = []
+    request_id: str = ""
 
 
+PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+# Of every route.
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "What is wrong with the request"},
-    "5XX": {"model": Problem, "description": "What is wrong with the service"},
+    "4XX": {"description": "What is wrong with the request", "content": PROBLEM_CONTENT},
+    "5XX": {"description": "What is wrong with the service", "content": PROBLEM_CONTENT},
 }
 
 
@@ -50,7 +69,7 @@ def problem(
         "instance": request.url.path,
         **extensions,
     }
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
 def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -82,6 +101,18 @@ def on_invalid_key(request: Request, error: InvalidKeyError) -> JSONResponse:
     return problem(request, 401, "The API key is not valid.", {"WWW-Authenticate": "ApiKey"})
 
 
+def on_database_failure(
+    request: Request, error: OperationalError | PoolTimeoutError
+) -> JSONResponse:
+    """Answer that the database cannot do its work now. A wrong statement stays a fault of ours."""
+    cause = getattr(error, "orig", None)
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        raise error
+    log.warning("database unavailable", extra={"error": error})
+    detail = "The database cannot be used now. Try again later."
+    return problem(request, 503, detail, RETRY_AFTER)
+
+
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     """Answer a fault of ours. What it was, the server writes to the log, not to the client."""
     detail = "Something went wrong here. It has been logged under this request id."
@@ -94,4 +125,6 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(on_invalid_request)
     app.exception_handler(NotFoundError)(on_not_found)
     app.exception_handler(InvalidKeyError)(on_invalid_key)
+    app.exception_handler(OperationalError)(on_database_failure)
+    app.exception_handler(PoolTimeoutError)(on_database_failure)
     app.exception_handler(Exception)(on_unexpected_error)

@@ -12,9 +12,15 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 # The execution option of a transaction that only reads, and so waits for no writer.
 READ_ONLY = "read_only"
 
-# A pool's connections and its overflow, which is SQLAlchemy's own number.
-OVERFLOW = 10
-MAX_CONNECTIONS = 5 + OVERFLOW
+# Unless DATABASE_URL says otherwise: give up on a server that does not answer, and notice one that
+# is gone. All in seconds but for the last, in milliseconds.
+LIBPQ_DEFAULTS = {
+    "connect_timeout": "5",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
 
 # How long a SQLite connection waits for another writer, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 5000
@@ -25,19 +31,22 @@ def make_engine(settings: Settings) -> AsyncEngine:
     url = settings.url
     backend = url.get_backend_name()
     url = url.set(drivername=DRIVERS[backend])
+    # As many connections as requests that api.admission lets in, and none besides.
+    pool = {"pool_size": settings.database_pool_size, "max_overflow": 0}
     if backend == "sqlite":
-        return make_sqlite_engine(url)
+        in_memory = url.database in (None, "", ":memory:")
+        return make_sqlite_engine(url, {} if in_memory else pool)
     return create_async_engine(
-        url,
-        pool_size=settings.database_pool_size,
+        url.update_query_dict({**LIBPQ_DEFAULTS, **url.query}),
         pool_pre_ping=True,
         hide_parameters=True,
+        **pool,
     )
 
 
-def make_sqlite_engine(url: URL) -> AsyncEngine:
+def make_sqlite_engine(url: URL, pool: dict[str, Any]) -> AsyncEngine:
     """Return an engine whose SQLite connections enforce foreign keys and wait their turn."""
-    engine = create_async_engine(url, hide_parameters=True)
+    engine = create_async_engine(url, hide_parameters=True, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _: object) -> None:

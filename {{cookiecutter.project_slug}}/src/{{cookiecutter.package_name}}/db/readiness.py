@@ -1,20 +1,28 @@
-"""Whether the database can be reached, and whether its schema is the one this code expects."""
+"""Whether the database can be reached, and whether its schema is the one this code expects.
 
+A look has a connection and a thread of its own, so that neither requests that use all of the pool
+nor a database that hangs keep the service from answering. It is asked for on the event loop, so
+this module is the same in both session styles.
+"""
+
+import asyncio
 import logging
+import threading
 import time
+from concurrent.futures import Future
 from typing import Literal
 
+import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.exc import SQLAlchemyError
 
-from {{cookiecutter.package_name}}.db.engine import READ_ONLY
-from {{cookiecutter.package_name}}.db.session import SessionMaker
 from {{cookiecutter.package_name}}.migrate import database
+from {{cookiecutter.package_name}}.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# How drivers call the time a connection may take, in seconds.
+TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout"}
 
 Status = Literal["ready", "ahead", "behind", "unreachable"]
 
@@ -34,33 +42,62 @@ class Readiness(BaseModel):
 
 
 class ReadinessCheck:
-    """Reads the database's revision; asked too often, it repeats its last answer."""
+    """Reads the database's revision, one look at a time.
 
-    def __init__(self, session_maker: SessionMaker, cache_seconds: float = 1.0) -> None:
-        """Read the revisions this code knows from its migrations folder."""
-        self.session_maker = session_maker
+    An answer is repeated for `cache_seconds`. A look may take longer than `limit_seconds`; until it
+    ends, the database counts as unreachable.
+    """
+
+    def __init__(
+        self, settings: Settings, cache_seconds: float = 1.0, limit_seconds: float = 3.0
+    ) -> None:
+        """Read the revisions this code knows from its migrations folder. Nothing connects yet."""
         self.cache_seconds = cache_seconds
+        self.limit_seconds = limit_seconds
+        self.engine = sa.create_engine(
+            settings.url,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            connect_args={TIMEOUTS[settings.url.get_backend_name()]: max(2, int(limit_seconds))},
+        )
         scripts = database().scripts()
         self.head = scripts.get_current_head()
         self.known = {script.revision for script in scripts.walk_revisions()}
-        self.answer: Readiness | None = None
-        self.answered_at = 0.0
+        self.last_look: Future[Readiness] | None = None
+        self.last_look_at = 0.0
 
     async def check(self) -> Readiness:
         """Return the state of the database. Read-only; raises nothing for a broken database."""
         now = time.monotonic()
-        if self.answer is None or now - self.answered_at >= self.cache_seconds:
-            self.answer = await self.look()
-            self.answered_at = now
-        return self.answer
+        look = self.last_look
+        if look is None or (look.done() and now - self.last_look_at >= self.cache_seconds):
+            look = self.last_look = self.start_look()
+            self.last_look_at = now
+        await asyncio.wait([asyncio.wrap_future(look)], timeout=self.limit_seconds)
+        if look.done():
+            return look.result()
+        log.warning("database does not answer", extra={"seconds": self.limit_seconds})
+        return self.found("unreachable", None, "The database does not answer.")
 
-    async def look(self) -> Readiness:
+    def start_look(self) -> Future[Readiness]:
+        """Look in a new thread, which does not keep the process from ending."""
+        future: Future[Readiness] = Future()
+
+        def look() -> None:
+            try:
+                future.set_result(self.look())
+            except BaseException as error:  # noqa: BLE001  # `check` raises it
+                future.set_exception(error)
+
+        threading.Thread(target=look, name="readiness", daemon=True).start()
+        return future
+
+    def look(self) -> Readiness:
         """Ask the database itself."""
         try:
-            async with self.session_maker() as session:
-                await session.connection(execution_options={READ_ONLY: True})
-                await session.execute(text("SELECT 1"))
-                revision = await read_revision(session)
+            with self.engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+                revision = read_revision(connection)
         except (SQLAlchemyError, OSError) as error:
             log.warning("database unreachable", extra={"error": error})
             return self.found("unreachable", None, "The database cannot be reached.")
@@ -81,11 +118,9 @@ class ReadinessCheck:
         )
 
 
-async def read_revision(session: AsyncSession) -> str | None:
+def read_revision(connection: sa.Connection) -> str | None:
     """Return the database's revision; None if it was never migrated."""
-    try:
-        revision: str | None = await session.scalar(text("SELECT version_num FROM alembic_version"))
-    except (OperationalError, ProgrammingError):
-        # Connecting worked a moment ago: what is missing is the table.
+    if not sa.inspect(connection).has_table("alembic_version"):
         return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     return revision

@@ -9,6 +9,7 @@ def make_session_maker(engine: AsyncEngine) -> SessionMaker:
     """Return the factory of the service's sessions.
 
     Objects stay readable after a commit: a response is built from them when the transaction is
-    already over.
+    already over. The session itself is not: used once more after it was closed, it would begin a
+    transaction that nobody ends.
     """
-    return async_sessionmaker(engine, expire_on_commit=False)
+    return async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # Names do not depend on the database that made them, so a migration can find what it drops.
@@ -54,8 +55,9 @@ class Base(DeclarativeBase):
     metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {
         datetime: UtcDateTime,
-        dict[str, Any]: sa.JSON,
-        list[str]: sa.JSON,
+        # Mutable: what is appended, or set by a key, is saved. Changes deeper inside are not.
+        dict[str, Any]: MutableDict.as_mutable(sa.JSON()),
+        list[str]: MutableList.as_mutable(sa.JSON()),
     }
 
 
