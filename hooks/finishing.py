@@ -3,16 +3,18 @@
 import shutil
 import subprocess
 import sys
-import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-from derivation import derive_fences, derive_sync
+from derivation import OWN, derive_fences, derive_sync
 from tree import (
+    ALWAYS_ASYNC,
+    LIBRARIES,
     Answers,
+    SourceError,
     TemplateError,
     TemplateFile,
-    choose_lines,
+    chosen_lines,
     make_executable,
     remove,
     template_files,
@@ -21,16 +23,33 @@ from user_files import are_skipped, folders_before, of_earlier_renderings, put_b
 
 
 def finished(path: Path, text: str, answers: Answers, style: str) -> str:
-    """Return the text of a rendered file as the project has it."""
+    """Return the text of a rendered file as the project has it.
+
+    Raises:
+        TemplateError: The template's text has faults.
+
+    """
+    package = answers["package_name"]
+    if path.parts[0] == LIBRARIES or path.suffix not in (".py", ".md"):
+        return text
+    always = {name.format(package=package) for name in ALWAYS_ASYNC}
+    is_derived = style == "sync" and path.as_posix() not in always
+    own = (*OWN, package)
+    numbers: list[int] = []
     try:
         if path.suffix == ".py":
-            text = choose_lines(text, answers)
-            return derive_sync(text) if style == "sync" else text
-        if path.suffix == ".md" and style == "sync":
-            return derive_fences(text, answers["description"])
-    except (SyntaxError, tokenize.TokenError) as error:
-        raise TemplateError(f"{path} is no valid Python: {error}") from error
-    return text
+            lines = chosen_lines(text, answers)
+            text = "".join(line for _, line in lines)
+            numbers = [number for number, _ in lines]
+            return derive_sync(text, own) if is_derived else text
+        return derive_fences(text, answers["description"], own) if is_derived else text
+    except SourceError as error:
+        # Of the template's own lines, some were left out before the derivation.
+        numbers = numbers or list(range(1, text.count("\n") + 2))
+        faults = (
+            f"{path}:{numbers[min(line, len(numbers)) - 1]}: {what}" for line, what in error.faults
+        )
+        raise TemplateError("\n".join(faults)) from error
 
 
 def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> None:
@@ -42,8 +61,9 @@ def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> No
             continue
         if path.suffix in (".py", ".md"):
             text = path.read_text(encoding="utf-8")
-            text = finished(file.rendered, text, answers, answers["session_style"])
-            path.write_text(text, encoding="utf-8", newline="")
+            changed = finished(file.rendered, text, answers, answers["session_style"])
+            if changed != text:
+                path.write_text(changed, encoding="utf-8", newline="")
         if path.suffix == ".sh":
             make_executable(path)
         path.replace(project / file.final)
@@ -64,7 +84,7 @@ def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
         return {written}
     styles = [file.style] if file.style else ["sync", "async"]
     text = written.decode()
-    return {written, *(finished(path, text, answers, style).encode() for style in styles)}
+    return {written, *(finished(file.rendered, text, answers, style).encode() for style in styles)}
 
 
 def make_project(project: Path, answers: Answers) -> None:

@@ -4,9 +4,11 @@ Everything here goes by the names of the files in the template's folder. So the 
 files of a project are the template's, and touch no other.
 """
 
+import io
 import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 Answers = dict[str, str]
@@ -15,7 +17,7 @@ Answers = dict[str, str]
 PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}"
 PACKAGE = "{{cookiecutter.package_name}}"
 
-# (answer, value, path): the path stays only if the answer is this value.
+# (answer, value, path): the path stays only if the answer is this value. `*` stands for any name.
 REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
@@ -45,16 +47,37 @@ REMOVE_UNLESS = (
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
 
+# Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
+ALWAYS_ASYNC: tuple[str, ...] = ()
+
+# The folder of the libraries. They serve both styles and any service, so they stay as they are.
+LIBRARIES = "packages"
+
 # Lines of Python that stay only if an answer has a value. The lines around them are comments, such
 # as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
-CONDITION = re.compile(
-    r"^ *# if (?P<answer>\w+) == (?P<value>\w+)\n(?P<lines>.*?)^ *# end if\n",
-    re.MULTILINE | re.DOTALL,
-)
+CONDITION = re.compile(r" *# if (?P<answer>\w+) == (?P<value>[\w.-]+)\n")
+END = re.compile(r" *# end if\n")
+
+# The number of a line, and what is wrong there.
+Fault = tuple[int, str]
 
 
 class TemplateError(Exception):
     """The template itself is at fault; no other answer would help."""
+
+
+class SourceError(Exception):
+    """Lines of a file that no project can be made of.
+
+    Attributes:
+        faults: The number of each line, with what is wrong there.
+
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Take the faults, of which there is at least one."""
+        self.faults = sorted(faults)
+        super().__init__("\n".join(f"line {line}: {text}" for line, text in self.faults))
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,7 @@ class TemplateFile:
     # Where it belongs, if it was chosen.
     final: Path
     is_chosen: bool
-    # The session style it is for, if it is for one only.
+    # The session style it is written for, if it is for one only.
     style: str | None = None
 
 
@@ -82,38 +105,60 @@ def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]
     rendered = sorted(Path(name.replace(PACKAGE, package)) for name in names)
     removed = []
     for answer, value, name in REMOVE_UNLESS:
-        path = Path(name.format(package=package))
-        if not any(file.is_relative_to(path) for file in rendered):
+        pattern = name.format(package=package)
+        if not any(is_below(file, pattern) for file in rendered):
             raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
         if answers[answer] != value:
-            removed.append(path)
+            removed.append(pattern)
     if Path(LICENSES, answers["license"]) not in rendered:
         raise TemplateError(f"there is no text for the license at {LICENSES}/{answers['license']}")
     return [placed(path, answers, removed) for path in rendered]
 
 
-def placed(path: Path, answers: Answers, removed: Iterable[Path]) -> TemplateFile:
+def is_below(path: Path, pattern: str) -> bool:
+    """Tell whether a path is the one of a pattern, or in a folder of that name."""
+    return any(fnmatchcase(folder.as_posix(), pattern) for folder in (path, *path.parents))
+
+
+def placed(path: Path, answers: Answers, removed: Iterable[str]) -> TemplateFile:
     """Tell where a rendered file belongs, and whether the answers ask for it."""
     if path.parts[0] == LICENSES:
         return TemplateFile(path, Path("LICENSE"), is_chosen=path.name == answers["license"])
     # Tools that ran on the template leave these behind.
     is_chosen = "__pycache__" not in path.parts
-    is_chosen = is_chosen and not any(path.is_relative_to(unchosen) for unchosen in removed)
+    is_chosen = is_chosen and not any(is_below(path, pattern) for pattern in removed)
     style = Path(path.stem).suffix.removeprefix(".")
-    if style not in ("sync", "async"):
+    if style not in ("sync", "async") or path.parts[0] == LIBRARIES:
         return TemplateFile(path, path, is_chosen)
     plain = path.with_name(Path(path.stem).stem + path.suffix)
     return TemplateFile(path, plain, is_chosen and style == answers["session_style"], style)
 
 
-def choose_lines(source: str, answers: Answers) -> str:
-    """Keep of the lines under a condition those whose answer was given, and no condition."""
+def chosen_lines(source: str, answers: Answers) -> list[tuple[int, str]]:
+    """Return the lines of a source that the answers ask for, each with its number.
 
-    def chosen(condition: re.Match[str]) -> str:
-        is_met = answers[condition["answer"]] == condition["value"]
-        return condition["lines"] if is_met else ""
+    Raises:
+        SourceError: A condition does not end, is in another one, or on no answer.
 
-    return CONDITION.sub(chosen, source)
+    """
+    kept = []
+    opened: int | None = None
+    is_met = True
+    for number, line in enumerate(io.StringIO(source), start=1):
+        if condition := CONDITION.fullmatch(line):
+            if opened or condition["answer"] not in answers:
+                raise SourceError([(number, "a condition in another one, or on no answer")])
+            opened = number
+            is_met = answers[condition["answer"]] == condition["value"]
+        elif END.fullmatch(line):
+            if not opened:
+                raise SourceError([(number, "no condition ends here")])
+            opened, is_met = None, True
+        elif is_met:
+            kept.append((number, line))
+    if opened:
+        raise SourceError([(opened, "this condition does not end")])
+    return kept
 
 
 def remove(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:

@@ -7,7 +7,7 @@ import pytest
 import tree
 from finishing import start_repository
 from post_gen_project import farewell
-from tree import TemplateError, choose_lines, make_executable, template_files
+from tree import TemplateError, chosen_lines, make_executable, template_files
 
 ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_name": "shop"}
 
@@ -36,6 +36,18 @@ def test_files_are_chosen_by_the_answers(
     root: Path, answers: dict[str, str], expected: set[str]
 ) -> None:
     assert {final for _, final in chosen(root, **answers)} == expected
+
+
+def test_a_pattern_stands_for_any_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (("ci", "github", "packages/*/src/*/option"),)
+    monkeypatch.setattr(tree, "REMOVE_UNLESS", table)
+    write(root, "packages/a/src/a/option/x.py", "packages/b/src/b/options.py")
+
+    found = {final for _, final in chosen(root, ci="none")}
+
+    assert {name for name in found if name.startswith("packages")} == {
+        "packages/b/src/b/options.py"
+    }
 
 
 @pytest.mark.parametrize("name", ["MIT", "Apache-2.0"])
@@ -96,7 +108,10 @@ print(4)
     ],
 )
 def test_lines_stay_if_their_answer_was_given(ci: str, lines: list[str]) -> None:
-    assert choose_lines(CONDITIONAL, {"ci": ci}).splitlines() == lines
+    kept = chosen_lines(CONDITIONAL, {"ci": ci})
+
+    assert [line.rstrip("\n") for _, line in kept] == lines
+    assert all(CONDITIONAL.splitlines()[number - 1] == line.rstrip("\n") for number, line in kept)
 
 
 def test_scripts_are_executable_and_sourced_files_are_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import ast
 import configparser
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tree import ALWAYS_ASYNC, LIBRARIES
 
 from tests.conftest import BIN, TEMPLATE, Project
 from tests.service import Run
@@ -109,17 +112,21 @@ def test_every_file_can_be_read_by_what_it_is_for(
 
 
 @each_combination
-def test_synchronous_projects_know_no_other_style(
+def test_synchronous_projects_have_no_asynchronous_code(
     project: Project, answers: dict[str, str]
 ) -> None:
     rendered = project(**answers)
 
-    words = re.compile("async|await", re.IGNORECASE)
-    found = [
-        f"{path.relative_to(rendered)}:{number}: {line}"
+    always = {rendered / name.format(package="my_service") for name in ALWAYS_ASYNC}
+    derived = [
+        path
         for path in files(rendered, ".py")
-        for number, line in enumerate(path.read_text().splitlines(), start=1)
-        if words.search(line)
+        if path not in always and path.relative_to(rendered).parts[0] != LIBRARIES
+    ]
+    found = [
+        f"{path.relative_to(rendered)}:{line}"
+        for path in derived
+        for line in asynchronous_lines(path.read_text())
     ]
     assert (found == []) == (answers["session_style"] == "sync"), "\n".join(found)
 
@@ -295,6 +302,19 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 # Most files are the same in every project.
+@cache
+def asynchronous_lines(source: str) -> list[int]:
+    """Return the lines with code, or the name of a driver, that only async projects have."""
+    words = re.compile("async|await|aclose|aenter|aexit|aiter|anext", re.IGNORECASE)
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    return [
+        token.start[0]
+        for token in tokens
+        if (token.type == tokenize.NAME and words.search(token.string))
+        or (token.type == tokenize.STRING and "aiosqlite" in token.string)
+    ]
+
+
 @cache
 def can_be_read(suffix: str, text: str) -> bool:
     """Parse a text whose kind is known. A parser's error tells more than this answer."""
