@@ -22,7 +22,7 @@ from tree import (
 from user_files import are_skipped, folders_before, of_earlier_renderings, put_back
 
 
-def finished(path: Path, text: str, answers: Answers, style: str) -> str:
+def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str:
     """Return the text of a rendered file as the project has it.
 
     Raises:
@@ -30,10 +30,11 @@ def finished(path: Path, text: str, answers: Answers, style: str) -> str:
 
     """
     package = answers["package_name"]
+    path = file.rendered
     if path.parts[0] == LIBRARIES or path.suffix not in (".py", ".md"):
         return text
     always = {name.format(package=package) for name in ALWAYS_ASYNC}
-    is_derived = style == "sync" and path.as_posix() not in always
+    is_derived = style == "sync" and not file.style and path.as_posix() not in always
     own = (*OWN, package)
     numbers: list[int] = []
     try:
@@ -61,7 +62,7 @@ def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> No
             continue
         if path.suffix in (".py", ".md"):
             text = path.read_text(encoding="utf-8")
-            changed = finished(file.rendered, text, answers, answers["session_style"])
+            changed = finished(file, text, answers, answers["session_style"])
             if changed != text:
                 path.write_text(changed, encoding="utf-8", newline="")
         if path.suffix == ".sh":
@@ -84,7 +85,7 @@ def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
         return {written}
     styles = [file.style] if file.style else ["sync", "async"]
     text = written.decode()
-    return {written, *(finished(file.rendered, text, answers, style).encode() for style in styles)}
+    return {written, *(finished(file, text, answers, style).encode() for style in styles)}
 
 
 def make_project(project: Path, answers: Answers) -> None:

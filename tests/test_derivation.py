@@ -6,7 +6,7 @@ from pathlib import Path
 import derivation
 import finishing
 import pytest
-from tree import PACKAGE, PROJECT, SourceError, TemplateError, template_files
+from tree import PACKAGE, PROJECT, SourceError, TemplateError, TemplateFile, template_files
 
 from tests.conftest import BIN
 from tests.service import Run
@@ -447,9 +447,10 @@ def test_a_fault_is_told_with_its_place_in_the_template(
     name: str, text: str, expected: str
 ) -> None:
     answers = {"package_name": "shop", "description": "", "ci": "github"}
+    file = TemplateFile(Path(name), Path(name), is_chosen=True)
 
     with pytest.raises(TemplateError) as refusal:
-        finishing.finished(Path(name), text, answers, style="sync")
+        finishing.finished(file, text, answers, style="sync")
 
     assert expected in str(refusal.value)
 
@@ -467,8 +468,9 @@ def test_libraries_and_modules_that_speak_asgi_stay_as_they_are(
 ) -> None:
     monkeypatch.setattr(finishing, "ALWAYS_ASYNC", ("src/{package}/asgi.py",))
     answers = {"package_name": "shop", "description": "", "ci": "github"}
+    file = TemplateFile(Path(name), Path(name), is_chosen=True)
 
-    assert finishing.finished(Path(name), text, answers, style="sync") == text
+    assert finishing.finished(file, text, answers, style="sync") == text
 
 
 @pytest.mark.parametrize("analytics", ["none", "clickhouse"])
@@ -486,7 +488,7 @@ def test_the_template_has_a_synchronous_form(analytics: str) -> None:
         if file.is_chosen and file.rendered.suffix == ".py":
             source_file = PROJECT / str(file.rendered).replace("shop", PACKAGE)
             text = source_file.read_text().replace(PACKAGE, "shop")
-            finishing.finished(file.rendered, text, answers, style="sync")
+            finishing.finished(file, text, answers, style="sync")
 
 
 def test_python_in_markdown_is_derived() -> None:
