@@ -17,6 +17,7 @@ from tree import (
     chosen_lines,
     make_executable,
     remove,
+    remove_empty_folders,
     template_files,
 )
 from user_files import are_skipped, folders_before, of_earlier_renderings, put_back
@@ -56,25 +57,28 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
 def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> None:
     """Make the rendered files those of the project these answers ask for."""
     files = list(files)
+    spared = folders_before(project)
+    # First, because another file may come to where one of these was rendered.
+    remove(project, (file.rendered for file in files if not file.is_chosen), spared)
     for file in files:
-        path = project / file.rendered
-        if not file.is_chosen:
-            continue
-        if path.suffix in (".py", ".md"):
-            text = path.read_text(encoding="utf-8")
-            changed = finished(file, text, answers, answers["session_style"])
-            if changed != text:
-                path.write_text(changed, encoding="utf-8", newline="")
-        if path.suffix == ".sh":
-            make_executable(path)
-        path.replace(project / file.final)
-    names = (file.rendered for file in files if not is_at_home(file))
-    remove(project, names, spared=folders_before(project))
+        if file.is_chosen:
+            finish_file(project, file, answers)
+    moved = (file.rendered for file in files if file.is_chosen and file.rendered != file.final)
+    remove_empty_folders(project, moved, spared)
 
 
-def is_at_home(file: TemplateFile) -> bool:
-    """Tell whether a file stays where Cookiecutter wrote it."""
-    return file.is_chosen and file.rendered == file.final
+def finish_file(project: Path, file: TemplateFile, answers: Answers) -> None:
+    """Change a rendered file to what it is in the project, and move it to its place."""
+    path = project / file.rendered
+    if path.suffix in (".py", ".md"):
+        text = path.read_text(encoding="utf-8")
+        changed = finished(file, text, answers, answers["session_style"])
+        if changed != text:
+            path.write_text(changed, encoding="utf-8", newline="")
+    if path.suffix == ".sh":
+        make_executable(path)
+    (project / file.final).parent.mkdir(parents=True, exist_ok=True)
+    path.replace(project / file.final)
 
 
 def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
@@ -98,7 +102,7 @@ def make_project(project: Path, answers: Answers) -> None:
         finish(project, files, answers)
     except BaseException:
         names = (name for file in files for name in (file.rendered, file.final))
-        remove(project, names, spared=folders_before(project))
+        remove(project, names, folders_before(project))
         put_back(project)
         raise
     put_back(project, overwritten=overwritten)
