@@ -38,7 +38,7 @@ with embedded_server(Path.cwd()) as url:
     with engine.connect() as connection:
         found = {
             "url": url.render_as_string(hide_password=False),
-            "folder": connection.scalar(sqlalchemy.text("SHOW data_directory")),
+            "folder": url.query["host"],
             "versions": {
                 "Python": platform.python_version(),
                 "SQLAlchemy": sqlalchemy.__version__,

@@ -15,6 +15,7 @@ from tree import (
     TemplateError,
     TemplateFile,
     chosen_lines,
+    is_below,
     make_executable,
     remove,
     remove_empty_folders,
@@ -34,8 +35,8 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
     path = file.rendered
     if path.parts[0] == LIBRARIES or path.suffix not in (".py", ".md"):
         return text
-    always = {name.format(package=package) for name in ALWAYS_ASYNC}
-    is_derived = style == "sync" and not file.style and path.as_posix() not in always
+    is_always_async = any(is_below(path, name) for name in ALWAYS_ASYNC)
+    is_derived = style == "sync" and not file.style and not is_always_async
     own = (*OWN, package)
     numbers: list[int] = []
     try:

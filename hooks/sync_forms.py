@@ -13,9 +13,14 @@ SYNC_NAMES = {
     "AsyncConnection": "Connection",
     "AsyncEngine": "Engine",
     "AsyncExitStack": "ExitStack",
+    "AsyncFullStack": "FullStack",
+    "AsyncFullStackEnvironment": "FullStackEnvironment",
     "AsyncGenerator": "Generator",
+    "AsyncIsolatedDatabase": "IsolatedDatabase",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
+    "AsyncOpenDatabase": "OpenDatabase",
+    "AsyncOpenSnapshot": "OpenSnapshot",
     "AsyncSession": "Session",
     "AsyncTransaction": "Transaction",
     "StopAsyncIteration": "StopIteration",
@@ -47,6 +52,15 @@ SYNC_HOMES = {
         "sessionmaker": "sqlalchemy.orm",
     },
     "httpx2": {"TestClient": "fastapi.testclient"},
+    "testdb.asyncio": {
+        "IsolatedDatabase": "testdb",
+        "OpenDatabase": "testdb",
+        "OpenSnapshot": "testdb",
+    },
+    "testdb.clickhouse.asyncio": {
+        "FullStack": "testdb.clickhouse",
+        "FullStackEnvironment": "testdb.clickhouse",
+    },
 }
 
 # Attributes by which asynchronous objects give access to the synchronous ones inside them.
@@ -139,8 +153,8 @@ def member_fault(alias: ast.alias, node: ast.ImportFrom, tree: ast.Module) -> st
         return f"import {name} at the top of the module, where it can be moved"
     if alias.asname:
         return f"import {name} without another name: it cannot be moved"
-    if "asyncio" in module.split(".") and module != SQLALCHEMY:
-        return f"import {name} from {SQLALCHEMY}"
+    if "asyncio" in module.split(".") and module not in SYNC_HOMES:
+        return f"import {name} from a module of SYNC_HOMES, such as {SQLALCHEMY}"
     return None
 
 

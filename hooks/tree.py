@@ -36,6 +36,7 @@ REMOVE_UNLESS = (
     ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/clickhouse"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
@@ -48,7 +49,7 @@ REMOVE_UNLESS = (
 LICENSES = "licenses"
 
 # Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
-ALWAYS_ASYNC: tuple[str, ...] = ()
+ALWAYS_ASYNC = ("src/*/api/bodies.py",)
 
 # The folder of the libraries. They serve both styles and any service, so they stay as they are.
 LIBRARIES = "packages"

@@ -136,8 +136,7 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project
 def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[Install]:
     """Return a function that gives the installed project of a combination."""
     installed: dict[Combination, Service] = {}
-    # Not in pytest's own temporary folder: every run of pytest, such as those of the projects,
-    # closes it to other users, and if you are root, PostgreSQL runs as another user.
+    # Not in pytest's own temporary folder, which runs of pytest in the projects would clean up.
     temporary = tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True)
 
     def install(combination: Combination) -> Service:

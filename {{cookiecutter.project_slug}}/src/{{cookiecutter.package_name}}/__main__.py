@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
 from {{cookiecutter.package_name}}.domain import NAME_MAX
+from {{cookiecutter.package_name}}.redaction import redact
 from {{cookiecutter.package_name}}.services import api_keys, users
 from {{cookiecutter.package_name}}.settings import Settings, explain
 
@@ -46,12 +47,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 1 <= len(arguments.name) <= NAME_MAX:
         parser.error(f"--name: use 1 to {NAME_MAX} characters")
     try:
-        print(asyncio.run(create_key_in(Settings(), email, arguments.name)))
+        settings = Settings()
     except ValidationError as error:
         print(explain(error), file=sys.stderr)
         return 1
+    try:
+        print(asyncio.run(create_key_in(settings, email, arguments.name)))
     except (OperationalError, ProgrammingError) as error:
-        print(f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh.", file=sys.stderr)
+        message = f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh."
+        print(redact(message, settings.secrets), file=sys.stderr)
         return 1
     return 0
 

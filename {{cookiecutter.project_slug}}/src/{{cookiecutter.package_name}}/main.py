@@ -17,6 +17,7 @@ from {{cookiecutter.package_name}}.api import health, problems, thoughts
 # if analytics == clickhouse
 from {{cookiecutter.package_name}}.api.analytics import router as analytics
 # end if
+from {{cookiecutter.package_name}}.api.bodies import BodyLimit
 from {{cookiecutter.package_name}}.db.engine import make_engine
 from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
 from {{cookiecutter.package_name}}.db.session import SessionMaker, make_session_maker
@@ -70,6 +71,8 @@ def create_app(
     app.state.clickhouse = client
     # end if
     app.state.readiness = ReadinessCheck(session_maker)
+    # Inside of what measures requests and gives them ids, so that a refused one has both.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     observability.install(app)
     problems.install(app)
     app.include_router(health.router)

@@ -25,6 +25,7 @@ from {{cookiecutter.package_name}}.analytics.relay import (
     relay,
 )
 from {{cookiecutter.package_name}}.observability import configure_logging
+from {{cookiecutter.package_name}}.redaction import redact
 from {{cookiecutter.package_name}}.settings import Settings, explain
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
@@ -56,10 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BusyError as error:
         return fail(LOCKED, f"No lock: {error}. Next: wait for it to end")
     except UnavailableError as error:
-        return fail(FAILED, f"Failed: {error}")
+        return fail(FAILED, redact(f"Failed: {error}", settings.secrets))
     except SQLAlchemyError as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
-        return fail(FAILED, f"Failed: {reason.rstrip('.')}. Next: see to DATABASE_URL")
+        message = f"Failed: {reason.rstrip('.')}. Next: see to DATABASE_URL"
+        return fail(FAILED, redact(message, settings.secrets))
     finally:
         client.close()
         engine.dispose()

@@ -3,11 +3,14 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import quote, quote_plus
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from {{cookiecutter.package_name}}.redaction import SECRET_NAME
 
 
 def find_project_root() -> Path:
@@ -107,6 +110,7 @@ class Settings(BaseSettings):
     # if analytics == clickhouse
     clickhouse_url: str = Field(repr=False)
     # end if
+    max_body_bytes: int = Field(default=1_048_576, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
     migration_wait_seconds: float = Field(default=60, gt=0)
     backup_folder: Path = PROJECT_ROOT / "data" / "backups"
@@ -164,6 +168,20 @@ class Settings(BaseSettings):
         """Where the events go: `chdb` with an absolute folder, or `clickhouse` with a host."""
         return parse_clickhouse_url(self.clickhouse_url)
     # end if
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The passwords in the URLs, as they are and as URLs spell them."""
+        urls = [self.url]
+        # if analytics == clickhouse
+        urls.append(self.clickhouse)
+        # end if
+        found = [url.password for url in urls]
+        for url in urls:
+            for name, values in url.normalized_query.items():
+                found.extend(values if SECRET_NAME.search(name) else ())
+        spellings = [(one, quote(one, safe=""), quote_plus(one)) for one in found if one]
+        return frozenset(spelling for same in spellings for spelling in same)
 
 
 def explain(error: ValidationError) -> str:

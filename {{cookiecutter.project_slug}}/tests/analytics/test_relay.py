@@ -278,6 +278,8 @@ def test_a_relay_goes_on_when_clickhouse_is_back(
     def open_client() -> Client:
         nonlocal attempts
         attempts += 1
+        if attempts == 1:
+            raise RuntimeError("nobody expects this")
         if attempts < 4:
             return clients.open_client(Settings().clickhouse)
         return clickhouse
@@ -288,7 +290,9 @@ def test_a_relay_goes_on_when_clickhouse_is_back(
 
     warnings = [record for record in caplog.records if record.message == "events were not shipped"]
     assert [vars(record)["again_in_seconds"] for record in warnings] == [0.02, 0.04, 0.05]
-    assert "127.0.0.1:1 cannot be reached" in vars(warnings[0])["error"]
+    assert "127.0.0.1:1 cannot be reached" in str(vars(warnings[1])["error"])
+    # A traceback where it is needed.
+    assert [bool(record.exc_info) for record in warnings] == [True, False, False]
 
 
 def test_a_relay_goes_on_when_the_database_is_back(

@@ -1,5 +1,6 @@
 """Every error is a problem document (RFC 9457), and nothing slips past a missing key."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from {{cookiecutter.package_name}}.domain import Scope
 from {{cookiecutter.package_name}}.models import ApiKey, User
 from {{cookiecutter.package_name}}.services import api_keys, thoughts
+from {{cookiecutter.package_name}}.settings import Settings
 
 from tests.fixtures.client import ApiClient
 
@@ -134,6 +136,64 @@ async def test_what_no_database_can_store_is_refused(
 
     assert response.status_code == 422
     assert "U+0000" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"content": "x", "tags": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"content":' * 50_000,
+        b'{"content": "x", "tags": ["\xff"]}',
+        b'{"content": "x", "tags": ["\\ud800"]}',
+        b'{"content": NaN}',
+        b'{"content": 1e999}',
+        b"9" * 5000,
+        b"{" + b",".join(b'"field-%d":0' % number for number in range(50_000)) + b"}",
+        b'{"%s": 0}' % (b"x" * 1_000_000),
+        b"null",
+        b"",
+    ],
+    ids=lambda body: body[:30].decode(errors="replace"),
+)
+async def test_hostile_json_is_invalid(
+    api_client: ApiClient,
+    api_headers: Headers,
+    body: bytes,
+) -> None:
+    json_headers = {"Content-Type": "application/json"}
+
+    response = await api_client.post("/thoughts", content=body, headers=api_headers | json_headers)
+    stranger = await api_client.post("/thoughts", content=body, headers=json_headers)
+
+    assert response.status_code == 422
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert len(response.content) < 5000
+    # Without a key, nothing of it is read.
+    assert stranger.status_code == 401
+
+
+async def in_parts(body: bytes) -> AsyncIterator[bytes]:
+    """A body whose length is not declared."""
+    yield body[:1]
+    yield body[1:]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_a_body_that_is_too_large_is_refused(
+    api_client: ApiClient, api_headers: Headers, declared: bool, has_key: bool
+) -> None:
+    body = b" " * (Settings().max_body_bytes + 1)
+
+    response = await api_client.post(
+        "/thoughts",
+        content=body if declared else in_parts(body),
+        headers=api_headers if has_key else {},
+    )
+
+    assert response.status_code == 413
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert UUID(response.headers["X-Request-ID"])
 
 
 @pytest.mark.parametrize(

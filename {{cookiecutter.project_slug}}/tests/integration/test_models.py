@@ -21,22 +21,14 @@ from {{cookiecutter.package_name}}.models import (
 
 from tests.fixtures.contexts import ContextFactory
 from tests.fixtures.tasks import TaskFactory
-from tests.fixtures.thoughts import ThoughtFactory, ThoughtRelationshipFactory
-from tests.fixtures.users import UserFactory
+from tests.fixtures.thoughts import (
+    AnalysisFactory,
+    ThoughtFactory,
+    ThoughtRelationshipFactory,
+)
+from tests.fixtures.users import ApiKeyFactory, UserFactory
 
 pytestmark = pytest.mark.integration
-
-
-def analysis(**values: object) -> ClaudeAnalysisResult:
-    """Return a valid analysis with some values changed."""
-    thought = ThoughtFactory.create()
-    return ClaudeAnalysisResult(**{"thought": thought, "model": "m", "summary": "s"} | values)
-
-
-def api_key(**values: object) -> ApiKey:
-    """Return a valid key with some values changed."""
-    valid = {"user": UserFactory.create(), "name": "k", "prefix": "p", "key_hash": "0" * 64}
-    return ApiKey(**valid | values)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +47,11 @@ def api_key(**values: object) -> ApiKey:
         (lambda: TaskFactory.create(title="x" * 201), "ck_tasks_title_length"),
         (lambda: TaskFactory.create(status="done"), "ck_tasks_completed_when_done"),
         (lambda: TaskFactory.create(completed_at=datetime.now(UTC)), "completed_when_done"),
-        (lambda: analysis(input_tokens=-1), "input_tokens_not_negative"),
-        (lambda: analysis(output_tokens=-1), "output_tokens_not_negative"),
-        (lambda: analysis(model=""), "model_length"),
-        (lambda: api_key(prefix="x" * 13), "ck_api_keys_prefix_length"),
-        (lambda: api_key(key_hash="short"), "ck_api_keys_key_hash_length"),
+        (lambda: AnalysisFactory.create(input_tokens=-1), "input_tokens_not_negative"),
+        (lambda: AnalysisFactory.create(output_tokens=-1), "output_tokens_not_negative"),
+        (lambda: AnalysisFactory.create(model=""), "model_length"),
+        (lambda: ApiKeyFactory.create(prefix="x" * 13), "ck_api_keys_prefix_length"),
+        (lambda: ApiKeyFactory.create(key_hash="short"), "ck_api_keys_key_hash_length"),
     ],
 )
 async def test_a_row_beyond_a_limit_is_refused(
@@ -78,8 +70,8 @@ async def test_a_row_beyond_a_limit_is_refused(
         lambda: ThoughtFactory.create(content="x" * 5000, tags=["t" * 50] * 5),
         lambda: TaskFactory.create(done=True),
         lambda: TaskFactory.create(title="x" * 200, description=None),
-        lambda: analysis(themes=["a"], input_tokens=0),
-        lambda: api_key(prefix="x" * 12),
+        lambda: AnalysisFactory.create(themes=["a"], input_tokens=0),
+        lambda: ApiKeyFactory.create(prefix="x" * 12),
     ],
 )
 async def test_a_row_at_its_limits_is_kept(
@@ -145,7 +137,8 @@ async def test_a_user_takes_everything_they_own_with_them(db_session: AsyncSessi
     thought = ThoughtFactory.create(user=user, context=context)
     ThoughtRelationshipFactory.create(source=thought)
     TaskFactory.create(user=user, thought=thought)
-    db_session.add_all([analysis(thought=thought), api_key(user=user)])
+    AnalysisFactory.create(thought=thought)
+    ApiKeyFactory.create(user=user)
     await db_session.flush()
 
     await db_session.execute(delete(User))

@@ -27,6 +27,8 @@ class Isolation:
         alembic: Alembic's configuration; migrations run with it on the connection that is put
             into its attributes.
         protected: Databases no test may connect to, such as the development database.
+        replaced: Environment variables whose values tests replaced. A process that a test starts
+            without them gets them back, and reads no settings file for them.
         database_free: Folders of tests that need no database. A run that is limited to them
             builds none.
         metadata: The tables of the models, for databases with a part of them.
@@ -40,6 +42,7 @@ class Isolation:
 
     alembic: Config
     protected: tuple[URL, ...]
+    replaced: tuple[str, ...] = ("DATABASE_URL",)
     database_free: tuple[Path, ...] = ()
     metadata: MetaData | None = None
     schemas: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -1,12 +1,24 @@
-"""The engine of `db_session` on SQLite: one connection that stays open."""
+"""Engines of the session style: that of `db_session` on SQLite, and how to close any."""
 
+import asyncio
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import aiosqlite
-from sqlalchemy import StaticPool
+from sqlalchemy import Engine, StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.isolation.sqlite import control
+
+
+def dispose(engine: Engine) -> None:
+    """Close the connections that an engine keeps, asynchronous ones as well."""
+    if not engine.dialect.is_async:
+        engine.dispose()
+        return
+    # In a thread, where no event loop can be running.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(AsyncEngine(engine).dispose())).result()
 
 
 def make_memory_engine(raw: sqlite3.Connection) -> AsyncEngine:

@@ -1,10 +1,15 @@
-"""The engine of `db_session` on SQLite: one connection that stays open."""
+"""Engines of the session style: that of `db_session` on SQLite, and how to close any."""
 
 import sqlite3
 
 from sqlalchemy import Engine, StaticPool, create_engine
 
 from tests.isolation.sqlite import control
+
+
+def dispose(engine: Engine) -> None:
+    """Close the connections that an engine keeps."""
+    engine.dispose()
 
 
 def make_memory_engine(raw: sqlite3.Connection) -> Engine:

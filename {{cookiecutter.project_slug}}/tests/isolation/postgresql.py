@@ -11,15 +11,15 @@ import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import uuid4
 
-from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.isolation.difference import Difference, difference, schemas
+from tests.isolation.migration import upgrade
 from tests.isolation.report import timed
 from tests.isolation.server import COMMENT, PREFIX, Server, connect_server
 from tests.isolation.template import family, fingerprint
@@ -52,6 +52,13 @@ BEGIN
   RETURN needed;
 END $reset$;
 """
+
+# PostgreSQL computes generated columns by itself, and refuses to be given them.
+STORED_COLUMNS = text(
+    "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute"
+    " WHERE attrelid = CAST(:table AS regclass) AND attnum > 0"
+    " AND NOT attisdropped AND attgenerated = ''"
+)
 
 # For a role that may neither watch the schema nor leave foreign keys aside.
 NO_RESET = f"CREATE FUNCTION {SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SELECT 'copy' $$"
@@ -131,12 +138,7 @@ def build_template(
 
 def migrated_template(server: Server, alembic: Config, *, recreate: bool = False) -> str:
     """Return the name of the template with all migrations applied."""
-
-    def migrate(connection: Connection) -> None:
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
-
-    return ensure_template(server, alembic, migrate, recreate=recreate)
+    return ensure_template(server, alembic, partial(upgrade, alembic), recreate=recreate)
 
 
 def install_marks(connection: Connection) -> None:
@@ -174,8 +176,12 @@ def install_mark(connection: Connection, name: str, table: str) -> str:
         f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {SCHEMA}.mark_table('{mark}');"
         f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark"
     )
-    has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
-    insert = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {rows};" if has_rows else ""
+    insert = ""
+    if connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar():
+        columns = connection.scalar(STORED_COLUMNS, {"table": table})
+        insert = (
+            f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {rows};"
+        )
     return (
         f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM {table};"
         f" {insert} PERFORM setval('{mark}', 1, false); END IF;"

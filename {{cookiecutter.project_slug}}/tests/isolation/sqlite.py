@@ -9,11 +9,11 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, StaticPool, create_engine
 
 from tests.isolation.difference import Difference, difference
+from tests.isolation.migration import upgrade
 from tests.isolation.transactions import control_directly
 
 # Marks a database as made here: destructive helpers of a service can ask for it.
@@ -52,8 +52,7 @@ def migrated_image(alembic: Config) -> bytes:
     engine = sync_engine_on(raw)
     control(engine, raw)
     with engine.connect() as connection:
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
+        upgrade(alembic, connection)
     raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     image = raw.serialize()
     engine.dispose()

@@ -9,7 +9,10 @@ from uuid import uuid4
 import pytest
 
 from tests.isolation import guard, report
+from tests.isolation.children import keep_variables
 from tests.isolation.config import Isolation
+from tests.isolation.earlier import close_earlier_connections
+from tests.isolation.migration import UnusedConnectionError
 from tests.isolation.postgresql import migrated_template
 from tests.isolation.server import server_for_tests
 from tests.isolation.sqlite import APPLICATION_ID
@@ -31,15 +34,32 @@ def start(config: pytest.Config, isolation: Isolation) -> None:
     config.pluginmanager.register(report, "isolation-report")
     guard.protect(isolation.protected)
     guard.hide()
+    close_earlier_connections()
     is_worker = hasattr(config, "workerinput")
+    if not is_worker:
+        guard_children(config, isolation)
     if is_worker or config.option.collectonly or needs_no_database(config, isolation):
         return
     try:
         build_templates(config, isolation)
     except pytest.skip.Exception as reason:
         pytest.exit(str(reason), returncode=1)
+    except UnusedConnectionError as error:
+        pytest.exit(str(error), returncode=1)
     except Exception as error:  # noqa: BLE001  # a migration can raise anything
         pytest.exit(f"The migrations fail, so no test can run: {error!r}", returncode=1)
+
+
+def guard_children(config: pytest.Config, isolation: Isolation) -> None:
+    """Keep the replaced variables in all processes that tests start, until the run ends."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    try:
+        stack.enter_context(keep_variables(isolation.replaced))
+    except OSError as error:
+        names = ", ".join(isolation.replaced)
+        message = f"a process that a test starts without {names} is not guarded: {error}"
+        config.issue_config_time_warning(pytest.PytestWarning(message), 2)
 
 
 def refuse_foreign(file: Path | None) -> None:

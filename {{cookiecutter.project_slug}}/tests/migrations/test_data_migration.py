@@ -5,11 +5,14 @@ Take a copy of this module for your own revision: leave `write_revision` out and
 revision in `upgrade`.
 """
 
+from uuid import UUID
+
 import pytest
 import sqlalchemy as sa
 
 from {{cookiecutter.package_name}}.db.migrate import downgrade, upgrade
 
+from tests.fixtures.databases import insert
 from tests.migrations.conftest import WriteRevision
 
 pytestmark = pytest.mark.integration
@@ -20,7 +23,6 @@ users = sa.table("users", sa.column("name", sa.String))
 op.execute(users.update().where(users.c.name != sa.func.trim(users.c.name))
            .values(name=sa.func.trim(users.c.name)))
 """
-INSERT = sa.text("INSERT INTO users (id, email, name) VALUES (:id, :email, :name)")
 NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 
@@ -32,8 +34,8 @@ def test_names_lose_the_spaces_around_them(
         upgrade("head", connection)
         write_revision("trim_names", UPGRADE)
         for number, name in enumerate(names):
-            row = {"id": f"{number:032}", "email": f"{number}@example.com", "name": name}
-            connection.execute(INSERT, row)
+            row = {"id": UUID(int=number), "email": f"{number}@example.com", "name": name}
+            connection.execute(sa.text(insert("users", **row)))
         connection.commit()
 
         upgrade("trim_names", connection)

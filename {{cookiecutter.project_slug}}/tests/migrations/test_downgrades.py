@@ -19,11 +19,11 @@ from {{cookiecutter.package_name}}.db.migrate.backup import (
 )
 from {{cookiecutter.package_name}}.db.migrate.errors import RefusedError
 
+from tests.fixtures.databases import insert
 from tests.migrations.conftest import WriteRevision
 
 pytestmark = pytest.mark.integration
 
-INSERT_USER = sa.text("INSERT INTO users (id, email, name) VALUES (:id, 'me@example.com', 'Me')")
 UP = """
 op.add_column("users", sa.Column("nick", sa.Text))
 op.create_table("tags", sa.Column("name", sa.Text, primary_key=True))
@@ -51,7 +51,7 @@ def engine(configured: sa.URL, write_revision: WriteRevision) -> sa.Engine:
     commands.main(["upgrade"])
     engine = sa.create_engine(configured, poolclass=sa.NullPool)
     with engine.begin() as connection:
-        connection.execute(INSERT_USER, {"id": uuid4().hex})
+        connection.execute(sa.text(insert("users")))
         connection.exec_driver_sql("UPDATE users SET nick = 'me'")
         connection.exec_driver_sql("INSERT INTO tags VALUES ('a'), ('b')")
     return engine
@@ -208,7 +208,7 @@ def test_a_copy_that_is_not_what_was_copied_is_no_backup(
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
     commands.main(["upgrade"])
     damaged = sqlite3.connect(path, isolation_level=None)
-    damaged.execute("INSERT INTO users (id, email, name) VALUES ('1', 'a@example.com', 'A')")
+    damaged.execute(insert("users"))
     damaged.execute("CREATE INDEX ix ON users (name)")
     damaged.execute("PRAGMA writable_schema = ON")
     damaged.execute("UPDATE sqlite_master SET sql = replace(sql, 'name', 'id') WHERE name = 'ix'")

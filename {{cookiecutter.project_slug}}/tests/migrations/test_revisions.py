@@ -16,13 +16,13 @@ from {{cookiecutter.package_name}}.db.migrate.config import script_directory
 from {{cookiecutter.package_name}}.db.migrate.state import faults
 from {{cookiecutter.package_name}}.models import Base, User
 
+from tests.fixtures.databases import insert
 from tests.isolation.server import PREFIX, Server
 from tests.migrations.catalogue import catalogue, row_counts
 from tests.migrations.reversible import goes_down_to_base
 
 pytestmark = pytest.mark.integration
 
-INSERT_USER = sa.text("INSERT INTO users (id, email, name) VALUES (:id, 'me@example.com', 'Me')")
 # Rows of the first schema, of a table, of one that refers to it and of one that refers to both.
 PARENTS_AND_CHILDREN = """
 INSERT INTO users (id, email, name)
@@ -125,32 +125,38 @@ def test_the_models_have_nothing_that_the_migrations_lack(scratch_engine: sa.Eng
         command.check(alembic_config(connection))
 
 
-def test_the_checks_of_the_models_are_those_of_the_database(scratch_engine: sa.Engine) -> None:
+def test_the_expressions_of_the_models_are_those_of_the_database(
+    scratch_engine: sa.Engine,
+) -> None:
     with scratch_engine.connect() as connection:
         upgrade("head", connection)
-        migrated = checks(connection)
+        migrated = expressions(connection)
         Base.metadata.drop_all(connection)
 
         Base.metadata.create_all(connection)
 
-        assert checks(connection) == migrated
+        assert expressions(connection) == migrated
 
 
-def checks(connection: sa.Connection) -> set[tuple[str, str | None, str]]:
-    """Return table, name and condition of every CHECK; autogenerate does not compare them."""
+def expressions(connection: sa.Connection) -> set[tuple[str, str | None, str]]:
+    """Return table, name and SQL of CHECKs and generated columns, which autogenerate skips."""
     inspector = sa.inspect(connection)
-    return {
-        (table, check["name"], check["sqltext"])
-        for table in Base.metadata.tables
-        for check in inspector.get_check_constraints(table)
-    }
+    found: set[tuple[str, str | None, str]] = set()
+    for table in Base.metadata.tables.values():
+        name, schema = table.name, table.schema
+        for check in inspector.get_check_constraints(name, schema):
+            found.add((name, check["name"], check["sqltext"]))
+        for column in inspector.get_columns(name, schema):
+            if "computed" in column:
+                found.add((name, column["name"], column["computed"]["sqltext"]))
+    return found
 
 
 @goes_down_to_base
 def test_the_schema_is_rolled_back_with_rows_in_it(scratch_engine: sa.Engine) -> None:
     with scratch_engine.connect() as connection:
         upgrade("head", connection)
-        connection.execute(INSERT_USER, {"id": uuid4().hex})
+        connection.execute(sa.text(insert("users")))
         connection.commit()
 
         downgrade("base", connection)
@@ -181,7 +187,7 @@ def test_rows_get_their_defaults_from_the_database(scratch_engine: sa.Engine) ->
     with scratch_engine.connect() as connection:
         upgrade("head", connection)
 
-        connection.execute(INSERT_USER, {"id": uuid4().hex})
+        connection.execute(sa.text(insert("users")))
         user = connection.execute(sa.select(User.is_active, User.created_at)).one()
 
     assert user.is_active is True

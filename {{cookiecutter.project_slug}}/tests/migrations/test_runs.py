@@ -18,6 +18,7 @@ from {{cookiecutter.package_name}}.db.migrate.engine import LOCK_ID, NAME
 from {{cookiecutter.package_name}}.db.migrate.errors import LockTimeoutError
 from {{cookiecutter.package_name}}.db.migrate.history import HISTORY
 
+from tests.fixtures.databases import insert
 from tests.migrations.catalogue import catalogue
 from tests.migrations.conftest import WriteRevision
 
@@ -244,7 +245,7 @@ def test_a_run_waits_for_the_one_before_it(
         ),
         (
             "sqlite_database",
-            ["INSERT INTO contexts (id, user_id, name, data) VALUES ('1', '2', 'C', '{}')"],
+            [insert("contexts")],
             "table contexts has 1 rows that refer to missing ones",
         ),
         pytest.param(

@@ -13,6 +13,7 @@ from {{cookiecutter.package_name}}.db import migrate
 from {{cookiecutter.package_name}}.db.migrate import commands
 from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
 
+from tests.fixtures.databases import insert
 from tests.migrations.reversible import goes_down_to_base
 
 pytestmark = pytest.mark.integration
@@ -235,10 +236,8 @@ def test_a_revision_that_orphans_rows_is_rolled_back(database: Path, project: Pa
     commands.main(["upgrade"])
     head = migrate.status().revision
     connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute("INSERT INTO users (id, email, name) VALUES ('u', 'a@example.com', 'A')")
-    connection.execute(
-        "INSERT INTO contexts (id, user_id, name, data) VALUES ('c', 'u', 'C', '{}')"
-    )
+    connection.execute(insert("users"))
+    connection.execute(insert("contexts"))
     connection.close()
     (project / "migrations/versions/bad.py").write_text(
         "from alembic import op\n"

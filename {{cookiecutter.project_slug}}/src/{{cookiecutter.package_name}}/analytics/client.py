@@ -11,6 +11,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import URL, Engine, NullPool, create_engine
 
+from {{cookiecutter.package_name}}.redaction import redact
+
 # ClickHouse's codes for a table, and for a database, that is not there.
 UNKNOWN = {60, 81}
 
@@ -99,8 +101,8 @@ def is_unknown(error: ClickHouseError) -> bool:
 
 
 def reason(error: ClickHouseError) -> str:
-    """Return an error's first line."""
-    return str(error).partition("\n")[0].rstrip(".")
+    """Return an error's first line, without secrets."""
+    return redact(str(error).partition("\n")[0].rstrip("."))
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:

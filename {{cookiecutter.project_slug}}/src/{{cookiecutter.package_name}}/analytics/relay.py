@@ -90,10 +90,11 @@ def follow(engine: sa.Engine, open_client: OpenClient, stop: threading.Event) ->
     while not stop.is_set():
         try:
             shipped = relay(engine, open_client, stop, wait_seconds=POLL_SECONDS)
-        except (BusyError, UnavailableError, SQLAlchemyError) as error:
+        except Exception as error:  # whatever fails, the events wait
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-            details = {"error": str(error), "again_in_seconds": pause}
-            log.warning("events were not shipped", extra=details)
+            details = {"error": error, "again_in_seconds": pause}
+            expected = isinstance(error, BusyError | UnavailableError | SQLAlchemyError)
+            log.warning("events were not shipped", exc_info=not expected, extra=details)
         else:
             pause = POLL_SECONDS
             if shipped:

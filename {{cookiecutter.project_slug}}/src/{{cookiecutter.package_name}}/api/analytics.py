@@ -52,7 +52,7 @@ def get_client(request: Request) -> Iterator[Client]:
     try:
         yield client.get()
     except UnavailableError as error:
-        log.warning("clickhouse unavailable", extra={"error": str(error)})
+        log.warning("clickhouse unavailable", extra={"error": error})
         detail = "The statistics cannot be reached now. Try again later."
         raise HTTPException(status_code=503, detail=detail) from error
 

@@ -5,13 +5,17 @@ from typing import Any
 
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from {{cookiecutter.package_name}}.services.errors import InvalidKeyError, NotFoundError
+
+# A response lists so many errors, each about a name of so many characters: both come from the
+# client, who could make the response as large as the request.
+ERRORS_MAX = 20
+FIELD_MAX = 100
 
 
 class Problem(BaseModel):
@@ -57,12 +61,15 @@ def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
 
 def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
     """Answer input that does not fit, naming each field. The input itself is not repeated."""
+    faults = error.errors()
     errors = [
-        {"field": ".".join(map(str, fault["loc"])), "message": fault["msg"]}
-        for fault in error.errors()
+        {"field": ".".join(map(str, fault["loc"]))[:FIELD_MAX], "message": fault["msg"]}
+        for fault in faults[:ERRORS_MAX]
     ]
-    detail = "The request does not fit; see errors."
-    return problem(request, 422, detail, errors=jsonable_encoder(errors))
+    detail = "The request is invalid; see `errors`."
+    if len(faults) > ERRORS_MAX:
+        detail += f" It lists {ERRORS_MAX} of {len(faults)}."
+    return problem(request, 422, detail, errors=errors)
 
 
 def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, Security
 
+from {{cookiecutter.package_name}}.api.bodies import JsonRoute
 from {{cookiecutter.package_name}}.api.dependencies import SessionDep, get_caller
 from {{cookiecutter.package_name}}.api.problems import PROBLEM_RESPONSES
 from {{cookiecutter.package_name}}.domain import Scope, ThoughtStatus
@@ -16,7 +17,12 @@ from {{cookiecutter.package_name}}.schemas.thoughts import (
 )
 from {{cookiecutter.package_name}}.services import thoughts
 
-router = APIRouter(prefix="/thoughts", tags=["thoughts"], responses=PROBLEM_RESPONSES)
+router = APIRouter(
+    prefix="/thoughts",
+    tags=["thoughts"],
+    responses=PROBLEM_RESPONSES,
+    route_class=JsonRoute,
+)
 
 # The largest number both databases take.
 MAX_OFFSET = 2**63 - 1

@@ -62,7 +62,7 @@ class ReadinessCheck:
                 await session.execute(text("SELECT 1"))
                 revision = await read_revision(session)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("database unreachable", extra={"error": str(error)})
+            log.warning("database unreachable", extra={"error": error})
             return self.found("unreachable", None, "The database cannot be reached.")
         if revision == self.head:
             return self.found("ready", revision, "The database is at the expected revision.")

@@ -1,10 +1,19 @@
 """What every input and output shares."""
 
+import math
 from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import from_json
+
+# Each unknown field is an error of its own, and listing them takes long.
+FIELDS_MAX = 1000
+
+
+class UnparsedJson(bytes):
+    """JSON as a client sent it, in UTF-8."""
 
 
 class Input(BaseModel):
@@ -14,24 +23,42 @@ class Input(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def refuse_nul(cls, data: object) -> object:
-        """Refuse the one character that PostgreSQL cannot store.
+    def parse(cls, data: object) -> object:
+        """Parse JSON, and refuse the values that PostgreSQL cannot store.
 
         Raises:
-            ValueError: It is in a text, wherever that is.
+            ValueError: It is not JSON, is nested too deeply, has more than `FIELDS_MAX` fields, or
+                holds U+0000 or a number that is not finite.
         """
-        if holds_nul(data):
-            raise ValueError("the character U+0000 cannot be stored")
+        if isinstance(data, UnparsedJson):
+            try:
+                data = from_json(data, allow_inf_nan=False)
+            except ValueError as error:
+                raise ValueError(f"invalid JSON: {error}") from None
+        if isinstance(data, dict) and len(data) > FIELDS_MAX:
+            raise ValueError(f"{len(data)} fields are too many")
+        refuse_unstorable(data)
         return data
 
 
-def holds_nul(value: object) -> bool:
-    """Tell whether a text with a NUL character is in a value, or is its key."""
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(holds_nul(item) for pair in value.items() for item in pair)
-    return isinstance(value, list) and any(map(holds_nul, value))
+def refuse_unstorable(data: object) -> None:
+    """Refuse U+0000, and numbers that are not finite, anywhere in a value or its keys.
+
+    Raises:
+        ValueError: There is one.
+    """
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("the character U+0000 cannot be stored")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number that is not finite cannot be stored")
+        if isinstance(value, dict):
+            waiting.extend(value.keys())
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
 
 
 class PartialUpdate(Input):

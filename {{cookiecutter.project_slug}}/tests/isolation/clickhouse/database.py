@@ -19,11 +19,11 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from alembic import command
 from alembic.config import Config
 from sqlalchemy import NullPool
 
 from tests.isolation.clickhouse.server import ClickhouseServer
+from tests.isolation.migration import upgrade
 from tests.isolation.report import timed, timings
 from tests.isolation.server import COMMENT, PREFIX
 
@@ -77,8 +77,7 @@ def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
     """
     server.create(name)
     with timed("clickhouse template built"), engine_on(server, name).connect() as connection:
-        alembic.attributes["connection"] = connection
-        command.upgrade(alembic, "head")
+        upgrade(alembic, connection)
 
 
 def engine_on(server: ClickhouseServer, database: str) -> sa.Engine:

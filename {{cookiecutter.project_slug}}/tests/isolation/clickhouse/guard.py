@@ -32,6 +32,10 @@ PORT = 8123
 
 folders: set[Path] = set()
 
+# The ids of connections that were opened under the guard. As long as an earlier one lives, no other
+# has its id.
+guarded: set[int] = set()
+
 
 def protect(urls: Iterable[URL]) -> None:
     """Refuse every connection to these, from now on in this process.
@@ -90,11 +94,34 @@ def watch(engine: ModuleType) -> None:
     """Look at what the engine is asked to open, and at the statements it is given."""
     functions = vars(engine)
     connection, cursor = functions["connect"], functions["cursor"]
-    connection.__init__ = looking(connection.__init__, refuse_target)
+    connection.__init__ = noting(looking(connection.__init__, refuse_target))
     functions["query"] = looking(functions["query"], refuse_target, refuse_statement)
     for kind in (connection, cursor):
         for name in vars(kind).keys() & STATEMENTS:
             setattr(kind, name, looking(getattr(kind, name), refuse_statement))
+    for name in vars(connection).keys() & {*STATEMENTS, "cursor"}:
+        setattr(connection, name, refusing_earlier(getattr(connection, name)))
+
+
+def noting(initialize: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that makes a connection, and notes that it is a guarded one."""
+
+    def call(connection: Any, *arguments: Any, **options: Any) -> None:
+        initialize(connection, *arguments, **options)
+        guarded.add(id(connection))
+
+    return call
+
+
+def refusing_earlier(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that refuses a connection from before the guard: its folder is unknown."""
+
+    def call(connection: Any, *arguments: Any, **options: Any) -> Any:
+        if folders and id(connection) not in guarded:
+            raise refusal("chdb; the connection was there before the guard", min(folders))
+        return method(connection, *arguments, **options)
+
+    return call
 
 
 def looking(function: Callable[..., Any], *looks: Callable[[str], None]) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from tests.isolation.clickhouse.environment import (
 )
 from tests.isolation.clickhouse.server import ClickhouseServer, clickhouse_for_tests
 from tests.isolation.config import Isolation
+from tests.isolation.earlier import close_earlier_connections
 from tests.isolation.environment import Environment
 from tests.isolation.plugin import announce, asked_to_keep
 from tests.isolation.report import VerdictError, timed
@@ -38,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Guard the protected ClickHouse, behind `tests/conftest.py`, which says what that is."""
     if (told := config.stash[isolation_key].clickhouse) is not None:
         guard.protect(told.protected)
+        close_earlier_connections()
 
 
 @pytest.fixture(scope="session")

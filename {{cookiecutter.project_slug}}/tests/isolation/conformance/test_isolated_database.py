@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from alembic.config import Config
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.fixtures.databases import insert
 from tests.isolation.config import Isolation
 from tests.isolation.database import IsolatedDatabase, LeakedConnectionError
 from tests.isolation.difference import TableDifference
@@ -56,10 +57,7 @@ async def count(database: IsolatedDatabase) -> int:
 
 def user(number: int) -> str:
     """Return the statement that adds a user."""
-    return (
-        "INSERT INTO users (id, email, name)"
-        f" VALUES ('{number:032x}', 'user{number}@example.com', 'User')"
-    )
+    return insert("users", id=UUID(int=number), email=f"user{number}@example.com")
 
 
 @twice
@@ -324,9 +322,15 @@ def test_the_cheapest_way_back_is_taken(
 
 
 @pytest.mark.slow
-def test_other_schemas_are_put_back_too(postgresql_server: Server, isolation: Isolation) -> None:
+def test_other_schemas_and_generated_columns_are_put_back_too(
+    postgresql_server: Server, isolation: Isolation
+) -> None:
     def fill(connection: Connection) -> None:
-        connection.execute(text("CREATE SCHEMA audit CREATE TABLE log (id INTEGER)"))
+        log = (
+            "CREATE TABLE log (id INTEGER, double INTEGER GENERATED ALWAYS AS (2 * id) STORED,"
+            " number INTEGER GENERATED ALWAYS AS IDENTITY)"
+        )
+        connection.execute(text(f"CREATE SCHEMA audit {log}"))
         connection.execute(text("INSERT INTO audit.log VALUES (1)"))
 
     part = f"_{uuid4().hex[:8]}"
@@ -339,11 +343,11 @@ def test_other_schemas_are_put_back_too(postgresql_server: Server, isolation: Is
         left_over = database.left_over()
         needed = database.renew()
         with database.connected() as connection:
-            found = connection.scalars(text("SELECT id FROM audit.log")).all()
+            found = connection.execute(text("TABLE audit.log")).one()
 
     postgresql_server.drop(template)
-    assert left_over["audit.log"].added == [(2,)]
-    assert (needed, found) == ("rows", [1])
+    assert left_over["audit.log"].added == [(2, 4, 2)]
+    assert (needed, found) == ("rows", (1, 2, 1))
 
 
 @pytest.mark.slow

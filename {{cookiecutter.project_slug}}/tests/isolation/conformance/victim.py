@@ -8,13 +8,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tests.fixtures.databases import insert
 from tests.isolation import test_session_maker
 from tests.isolation.database import IsolatedDatabase
 
-ADD_USER = text(
-    "INSERT INTO users (id, email, name)"
-    " VALUES ('00000000000000000000000000000001', 'one@example.com', 'One')"
-)
+ADD_USER = text(insert("users", email="one@example.com"))
 
 # A row without a parent, which only a commit is to notice.
 DEFERRED = (

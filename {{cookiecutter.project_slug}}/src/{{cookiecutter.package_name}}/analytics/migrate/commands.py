@@ -251,7 +251,7 @@ def run(arguments: argparse.Namespace) -> int:
     except UnreachableError as error:
         url = Settings().clickhouse
         is_in_use = url.drivername == "chdb" and Path(str(url.database)).is_dir()
-        return fail(LOCKED if is_in_use else FAILED, f"Failed: {error}.")
+        return fail(LOCKED if is_in_use else FAILED, f"Failed: {reason_of(error)}.")
     except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
         call = again(arguments, "--analytics")
         return fail(FAILED, f"Failed: {reason_of(error)}.", standing(call))

@@ -45,6 +45,7 @@ from {{cookiecutter.package_name}}.db.migrate.state import (
     status,
     to_take_back,
 )
+from {{cookiecutter.package_name}}.redaction import redact
 from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
@@ -238,7 +239,7 @@ def remove_empty_version_table(settings: Settings) -> None:
 def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
     """Carry out `status`."""
     found = status()
-    print(f"Database: {settings.url!r}")
+    print(f"Database: {redact(repr(settings.url), settings.secrets)}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")
     for script in found.applied:

@@ -8,6 +8,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from {{cookiecutter.package_name}}.db.migrate.config import alembic_config, relative_name
 from {{cookiecutter.package_name}}.db.migrate.state import Status, status
+from {{cookiecutter.package_name}}.redaction import redact
+from {{cookiecutter.package_name}}.settings import Settings
 
 # What to do about an error, by SQLSTATE and by SQLite's error code.
 REMEDIES: dict[str | int | None, str] = {
@@ -25,7 +27,7 @@ REMEDIES: dict[str | int | None, str] = {
 
 
 def reason_of(error: Exception) -> str:
-    """Return one line that says what happened and, in a revision, where."""
+    """Return one line that says what happened and, in a revision, where, without secrets."""
     if isinstance(error, SyntaxError):
         return f"{error.msg} ({relative_name(error.filename or '')}, line {error.lineno})"
     what = str(error.orig if isinstance(error, DBAPIError) else error)
@@ -37,7 +39,7 @@ def reason_of(error: Exception) -> str:
         if Path(frame.filename).match("versions/*.py")
         and migrations in Path(frame.filename).parents
     ]
-    return line + "".join(places[-1:])
+    return redact(line, Settings().secrets) + "".join(places[-1:])
 
 
 def remedy_of(error: Exception) -> str | None:

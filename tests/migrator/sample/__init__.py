@@ -1,0 +1,1 @@
+"""A small project with migrations: authors, their books, and events in ClickHouse."""

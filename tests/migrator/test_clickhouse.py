@@ -1,0 +1,450 @@
+"""Migrations of ClickHouse: what they leave, what a kill does to them, what the commands say."""
+
+import gzip
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from migrator import Exit
+from migrator.clickhouse.connections import open_client
+from sqlalchemy import URL
+
+from tests.migrator import clickhouse_project
+from tests.migrator.clickhouse_project import EVENT, HEAD, Embedded, Fault, Project, start
+
+VERSIONS = "SELECT version_num FROM alembic_version"
+
+# A revision that makes a column and a table.
+ADD = """
+op.execute("ALTER TABLE events ADD COLUMN IF NOT EXISTS source String")
+op.execute("CREATE TABLE IF NOT EXISTS extra (n Int64) ENGINE = MergeTree ORDER BY n")
+"""
+REMOVE = """
+op.execute("DROP TABLE IF EXISTS extra")
+op.execute("ALTER TABLE events DROP COLUMN IF EXISTS source")
+"""
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessPoolExecutor]:
+    """Yield a process for ClickHouse."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
+@pytest.fixture
+def embedded(process: ProcessPoolExecutor, tmp_path: Path) -> Embedded:
+    """Return a project whose ClickHouse is not there yet."""
+    return Embedded(Project.in_folder(tmp_path), process)
+
+
+@pytest.fixture
+def migrated(embedded: Embedded) -> Embedded:
+    """Return a project whose ClickHouse has all migrations."""
+    assert embedded.run("upgrade", "--events").code == Exit.DONE
+    return embedded
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_there_is_one_head",
+        "test_the_history_is_linear",
+        "test_every_revision_has_a_downgrade_or_says_why_not",
+        "test_every_downgrade_restores_the_schema",
+        "test_every_downgrade_runs_with_rows",
+        "test_rows_survive_every_revision",
+        "test_the_linter_finds_nothing",
+    ],
+)
+def test_the_ready_made_tests_pass(embedded: Embedded, name: str) -> None:
+    embedded.project.write("extra", ADD, REMOVE)
+
+    embedded.process.submit(clickhouse_project.run_ready_made_test, embedded.project, name).result()
+
+
+def test_a_connection_of_the_callers_gets_no_history(embedded: Embedded) -> None:
+    embedded.project.write("extra", ADD, REMOVE)
+
+    ways = embedded.process.submit(clickhouse_project.walk, embedded.project).result()
+
+    assert ways == ["extra", "extra", HEAD, HEAD]
+    assert "migration_history" not in embedded.catalogue()
+
+
+def test_rows_survive_an_upgrade(migrated: Embedded) -> None:
+    migrated.query(EVENT)
+    migrated.project.write("extra", ADD, REMOVE)
+
+    migrated.run("upgrade", "--events")
+
+    assert migrated.query("SELECT count() FROM events") == [(3,)]
+
+
+@pytest.fixture
+def states(embedded: Embedded) -> dict[str, dict[str, str]]:
+    """Return the catalogue at each revision; a folder of its name holds the data of ClickHouse."""
+    embedded.project.write("extra", ADD, REMOVE)
+    found = {}
+    for revision in (HEAD, "extra"):
+        embedded.run("upgrade", "--events", revision)
+        found[revision] = embedded.catalogue()
+        shutil.copytree(embedded.project.folder, embedded.project.root / revision, symlinks=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "broken", "repeated", "after"),
+    [
+        (HEAD, ["upgrade"], ["upgrade"], "extra"),
+        (HEAD, ["upgrade"], ["downgrade", "--yes", HEAD], HEAD),
+        ("extra", ["downgrade", "--yes", HEAD], ["downgrade", "--yes", HEAD], HEAD),
+        ("extra", ["downgrade", "--yes", HEAD], ["upgrade"], "extra"),
+    ],
+)
+def test_a_run_that_fails_after_any_statement_can_be_repeated(
+    embedded: Embedded,
+    states: dict[str, dict[str, str]],
+    before: str,
+    broken: list[str],
+    repeated: list[str],
+    after: str,
+) -> None:
+    for number in range(1, 20):
+        shutil.rmtree(embedded.project.folder)
+        source = embedded.project.root / before
+        shutil.copytree(source, embedded.project.folder, symlinks=True)
+
+        failed = embedded.run(*broken, "--events", fault=Fault(number))
+        done = embedded.run(*repeated, "--events")
+
+        story = (number, failed, done)
+        assert done.code == Exit.DONE, story
+        assert embedded.catalogue() == states[after], story
+        assert embedded.query(VERSIONS) == [(after,)], story
+        if failed.code == Exit.DONE:
+            break
+    assert number == 7, "two statements of the history, two of the revision, two of its version"
+
+
+# In the middle of a revision, and between the two statements that change the version.
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_run_that_is_killed_can_be_repeated(migrated: Embedded, number: int) -> None:
+    before = migrated.catalogue().keys()
+    migrated.project.write("extra", ADD, REMOVE)
+    killed = start(migrated.project, "upgrade", "--events", fault=Fault(number, kill=True))
+
+    killed.communicate()
+    shown = migrated.run("status", "--events")
+    repeated = migrated.run("upgrade", "--events")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert "begun    extra" in shown.out
+    assert repeated.code == Exit.DONE, repeated
+    assert migrated.query(VERSIONS) == [("extra",)]
+    assert migrated.catalogue().keys() == before | {"extra"}
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_first_run_that_is_killed_can_be_undone(embedded: Embedded, number: int) -> None:
+    killed = start(embedded.project, "upgrade", "--events", fault=Fault(number, kill=True))
+
+    killed.communicate()
+    undone = embedded.run("downgrade", "--events", "--yes", "base")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert undone.code == Exit.DONE, undone
+    assert embedded.catalogue() == {}
+
+
+def test_of_simultaneous_runs_on_a_folder_one_works(embedded: Embedded) -> None:
+    runs = [start(embedded.project, "upgrade", "--events") for _ in range(3)]
+
+    printed = [run.communicate()[0] for run in runs]
+
+    assert {run.returncode for run in runs} <= {Exit.DONE, Exit.LOCKED}, printed
+    assert sum("Upgraded ClickHouse" in text for text in printed) == 1, printed
+    assert embedded.query(VERSIONS) == [(HEAD,)]
+
+
+@pytest.mark.skipif("TEST_CLICKHOUSE_HOST" not in os.environ, reason="there is no server")
+def test_simultaneous_runs_on_a_server_apply_each_revision_once(tmp_path: Path) -> None:
+    url = URL.create(
+        "clickhouse",
+        username=os.environ.get("TEST_CLICKHOUSE_USER", "default"),
+        password=os.environ.get("TEST_CLICKHOUSE_PASSWORD"),
+        host=os.environ["TEST_CLICKHOUSE_HOST"],
+        port=int(os.environ.get("TEST_CLICKHOUSE_PORT", "8123")),
+        database=f"test_{uuid4().hex}",
+    )
+    address = url.render_as_string(hide_password=False)
+    project = Project.in_folder(tmp_path).having(CLICKHOUSE_URL=address)
+    try:
+        runs = [start(project, "upgrade", "--events") for _ in range(3)]
+        printed = [run.communicate()[0] for run in runs]
+        undone = start(project, "downgrade", "--events", "--yes", "base")
+        printed_then, _ = undone.communicate()
+    finally:
+        with closing(open_client(url.set(database="default"))) as client:
+            client.command(f"DROP DATABASE IF EXISTS {url.database}")
+
+    assert [run.returncode for run in runs] == [Exit.DONE] * 3, printed
+    assert sum("Upgraded ClickHouse" in text for text in printed) == 1, printed
+    assert undone.returncode == Exit.DONE, printed_then
+
+
+def test_an_upgrade_covers_both_databases_and_a_second_one_has_nothing_to_do(
+    embedded: Embedded,
+) -> None:
+    first = embedded.run("upgrade")
+    second = embedded.run("upgrade")
+
+    assert first.code == second.code == Exit.DONE
+    assert "Upgraded the database from an empty schema" in first.out
+    assert f"Upgraded ClickHouse from an empty schema to {HEAD}" in first.out
+    assert second.out.splitlines()[1:] == [f"Nothing to do: ClickHouse is at {HEAD}."]
+
+
+def test_a_failure_of_the_first_database_stops_before_the_second(embedded: Embedded) -> None:
+    path = embedded.project.root / "migrations" / "versions" / "bad.py"
+    path.write_text("x = (")
+
+    done = embedded.run("upgrade")
+
+    assert done.code == Exit.FAILED
+    assert not embedded.project.folder.exists()
+
+
+def test_a_revision_without_an_option_is_one_of_the_first_database(embedded: Embedded) -> None:
+    done = embedded.run("upgrade", "0001")
+
+    assert done.code == Exit.DONE
+    assert not embedded.project.folder.exists()
+
+
+def test_a_plan_shows_the_sql_of_both_and_touches_nothing(embedded: Embedded) -> None:
+    done = embedded.run("upgrade", "--plan")
+
+    assert done.code == Exit.DONE
+    assert "CREATE TABLE authors" in done.out
+    assert "CREATE TABLE IF NOT EXISTS events" in done.out
+    assert not embedded.project.folder.exists()
+
+
+def test_a_plan_of_nothing_says_so(migrated: Embedded) -> None:
+    done = migrated.run("upgrade", "--events", "--plan")
+
+    assert (done.code, done.out) == (Exit.DONE, f"Nothing to do: ClickHouse is at {HEAD}.\n")
+
+
+def test_the_status_covers_both_and_touches_nothing(embedded: Embedded) -> None:
+    done = embedded.run("status")
+
+    assert done.code == Exit.DONE
+    assert "Database: sqlite" in done.out
+    assert f"  pending  {HEAD}" in done.out[done.out.index("ClickHouse: chdb") :]
+    assert not embedded.project.folder.exists()
+
+
+def test_a_downgrade_lists_what_it_deletes_and_keeps_a_copy(embedded: Embedded) -> None:
+    embedded.project.write("extra", ADD, REMOVE)
+    embedded.run("upgrade", "--events")
+    embedded.query(EVENT)
+
+    done = embedded.run("downgrade", "--events", "--yes")
+
+    assert done.code == Exit.DONE
+    assert "  table extra: 0 rows\n  column events.source: 3 values\n" in done.out
+    assert f"Downgraded ClickHouse from extra to {HEAD}." in done.out
+    [copy] = (embedded.project.root / "backups").glob("clickhouse-extra-*/events.tsv.gz")
+    names, types, *rows = gzip.decompress(copy.read_bytes()).decode().splitlines()
+    assert names.split("\t")[-1] == "source"
+    assert types.split("\t")[0] == "UUID"
+    assert len(rows) == 3
+
+
+def test_a_downgrade_to_base_leaves_nothing(migrated: Embedded) -> None:
+    done = migrated.run("downgrade", "--events", "--yes", "base")
+    again = migrated.run("downgrade", "--events", "--yes")
+
+    assert done.code == again.code == Exit.DONE
+    assert migrated.catalogue() == {}
+    assert again.out == "Nothing to do: ClickHouse has no schema.\n"
+
+
+def test_a_downgrade_that_deletes_nothing_needs_no_copy(migrated: Embedded) -> None:
+    migrated.project.write("nothing", "pass")
+    migrated.run("upgrade", "--events")
+
+    done = migrated.run("downgrade", "--events", "--yes")
+    here = migrated.run("downgrade", "--events", "--yes", HEAD)
+
+    assert done.code == here.code == Exit.DONE
+    assert "  no table and no column\n" in done.out
+    assert "Backup" not in done.out
+    assert here.out == f"Nothing to do: ClickHouse is at {HEAD}.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--yes"], "migrate-down.sh --events --allow-production REVISION"),
+        (["--yes", "--allow-production"], "migrate-down.sh --events --allow-production"),
+        (["--allow-production", "base"], "pass --yes to confirm"),
+    ],
+)
+def test_production_is_not_rolled_back_by_accident(
+    migrated: Embedded, arguments: list[str], message: str
+) -> None:
+    production = migrated.project.having(ENVIRONMENT="production")
+
+    done = Embedded(production, migrated.process).run("downgrade", "--events", *arguments)
+    after = production.having(ENVIRONMENT="test")
+    migrated.process.submit(clickhouse_project.enter, after).result()
+
+    assert done.code == Exit.REFUSED
+    assert message in done.err
+    assert "events" in migrated.catalogue()
+
+
+def test_an_irreversible_revision_is_refused(migrated: Embedded) -> None:
+    path = migrated.project.write("final", "pass")
+    path.write_text(f"{path.read_text()}\nirreversible = 'rows were merged'\n")
+    migrated.run("upgrade", "--events")
+
+    done = migrated.run("downgrade", "--events", "--yes")
+
+    assert done.code == Exit.REFUSED
+    assert "final cannot be undone: rows were merged." in done.err
+
+
+def test_an_edited_revision_is_refused_shown_and_can_be_accepted(migrated: Embedded) -> None:
+    path = next(migrated.project.revisions.glob(f"*{HEAD}*.py"))
+    path.write_text(f"{path.read_text()}\n# new\n")
+
+    refused = migrated.run("upgrade", "--events")
+    shown = migrated.run("status", "--events")
+    accepted = migrated.run("upgrade", "--events", "--accept-edited")
+    again = migrated.run("upgrade", "--events", "--accept-edited")
+
+    assert (refused.code, accepted.code, again.code) == (Exit.REFUSED, Exit.DONE, Exit.DONE)
+    assert f"{path.name} was edited after it was applied" in refused.err
+    assert "Edited after it was applied: events/versions/" in shown.out
+    assert "Accepted events/versions/" in accepted.out
+    assert "Accepted" not in again.out
+
+
+def test_a_clickhouse_of_another_version_of_the_code_is_left_alone(migrated: Embedded) -> None:
+    path = migrated.project.write("newer", "pass")
+    migrated.run("upgrade", "--events")
+    path.unlink()
+
+    up = migrated.run("upgrade", "--events")
+    down = migrated.run("downgrade", "--events", "--yes")
+    shown = migrated.run("status", "--events")
+
+    assert up.code == down.code == Exit.REFUSED
+    assert "ClickHouse is at newer, which these migrations do not have" in up.err
+    assert "Not in these migrations: newer" in shown.out
+
+
+def test_two_heads_are_refused(migrated: Embedded) -> None:
+    migrated.project.write("one", "pass")
+    migrated.project.write("two", "pass")
+
+    done = migrated.run("upgrade", "--events")
+
+    assert done.code == Exit.REFUSED
+    assert "have 2 heads: one, two. Next: set the down_revision" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["upgrade", "nonsense"], ["downgrade", "--yes", "nonsense"]])
+def test_an_unknown_revision_is_wrong_usage(migrated: Embedded, arguments: list[str]) -> None:
+    done = migrated.run(*arguments, "--events")
+
+    assert done.code == Exit.USAGE
+    assert "Next: scripts/migrate-status.sh" in done.err
+
+
+def test_a_failing_statement_and_its_remains_are_named(migrated: Embedded) -> None:
+    wrong = "op.execute('ALTER TABLE nope DELETE WHERE 1')"
+    path = migrated.project.write("bad", wrong)
+
+    done = migrated.run("upgrade", "--events")
+
+    assert done.code == Exit.FAILED
+    assert f"(events/versions/{path.name}, line 5)." in done.err.splitlines()[0]
+    assert f"ClickHouse is at {HEAD}, 1 pending; bad is unfinished" in done.err
+
+
+def test_an_interrupted_downgrade_names_the_command_that_continues(migrated: Embedded) -> None:
+    migrated.project.write("stuck", "pass", "op.execute('nonsense')")
+    migrated.project.write("last", "pass", after="stuck")
+    migrated.run("upgrade", "--events")
+
+    done = migrated.run("downgrade", "--events", "--yes", "2")
+
+    assert done.code == Exit.FAILED
+    assert f"then run scripts/migrate-down.sh --events --yes {HEAD}." in done.err
+
+
+def test_a_revision_that_cannot_be_read_is_named(migrated: Embedded) -> None:
+    migrated.project.write("bad", "x = (")
+
+    done = migrated.run("upgrade", "--events")
+
+    assert done.code == Exit.FAILED
+    assert "(events/versions/bad.py, line 5)." in done.err
+    assert "Nothing was changed. Next: fix the revision" in done.err
+
+
+def test_a_mutation_that_keeps_failing_is_found(migrated: Embedded) -> None:
+    migrated.query(EVENT)
+    update = "ALTER TABLE events UPDATE name = toString(throwIf(1)) WHERE 1"
+    later = f"{update} SETTINGS mutations_sync = 0"
+    migrated.project.write("bad", f"op.execute('{later}')")
+
+    done = [migrated.run("upgrade", "--events") for _ in range(2)]
+
+    for run in done:
+        assert run.code == Exit.FAILED
+        assert "Failed: ClickHouse is at bad, but it is not sound:\n  events: (UPDATE" in run.err
+        assert "next: KILL MUTATION" in run.err
+
+
+def test_a_folder_that_another_process_uses_is_a_lock(tmp_path: Path) -> None:
+    project = Project.in_folder(tmp_path)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as holder:
+        holder.submit(clickhouse_project.hold, project).result()
+        late = start(project, "status", "--events")
+        printed, _ = late.communicate()
+
+    assert late.returncode == Exit.LOCKED
+    assert "Next: stop the process that uses the folder" in printed
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(embedded: Embedded) -> None:
+    project = embedded.project.having(CLICKHOUSE_URL="clickhouse://me:secret@127.0.0.1:1/events")
+
+    done = Embedded(project, embedded.process).run("upgrade", "--events")
+
+    assert done.code == Exit.FAILED
+    assert "ClickHouse at 127.0.0.1:1 cannot be reached" in done.err
+    assert "secret" not in done.err
+
+
+def test_a_new_revision_is_empty(migrated: Embedded) -> None:
+    done = migrated.run("new", "--events", 'add "source"')
+    blank = migrated.run("new", "--events", " ")
+    upgraded = migrated.run("upgrade", "--events")
+
+    assert (done.code, blank.code, upgraded.code) == (Exit.DONE, Exit.USAGE, Exit.DONE)
+    assert "Wrote events/versions/" in done.out
+    assert "add 'source'" in upgraded.out

@@ -1,0 +1,221 @@
+"""A downgrade lists what it deletes, keeps a verified backup, and stops where it must."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from migrator import BackupError, Exit, RefusedError, backup
+from migrator.backup import back_up, find_pg_dump
+
+from tests.migrator.project import HEAD, Project
+
+AUTHOR = "INSERT INTO authors (id, email, name, nick) VALUES (1, 'a@example.com', 'Ada', 'ada')"
+TAGS = "INSERT INTO tags VALUES ('a'), ('b')"
+UP = """
+op.add_column("authors", sa.Column("nick", sa.Text))
+op.create_table("tags", sa.Column("name", sa.Text, primary_key=True))
+"""
+DOWN = """
+op.drop_table("tags")
+with op.batch_alter_table("authors") as batch:
+    batch.drop_column("nick")
+"""
+
+# It leaves what it wrote last in the write-ahead log.
+APPLICATION_THAT_IS_KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA journal_mode = WAL")
+connection.execute("UPDATE authors SET nick = 'other'")
+os._exit(0)
+"""
+
+
+@pytest.fixture
+def tagged(project: Project) -> Project:
+    """Return a project at a revision with rows that a downgrade deletes."""
+    project.write("tags", UP, DOWN)
+    project.upgraded().execute(AUTHOR, TAGS)
+    return project
+
+
+def test_it_lists_what_is_deleted(tagged: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    code = tagged.run("downgrade", "--yes")
+
+    printed = capsys.readouterr().out
+    assert code == Exit.DONE
+    assert (
+        f"This takes the database from tags back to {HEAD}, and deletes:\n"
+        "  table tags: 2 rows\n  column authors.nick: 1 value\n"
+    ) in printed
+
+
+def test_it_says_if_nothing_is_deleted(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write("index", 'op.create_index("ix", "authors", ["name"])', 'op.drop_index("ix")')
+    project.upgraded()
+
+    project.run("downgrade", "--yes")
+
+    assert "  no table and no column\n" in capsys.readouterr().out
+
+
+def test_the_backup_restores_everything(tagged: Project) -> None:
+    code = tagged.run("downgrade", "--yes")
+
+    [path] = tagged.database.backup_folder.iterdir()
+    url = tagged.database.url
+    if tagged.dialect == "sqlite":
+        program = [sys.executable, "-c", APPLICATION_THAT_IS_KILLED, str(url.database)]
+        subprocess.run(program, check=False, capture_output=True)
+        for end in ("", "-wal", "-shm"):
+            Path(f"{url.database}{end}").unlink(missing_ok=True)
+        shutil.copy(path, str(url.database))
+    else:
+        with tagged.connect() as connection:
+            version = connection.dialect.server_version_info or (0,)
+        pg_restore = find_pg_dump(int(version[0])).with_name("pg_restore")
+        target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        options = ["--clean", "--if-exists", "--single-transaction", "--dbname", target]
+        subprocess.run([pg_restore, *options, path], check=True)
+    assert code == Exit.DONE
+    assert tagged.query("SELECT nick FROM authors") == ["ada"]
+    assert tagged.query("SELECT name FROM tags ORDER BY 1") == ["a", "b"]
+
+
+def test_only_the_owner_reads_the_backups(tagged: Project) -> None:
+    tagged.run("downgrade", "--yes")
+
+    assert tagged.database.backup_folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_backup_nothing_is_undone(
+    tagged: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tagged.database.backup_folder.touch()
+
+    code = tagged.run("downgrade", "--yes")
+
+    assert code == Exit.FAILED
+    assert "backups" in capsys.readouterr().err
+    assert tagged.database.status().revision == "tags"
+
+
+# On PostgreSQL, one of the two steps has succeeded by then.
+def test_an_interrupted_downgrade_names_the_command_that_continues(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write("stuck", "pass", 'op.execute("nonsense")')
+    project.write("last", "pass")
+    project.upgraded()
+
+    code = project.run("downgrade", "--yes", "2")
+
+    assert code == Exit.FAILED
+    assert f"then run scripts/migrate-down.sh --yes {HEAD}." in capsys.readouterr().err
+
+
+def test_an_irreversible_revision_is_refused(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project.write("once", "pass")
+    path.write_text(path.read_text() + "irreversible = 'the old values are gone'\n")
+    project.upgraded()
+
+    code = project.run("downgrade", "--yes", "base")
+
+    assert code == Exit.REFUSED
+    assert "once cannot be undone: the old values are gone" in capsys.readouterr().err
+    assert project.database.status().revision == "once"
+
+
+def test_there_is_nothing_to_do_at_the_target(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = project.upgraded().run("downgrade", "--yes", HEAD)
+
+    assert code == Exit.DONE
+    assert capsys.readouterr().out.endswith(f"Nothing to do: the database is at {HEAD}.\n")
+
+
+def test_without_pg_dump_the_message_says_what_to_install(
+    postgresql_project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    postgresql_project.upgraded()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(backup, "find_spec", lambda _: None)
+
+    code = postgresql_project.run("downgrade", "--yes")
+
+    assert code == Exit.REFUSED
+    assert "Next: install the PostgreSQL" in capsys.readouterr().err
+    assert postgresql_project.database.status().pending == ()
+
+
+def test_a_pg_dump_that_is_older_than_the_server_is_not_used() -> None:
+    with pytest.raises(RefusedError, match="pg_dump 99 or newer"):
+        find_pg_dump(99)
+
+
+def test_a_dump_that_fails_is_not_a_backup(
+    postgresql_url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 99 || { echo "no" >&2; exit 1; }\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    with pytest.raises(BackupError, match=r"^no$"):
+        back_up(postgresql_url, "0001", tmp_path)
+
+
+def test_a_dump_without_the_migrations_is_not_a_backup(
+    postgresql_url: sa.URL, tmp_path: Path
+) -> None:
+    with pytest.raises(BackupError, match="is incomplete"):
+        back_up(postgresql_url, "base", tmp_path)
+
+
+def test_a_copy_that_differs_from_its_source_is_not_a_backup(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    url = sqlite_project.upgraded().database.url
+    damaged = sqlite3.connect(str(url.database), isolation_level=None)
+    damaged.execute("INSERT INTO authors (id, email, name) VALUES (1, 'a@example.com', 'A')")
+    damaged.execute("CREATE INDEX ix ON authors (name)")
+    damaged.execute("PRAGMA writable_schema = ON")
+    damaged.execute("UPDATE sqlite_master SET sql = replace(sql, 'name', 'id') WHERE name = 'ix'")
+    damaged.close()
+
+    with pytest.raises(BackupError, match="is damaged"):
+        back_up(url, "0001", tmp_path / "backups")
+
+
+def test_a_password_is_not_shown_to_other_users(
+    postgresql_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = uuid4().hex
+    url = postgresql_project.database.url.set(password=f"50% @ {secret}")
+    postgresql_project.having(url=url).upgraded()
+    seen: list[list[str]] = []
+    run = backup.run
+
+    def spy(command: list[str | Path], variables: dict[str, str]) -> str:
+        seen.append([*map(str, command), *variables])
+        return run(command, variables)
+
+    monkeypatch.setattr(backup, "run", spy)
+
+    path = back_up(url, "0001", tmp_path)
+
+    assert path.stat().st_size > 0
+    assert not any(secret in argument for command in seen for argument in command)
+    assert any("PGPASSWORD" in command for command in seen)

@@ -1,0 +1,121 @@
+"""The README works as it stands, in a project that `alembic init` has made."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import migrator
+import pytest
+from migrator import Database, testing
+
+LIBRARY = Path(migrator.__file__).parents[2]
+README = (LIBRARY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+SETTINGS = """
+from dataclasses import dataclass
+from pathlib import Path
+
+@dataclass
+class Settings:
+    database_url: str = f"sqlite+aiosqlite:///{Path(__file__).parents[2]}/app.db"
+    environment: str = "development"
+"""
+MODELS = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(DeclarativeBase):
+    pass
+
+class Author(Base):
+    __tablename__ = "authors"
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+FIXTURES = """
+import pytest
+import sqlalchemy as sa
+from app.migrate import database
+
+@pytest.fixture
+def migrations():
+    return database()
+
+@pytest.fixture
+def empty_database(tmp_path):
+    return sa.make_url(f"sqlite:///{tmp_path}/empty.db")
+
+@pytest.fixture
+def rows():
+    return {}
+"""
+
+
+def block(words: str) -> str:
+    """Return the block of Python with these words."""
+    [found] = [block for block in BLOCKS if words in block]
+    return str(found)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """Return a project of somebody else, with the two modules that the README shows."""
+    run(tmp_path, "alembic", "init", "migrations")
+    env = tmp_path / "migrations" / "env.py"
+    text = env.read_text()
+    start, end = text.index("def run_migrations_offline"), text.index("if context.is_offline_mode")
+    env.write_text(text[:start] + block("Environment(database)") + "\n\n" + text[end:])
+    package = tmp_path / "src" / "app"
+    package.mkdir(parents=True)
+    (package / "settings.py").write_text(SETTINGS)
+    (package / "models.py").write_text(MODELS)
+    (package / "migrate.py").write_text(block("sys.exit(main(database))\n"))
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "conftest.py").write_text(FIXTURES)
+    (tests / "test_migrations.py").write_text(block("from migrator.testing import"))
+    return tmp_path
+
+
+def run(root: Path, *words: str) -> str:
+    """Run a module of Python in the stranger's project."""
+    path = os.pathsep.join([str(root / "src"), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=root,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_project_of_somebody_else_is_migrated_and_tested(stranger: Path) -> None:
+    run(stranger, "app.migrate", "new", "add authors")
+    run(stranger, "app.migrate", "upgrade")
+    shown = run(stranger, "app.migrate", "status")
+    alembic = run(stranger, "alembic", "current")
+    tested = run(stranger, "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", "not linter")
+
+    [revision] = re.findall(r"Revision: (\w+)", shown)
+    assert f"Head:     {revision}\n  applied  {revision}  add authors" in shown
+    assert f"{revision} (head)" in alembic
+    assert "8 passed, 1 deselected" in tested
+
+
+def test_the_readme_lists_all_ready_made_tests() -> None:
+    names = re.findall(r"    (test_\w+),", block("from migrator.testing import"))
+
+    assert names == [name for name in testing.__all__ if name.startswith("test_")]
+
+
+def test_the_readme_lists_all_fields_commands_and_names() -> None:
+    shown = [*Database.__dataclass_fields__, "upgrade", "downgrade", "status", "new", "lint"]
+
+    assert {
+        name for name in shown if not re.search(rf"^\| `{name}\b", README, re.MULTILINE)
+    } == set()
+    assert {name for name in migrator.__all__ if name not in README} == set()

@@ -1,0 +1,65 @@
+"""Messages contain no password, whatever spelled it."""
+
+import pytest
+import sqlalchemy as sa
+from migrator import Exit
+from migrator.redaction import redact
+
+from tests.migrator.project import Project
+
+URL = sa.make_url("postgresql+psycopg://me:s%40cret%20word@host/app?sslpassword=key%2Fword")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no password here", "no password here"),
+        ("it was s@cret word", "it was [redacted]"),
+        ("it was s%40cret%20word", "it was [redacted]"),
+        ("it was s%40cret+word", "it was [redacted]"),
+        ("the key is key/word", "the key is [redacted]"),
+        ("unlocked key/words", "unlocked key/words"),
+        ("postgresql://you:other@else@there/app", "postgresql://you:[redacted]@there/app"),
+        ("host=here password=other user=you", "host=here password=[redacted] user=you"),
+        ("{'password': 'other'}", "{'password': [redacted]}"),
+        ('PASSWD="cut off', "PASSWD=[redacted]"),
+        ('password authentication failed for user "me"',) * 2,
+        ('unrecognized token: "@"',) * 2,
+    ],
+)
+def test_what_looks_like_a_password_is_hidden(text: str, shown: str) -> None:
+    assert redact(text, URL) == shown
+
+
+def test_a_long_text_is_cut_between_words() -> None:
+    text = f"{'word ' * 199}s@cret{'x' * 3000}"
+
+    shown = redact(text, URL)
+
+    assert shown == f"{'word ' * 199}… ({len(text)} characters)"
+
+
+@pytest.mark.parametrize("command", ["status", "upgrade"])
+def test_a_command_shows_no_password(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    url = sa.make_url("postgresql+psycopg://me:hidden1@127.0.0.1:1/app?sslpassword=hidden2")
+    project = sqlite_project.having(url=url)
+    address = url.render_as_string(hide_password=False)
+    project.write("bad", f"raise ValueError('the URL is {address}')")
+
+    codes = {project.run(command), sqlite_project.run("upgrade"), project.run("status")}
+
+    printed = capsys.readouterr()
+    assert codes == {Exit.FAILED}
+    assert "hidden" not in printed.out + printed.err
+
+
+def test_the_status_shows_no_password_of_a_query(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgresql_project.database.url.update_query_dict({"sslpassword": "hidden"})
+
+    postgresql_project.having(url=url).run("status")
+
+    assert "sslpassword=[redacted]" in capsys.readouterr().out

@@ -1,0 +1,270 @@
+"""Runs take turns, wait for a limited time, and leave the database at a whole revision."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from migrator import Exit, LockTimeoutError, runs
+from migrator.history import HISTORY
+from migrator.locks import application_name, lock_id
+
+from tests.migrator.project import COMMANDS, HEAD, REVISIONS, Project
+
+ADD_COLUMN = 'op.add_column("authors", sa.Column("nick", sa.Text))'
+CONCURRENTLY = """
+if op.get_context().dialect.name == "postgresql":
+    with op.get_context().autocommit_block():
+        op.drop_index("ix_authors_name", if_exists=True, postgresql_concurrently=True)
+        op.create_index("ix_authors_name", "authors", ["name"], postgresql_concurrently=True)
+else:
+    op.create_index("ix_authors_name", "authors", ["name"])
+"""
+AUTHOR = "INSERT INTO authors (id, email, name) VALUES (1, 'ada@example.com', 'Ada')"
+BOOK = "INSERT INTO books (id, author_id, title, kind) VALUES (1, 1, 'Notes', 'essay')"
+
+
+def hold_lock(connection: sa.Connection) -> None:
+    """Lock what a migration needs."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("LOCK TABLE authors IN ACCESS EXCLUSIVE MODE")
+
+
+@pytest.mark.parametrize("body", [ADD_COLUMN, CONCURRENTLY], ids=["column", "concurrently"])
+def test_simultaneous_runs_apply_each_revision_once(project: Project, body: str) -> None:
+    project.write("extra", body)
+
+    started = [project.start(COMMANDS, "upgrade") for _ in range(3)]
+    printed = [process.communicate()[0] for process in started]
+
+    assert [process.returncode for process in started] == [0, 0, 0], printed
+    with project.connect() as connection:
+        applied = connection.scalars(sa.select(HISTORY.c.revision)).all()
+    assert sorted(applied) == [*REVISIONS, "extra"]
+    assert sorted("Upgraded the database from" in text for text in printed) == [False, False, True]
+
+
+def test_a_failing_revision_leaves_the_database_as_it_was(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = project.upgraded().catalogue()
+    project.write("bad", f"{ADD_COLUMN}\nop.execute('SELECT nonsense')")
+
+    code = project.run("upgrade")
+
+    message = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert project.catalogue() == before
+    assert "nonsense" in message.splitlines()[0]
+    assert "(migrations/versions/bad.py, line 7)" in message.splitlines()[0]
+    assert f"The database is at {HEAD}, 1 pending; no revision is partially applied." in message
+
+
+def test_effects_outside_a_transaction_are_reported(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.write("bad", f"{CONCURRENTLY}\nraise ValueError")
+
+    code = postgresql_project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert "effects of bad outside a transaction may remain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise ValueError", "Failed: ValueError (migrations/versions/bad.py, line 6)."),
+        ("x = (", "Failed: '(' was never closed (migrations/versions/bad.py, line 6)."),
+    ],
+)
+def test_a_revision_that_cannot_run_is_named(
+    project: Project, capsys: pytest.CaptureFixture[str], code: str, message: str
+) -> None:
+    project.write("bad", code)
+
+    exit_code = project.run("upgrade")
+
+    assert exit_code == Exit.FAILED
+    assert capsys.readouterr().err.splitlines()[0] == message
+
+
+def test_a_lock_of_another_session_ends_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "PAUSES", (0.01,))
+    project.upgraded().write("nick", ADD_COLUMN)
+    with project.connect() as other:
+        hold_lock(other)
+
+        code = project.run("upgrade")
+
+    message = capsys.readouterr().err
+    setting = (
+        "MIGRATION_WAIT_SECONDS" if project.dialect == "sqlite" else "MIGRATION_LOCK_TIMEOUT_MS"
+    )
+    assert code == Exit.LOCKED
+    assert message.startswith("Could not get a lock in time: another session holds a lock this")
+    assert f"or raise {setting}, then run" in message
+    assert project.database.status().pending[0].revision == "nick"
+
+
+def test_a_released_lock_lets_the_run_continue(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = project.upgraded().having(wait_seconds=60)
+    project.write("nick", ADD_COLUMN)
+    waiting = threading.Event()
+    run = runs.run
+
+    def announce(*arguments: Any, **options: Any) -> None:
+        waiting.set()
+        run(*arguments, **options)
+
+    monkeypatch.setattr(runs, "run", announce)
+    with project.connect() as other, ThreadPoolExecutor(1) as threads:
+        hold_lock(other)
+        running = threads.submit(project.run, "upgrade")
+        assert waiting.wait(timeout=60)
+        time.sleep(0.3)
+        other.rollback()
+        code = running.result()
+
+    assert code == Exit.DONE
+    assert project.database.status().revision == "nick"
+
+
+def test_relative_steps_are_not_retried(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.upgraded().write("nick", ADD_COLUMN)
+    impatient = SimpleNamespace(sleep=lambda _: pytest.fail("it tries again"))
+    monkeypatch.setattr(runs, "time", impatient)
+    with project.connect() as other:
+        hold_lock(other)
+
+        with pytest.raises(LockTimeoutError):
+            project.database.upgrade("+1")
+
+
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        pytest.param("psql", "SELECT pg_advisory_lock(:id)", id="another run"),
+        pytest.param(application_name("sample"), "SELECT :id", id="the session of a killed run"),
+    ],
+)
+def test_a_run_waits_for_the_one_before_it(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str], name: str, lock: str
+) -> None:
+    url = postgresql_project.database.url
+    other = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"application_name": name})
+    with other.connect() as connection:
+        connection.execute(sa.text(lock), {"id": lock_id("sample")})
+
+        code = postgresql_project.run("upgrade")
+
+    assert code == Exit.LOCKED
+    assert f"another run did not end in 0.3 s ('{name}', pid" in capsys.readouterr().err
+    assert postgresql_project.run("upgrade") == Exit.DONE
+
+
+@pytest.mark.parametrize(
+    ("empty_database", "statements", "message"),
+    [
+        (
+            "sqlite_url",
+            ["CREATE TABLE _alembic_tmp_books (id INTEGER)"],
+            "table _alembic_tmp_books is left over from an interrupted run; next: drop it",
+        ),
+        ("sqlite_url", [BOOK], "table books has 1 rows that refer to missing ones"),
+        (
+            "postgresql_url",
+            ["ALTER TABLE authors ADD CONSTRAINT ck_new CHECK (name <> 'x') NOT VALID"],
+            (
+                "constraint ck_new of authors is not validated;"
+                " next: a revision with ALTER TABLE authors"
+            ),
+        ),
+        (
+            "postgresql_url",
+            [
+                "CREATE INDEX ix_new ON authors (name)",
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_new'::regclass",
+            ],
+            "index ix_new is not valid; next: DROP INDEX CONCURRENTLY ix_new, then create it again",
+        ),
+    ],
+    indirect=["empty_database"],
+)
+def test_an_unsound_database_fails_the_upgrade(
+    project: Project,
+    capsys: pytest.CaptureFixture[str],
+    statements: list[str],
+    message: str,
+) -> None:
+    project.upgraded().execute(*statements)
+
+    code = project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_without_an_effect_fails(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.upgraded().write("nick", ADD_COLUMN)
+    monkeypatch.setattr(runs, "run", lambda *_, **__: None)
+
+    code = project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert "revision nick is not applied" in capsys.readouterr().err
+
+
+def test_a_database_of_another_version_of_the_code_is_refused(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.upgraded().execute("UPDATE alembic_version SET version_num = 'future'")
+
+    codes = {project.run("upgrade"), project.run("downgrade", "--yes")}
+    shown = project.run("status")
+
+    printed = capsys.readouterr()
+    assert (codes, shown) == ({Exit.REFUSED}, Exit.DONE)
+    assert "the database is at future, which these migrations do not have" in printed.err
+    assert "Not in these migrations: future" in printed.out
+
+
+def test_two_heads_are_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project.upgraded().write("left", ADD_COLUMN)
+    path.with_name("right.py").write_text(path.read_text().replace("'left'", "'right'"))
+
+    code = project.run("upgrade")
+
+    assert code == Exit.REFUSED
+    assert "2 heads: left, right. Next: set the down_revision" in capsys.readouterr().err
+
+
+def test_there_is_nothing_to_do_for_a_revision_behind_the_database(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = project.upgraded().run("upgrade", REVISIONS[0])
+
+    assert code == Exit.DONE
+    assert capsys.readouterr().out.endswith(f"Nothing to do: the database is at {HEAD}.\n")
+
+
+def test_a_run_that_orphans_rows_is_rolled_back(sqlite_project: Project) -> None:
+    sqlite_project.upgraded().execute(AUTHOR, BOOK)
+    sqlite_project.write("bad", "op.execute('DELETE FROM authors')")
+
+    code = sqlite_project.run("upgrade", "bad")
+
+    assert code == Exit.FAILED
+    assert sqlite_project.query("SELECT name FROM authors") == ["Ada"]
+    assert sqlite_project.query("SELECT version_num FROM alembic_version") == [HEAD]

@@ -1,0 +1,1 @@
+"""The tests of testdb, on its sources: a small service, in both styles and on both engines."""

@@ -1,0 +1,1 @@
+"""What testdb promises, tried on the sample service."""

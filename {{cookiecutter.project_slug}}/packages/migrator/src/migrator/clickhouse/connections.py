@@ -1,0 +1,111 @@
+"""Connections to ClickHouse: to a server, or to the engine that chdb embeds in this process."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.dbapi.connection import Connection as DriverConnection
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+
+from migrator.errors import InUseError, UnreachableError
+
+UNKNOWN_DATABASE = 81
+CONNECT_SECONDS = 5
+
+
+class MissingDatabaseError(UnreachableError):
+    """The server answers, but does not have the database."""
+
+
+def open_client(url: URL) -> Client:
+    """Return a client for `chdb:///FOLDER` or `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
+
+    Raises:
+        UnreachableError: The server does not answer; `InUseError` if another process uses the
+            folder; `MissingDatabaseError` if the server does not have the database.
+    """
+    with explaining(url):
+        return clickhouse_connect.get_client(**connect_arguments(url))
+
+
+def make_engine(url: URL) -> Engine:
+    """Return an engine for the same database. Its connections raise what `open_client` does."""
+
+    def connect() -> DriverConnection:
+        with explaining(url):
+            return DriverConnection(**connect_arguments(url))
+
+    return create_engine("clickhousedb+connect://", poolclass=NullPool, creator=connect)
+
+
+def open_or_create(url: URL) -> Connection:
+    """Return a connection to the database, which is created if the server does not have it."""
+    engine = make_engine(url)
+    try:
+        return engine.connect()
+    except MissingDatabaseError:
+        with closing(open_client(url.set(database="default"))) as client:
+            name = {"name": url.database}
+            client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", name)
+        return engine.connect()
+
+
+@contextmanager
+def explaining(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into messages that say what to do.
+
+    Raises:
+        UnreachableError: In place of the driver's errors.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UnreachableError(f"{describe(url)} needs the package chdb") from error
+    except ClickHouseError as error:
+        place = describe(url)
+        if getattr(error, "code", None) == UNKNOWN_DATABASE:
+            raise MissingDatabaseError(f"{place} has no database {url.database}") from error
+        reason = str(error).partition("\n")[0].rstrip(".")
+        if is_embedded(url) and Path(str(url.database)).is_dir():
+            raise InUseError(
+                f"{place} cannot be opened: {reason}."
+                " Next: stop the process that uses the folder, which serves one at a time"
+            ) from error
+        raise UnreachableError(
+            f"{place} cannot be reached: {reason}. Next: check the server and its URL"
+        ) from error
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """Return a URL as the arguments of clickhouse-connect."""
+    if is_embedded(url):
+        return {"interface": "chdb", "path": url.database, "database": "default"}
+    return {
+        "host": url.host,
+        "port": url.port or 8123,
+        "username": url.username or "default",
+        "password": url.password or "",
+        "database": url.database or "default",
+        "connect_timeout": CONNECT_SECONDS,
+    }
+
+
+def is_embedded(url: URL) -> bool:
+    """Return whether chdb embeds this database. Its folder serves one process at a time."""
+    return url.drivername == "chdb"
+
+
+def is_missing_folder(url: URL) -> bool:
+    """Return whether the embedded database does not exist. Connecting would create it."""
+    return is_embedded(url) and not Path(str(url.database)).exists()
+
+
+def describe(url: URL) -> str:
+    """Return what a URL leads to, without the password."""
+    if is_embedded(url):
+        return f"the embedded ClickHouse in {url.database}"
+    return f"ClickHouse at {url.host}:{url.port or 8123}"

@@ -1,0 +1,238 @@
+"""The migrations of a ClickHouse database, whose runs can be repeated after they were killed.
+
+ClickHouse has no transactions: every statement of a killed run keeps its effect. Revisions say
+IF [NOT] EXISTS, and the next run repeats the unfinished one.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import clickhouse_connect.cc_sqlalchemy.alembic  # noqa: F401  # registers the dialect with Alembic
+from alembic import command
+from alembic.script import Script
+from sqlalchemy import Connection, text
+
+from migrator.clickhouse import history
+from migrator.clickhouse.backup import back_up
+from migrator.clickhouse.connections import (
+    MissingDatabaseError,
+    is_embedded,
+    is_missing_folder,
+    make_engine,
+    open_client,
+    open_or_create,
+)
+from migrator.clickhouse.locks import take_turns
+from migrator.clickhouse.planning import find_losses
+from migrator.clickhouse.rules import RULES
+from migrator.clickhouse.status import interpret, read_revisions
+from migrator.database import Database, Report, as_docstring
+from migrator.linter import lint
+from migrator.losses import Loss
+from migrator.planning import Plan, printed_sql
+from migrator.redaction import redact
+from migrator.status import Status
+
+INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
+DELETE = text("""
+    ALTER TABLE alembic_version DELETE WHERE version_num = :revision SETTINGS mutations_sync = 2
+""")
+# A mutation continues after its statement, and is retried for ever if it fails.
+FAILING = text("""
+    SELECT table, command, latest_fail_reason FROM system.mutations
+    WHERE database = currentDatabase() AND NOT is_done AND latest_fail_reason != ''
+""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickHouse(Database):
+    """The migrations of a ClickHouse database. `Database` describes the other fields.
+
+    Attributes:
+        url: `chdb:///FOLDER` or `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
+        turns: The database whose lock makes runs on a server take turns; ClickHouse has none.
+    """
+
+    turns: Database
+    url_setting: str = "CLICKHOUSE_URL"
+
+    heading = "ClickHouse"
+    label = "ClickHouse"
+    verified = "Verified: at the expected revision, no failing mutation."
+    is_transactional = False
+
+    def __post_init__(self) -> None:
+        """Check the URL.
+
+        Raises:
+            ValueError: It is not one of ClickHouse. The message does not repeat it.
+        """
+        if self.url.drivername not in ("chdb", "clickhouse"):
+            raise ValueError(
+                f"{self.url_setting} is not a ClickHouse URL; expected chdb:///FOLDER or"
+                " clickhouse://USER:PASSWORD@HOST:8123/DATABASE"
+            )
+
+    def redact(self, text: str) -> str:
+        """Return a text without the passwords of both URLs and whatever looks like one."""
+        return redact(text, self.url, self.turns.url)
+
+    @contextmanager
+    def only_run(self) -> Iterator[Connection]:
+        """Yield a connection for a run, and keep other runs away.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+            UnreachableError: ClickHouse cannot be reached.
+        """
+        lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
+        with lock, open_or_create(self.url) as connection:
+            yield connection
+
+    def status(self, connection: Connection | None = None) -> Status:
+        """Return the state of ClickHouse, or of the database of `connection`. Read-only.
+
+        Raises:
+            alembic.util.CommandError: The revision files cannot be read.
+            UnreachableError: ClickHouse cannot be reached.
+        """
+        scripts = self.scripts()
+        if connection is None and is_missing_folder(self.url):
+            return interpret(scripts, (), {})
+        try:
+            with self.reading() if connection is None else nullcontext(connection) as found:
+                return interpret(scripts, read_revisions(found), history.read_history(found))
+        except MissingDatabaseError:
+            return interpret(scripts, (), {})
+
+    def reading(self) -> Connection:
+        """Return a connection for reading, which takes no lock."""
+        return make_engine(self.url).connect()
+
+    def upgrade(
+        self,
+        revision: str = "head",
+        connection: Connection | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Apply revisions up to and including `revision`. A caller's connection gets no history.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+            UnknownRevisionError: There is no such revision.
+            UnreachableError: ClickHouse cannot be reached.
+            sqlalchemy.exc.SQLAlchemyError: A statement failed; those before it keep their effect.
+        """
+        with self.only_run() if connection is None else nullcontext(connection) as found:
+            before = self.status(found)
+            pending = before.pending_until(revision)
+            if pending:
+                self.settle(found, before.revisions)
+            for script in pending:
+                started = time.monotonic()
+                if connection is None:
+                    history.record(found, script, "upgrade")
+                command.upgrade(self.config(found), script.revision)
+                if report is not None:
+                    report(script, time.monotonic() - started)
+
+    def downgrade(
+        self,
+        revision: str = "-1",
+        connection: Connection | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Undo revisions down to `revision`: a number of steps such as -1, an id, or `base`.
+
+        An empty schema keeps no table of the migrations. Raises the same errors as `upgrade`.
+        """
+        with self.only_run() if connection is None else nullcontext(connection) as found:
+            before = self.status(found)
+            to_undo = before.revisions_to_undo(revision)
+            if to_undo:
+                self.settle(found, before.start)
+            for script in to_undo:
+                started = time.monotonic()
+                if connection is None:
+                    history.record(found, script, "downgrade")
+                command.downgrade(self.config(found), str(script.down_revision or "base"))
+                if report is not None:
+                    report(script, time.monotonic() - started)
+            if not read_revisions(found):
+                found.execute(text("DROP TABLE IF EXISTS migration_history"))
+                found.execute(text("DROP TABLE IF EXISTS alembic_version"))
+
+    def settle(self, connection: Connection, revisions: tuple[str, ...]) -> None:
+        """Make the version table hold where a run starts, in case another one was killed."""
+        rows = read_revisions(connection)
+        if set(rows) == set(revisions):
+            return
+        command.ensure_version(self.config(connection))
+        for revision in set(revisions).difference(rows):
+            connection.execute(INSERT, {"revision": revision})
+        for revision in set(rows).difference(revisions):
+            connection.execute(DELETE, {"revision": revision})
+
+    def plan(self, revision: str = "head", connection: Connection | None = None) -> Plan:
+        """Return what an upgrade to `revision` would do. Read-only.
+
+        Raises:
+            RefusedError: The upgrade would be refused.
+            UnknownRevisionError: There is no such revision.
+        """
+        found = self.status(connection)
+        self.require_known_state(found)
+        pending = found.pending_until(revision)
+        if not pending:
+            return Plan(())
+        start = found.revisions[0] if found.revisions else "base"
+        span = f"{start}:{pending[-1].revision}"
+        return Plan(pending, printed_sql(command.upgrade, self.config(), span))
+
+    def new_revision(self, message: str) -> Path:
+        """Write an empty revision and return its path; there are no models to compare."""
+        script = command.revision(self.config(), as_docstring(message))
+        assert isinstance(script, Script), "one message makes one revision"
+        return Path(script.path)
+
+    def lint(self) -> list[str]:
+        """Return what is wrong with the revisions, as `file:line: rule message`."""
+        return lint(self, RULES)
+
+    def accept(self, scripts: Sequence[Script]) -> None:
+        """Record the current text of edited revisions as the text that was applied."""
+        with self.only_run() as connection:
+            for script in scripts:
+                history.record(connection, script, "accept")
+
+    def losses(self, found: Status, target: str) -> list[Loss]:
+        """Return the tables and columns that a downgrade to `target` would delete."""
+        span = f"{found.start[0]}:{target}"
+        with self.reading() as connection:
+            return find_losses(connection, printed_sql(command.downgrade, self.config(), span))
+
+    def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
+        """Store verified copies of the tables that lose something and return their folder.
+
+        Raises:
+            BackupError: A copy is incomplete.
+        """
+        tables = sorted({loss.table for loss in lost})
+        if not tables:
+            return None
+        return back_up(self.url, tables, found.start[0], self.backup_folder)
+
+    def faults(self) -> list[str]:
+        """Return mutations that fail, each with the remedy."""
+        with self.reading() as connection:
+            return [
+                f"{table}: {change} fails: {reason}; next: KILL MUTATION, and fix the revision"
+                for table, change, reason in connection.execute(FAILING)
+            ]
+
+    def reserve(self) -> AbstractContextManager[object]:
+        """Keep other processes away from an embedded database. A server serves many."""
+        return closing(open_client(self.url)) if is_embedded(self.url) else nullcontext()

@@ -1,0 +1,20 @@
+"""What the `env.py` of ClickHouse's migrations calls."""
+
+from typing import Any
+
+from clickhouse_connect.cc_sqlalchemy.alembic import ClickHouseImpl
+from sqlalchemy import Connection
+
+from migrator import environment
+
+
+class Environment(environment.Environment):
+    """Connections and options for a run of Alembic on ClickHouse. It has no transactions."""
+
+    def online(self, connection: Connection) -> dict[str, Any]:
+        """Return the options of `context.configure` for a run on a connection."""
+        return {"connection": connection}
+
+    def offline(self) -> dict[str, Any]:
+        """Return the options of `context.configure` for printing the SQL."""
+        return {"dialect_name": ClickHouseImpl.__dialect__, "literal_binds": True}

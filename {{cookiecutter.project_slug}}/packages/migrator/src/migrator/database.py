@@ -1,0 +1,246 @@
+"""The migrations of a database: what they need, and what can be done with them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, text
+
+from migrator import backup, engine, history, planning, runs
+from migrator.errors import RefusedError
+from migrator.locks import application_name, one_run_at_a_time
+from migrator.losses import Loss, find_losses
+from migrator.redaction import redact
+from migrator.scratch import scratch_at
+from migrator.soundness import find_faults
+from migrator.status import Status, compare, read_revisions, require_known_state
+
+# Called after each revision with the seconds it took.
+Report = Callable[[Script, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """The migrations of a SQLite or PostgreSQL database. Built once, and passed on.
+
+    Attributes:
+        url: The database. An asynchronous driver is replaced by a synchronous one.
+        ini: The path of `alembic.ini`. Messages name files relative to its folder.
+        name: The project. Runs of the same name take turns, and the server lists them under it.
+        backup_folder: Where a downgrade stores its backup.
+        section: The section of `alembic.ini` that describes these revisions.
+        wait_seconds: How long a run waits for another one to end.
+        lock_timeout_ms: How long a statement waits for a lock on PostgreSQL. Queries that queue
+            behind it wait at most as long.
+        production: Whether a downgrade requires `--allow-production` and a target.
+        url_setting: The setting that holds the URL; messages name it.
+    """
+
+    url: URL
+    ini: Path
+    name: str
+    backup_folder: Path
+    section: str = "alembic"
+    wait_seconds: float = 60
+    lock_timeout_ms: int = 5000
+    production: bool = False
+    url_setting: str = "DATABASE_URL"
+
+    # What messages call the database: at the start of a line, and within one.
+    heading = "Database"
+    label = "the database"
+    # What a successful upgrade has verified.
+    verified = (
+        "Verified: at the expected revision, no invalid index or constraint, no orphaned rows,"
+        " no leftover tables."
+    )
+    is_transactional = True
+
+    def __post_init__(self) -> None:
+        """Replace an asynchronous driver."""
+        object.__setattr__(self, "url", engine.sync_url(self.url))
+
+    @property
+    def root(self) -> Path:
+        """The folder of `alembic.ini`."""
+        return self.ini.parent
+
+    def at(self, url: URL) -> Self:
+        """Return the same migrations for another database."""
+        return replace(self, url=url)
+
+    def config(self, connection: Connection | None = None, report: Report | None = None) -> Config:
+        """Return Alembic's configuration, bound to a connection if one is given."""
+        # Alembic prints to a stream. Python callers get results and exceptions instead.
+        config = Config(self.ini, ini_section=self.section, stdout=StringIO())
+        config.attributes.update(migrations=self, connection=connection, report=report)
+        return config
+
+    def scripts(self) -> ScriptDirectory:
+        """Return the revisions as they are on disk now."""
+        return ScriptDirectory.from_config(self.config())
+
+    def relative_name(self, path: str | Path) -> str:
+        """Return a path relative to the project's folder if it lies inside."""
+        path = Path(path)
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    def redact(self, text: str) -> str:
+        """Return a text without the passwords of the URL and whatever looks like one."""
+        return redact(text, self.url)
+
+    def require_known_state(self, found: Status) -> None:
+        """Refuse to upgrade from a state that needs a person's decision."""
+        names = [self.relative_name(script.path) for script in found.edited]
+        require_known_state(found, self.label, names)
+
+    def engine(self) -> Engine:
+        """Return an engine for one run."""
+        return engine.make_migration_engine(
+            self.url, self.lock_timeout_ms, self.wait_seconds, application_name(self.name)
+        )
+
+    @contextmanager
+    def only_run(self) -> Iterator[Connection]:
+        """Yield a connection for a run, and keep other runs away or raise `LockTimeoutError`."""
+        with (
+            one_run_at_a_time(self.url, self.name, self.wait_seconds),
+            self.engine().connect() as connection,
+        ):
+            yield connection
+
+    def require_lasting(self) -> None:
+        """Make sure that the database outlives this command.
+
+        Raises:
+            RefusedError: It is in memory.
+        """
+        if engine.is_in_memory(self.url):
+            raise RefusedError(
+                f"{self.url_setting} is an in-memory database; it would vanish when this command"
+                " ends"
+            )
+
+    def status(self, connection: Connection | None = None) -> Status:
+        """Return the state of the database, or of the one that `connection` leads to. Read-only."""
+        scripts = self.scripts()
+        if connection is None and engine.is_missing_file(self.url):
+            return compare(scripts, (), {})
+        with nullcontext(connection) if connection else engine.reading(self.url) as found:
+            return compare(scripts, read_revisions(found), history.read_history(found))
+
+    def upgrade(
+        self,
+        revision: str = "head",
+        connection: Connection | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Apply revisions up to and including `revision`: an id, `head`, or steps such as +1.
+
+        Raises:
+            LockTimeoutError: Another session kept a lock.
+            alembic.util.CommandError: The revision is unknown, or there are two heads.
+            sqlalchemy.exc.SQLAlchemyError: A statement failed; the database is at a whole revision.
+        """
+        config = self.config(connection, report)
+        runs.run(command.upgrade, config, revision, may_retry=connection is None)
+
+    def downgrade(
+        self,
+        revision: str = "-1",
+        connection: Connection | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """Undo revisions down to `revision`: a number of steps such as -1, an id, or `base`.
+
+        An empty schema keeps no table of Alembic, unless a connection was passed. Raises the same
+        errors as `upgrade`.
+        """
+        config = self.config(connection, report)
+        runs.run(command.downgrade, config, revision, may_retry=connection is None)
+        if connection is None and not self.status().revisions:
+            self.drop_version_table()
+
+    def drop_version_table(self) -> None:
+        """Drop Alembic's own table, unless another run has upgraded the database meanwhile."""
+        with self.only_run() as connection, connection.begin():
+            if not read_revisions(connection):
+                connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+
+    def plan(self, revision: str = "head", connection: Connection | None = None) -> planning.Plan:
+        """Return what an upgrade to `revision` would do. Read-only.
+
+        Raises:
+            RefusedError: The upgrade would be refused.
+            UnknownRevisionError: There is no such revision.
+        """
+        found = self.status(connection)
+        self.require_known_state(found)
+        pending = found.pending_until(revision)
+        if not pending:
+            return planning.Plan(())
+        start = found.revisions[0] if found.revisions else "base"
+        dialect = connection.dialect.name if connection else self.url.get_backend_name()
+        if dialect == "sqlite":
+            return planning.plan_sqlite(self.config, start, pending)
+        return planning.plan_postgresql(self.config(), start, pending, self.root)
+
+    def new_revision(self, message: str) -> Path:
+        """Write a revision with what the models have and the migrations lack; return its path."""
+        with scratch_at("head", self.config) as connection:
+            config = self.config(connection)
+            script = command.revision(config, as_docstring(message), autogenerate=True)
+        assert isinstance(script, Script), "one message makes one revision"
+        return Path(script.path)
+
+    def lint(self) -> list[str]:
+        """Return what is wrong with the revisions, as `file:line: rule message`.
+
+        Raises:
+            LinterError: Alembic cannot print the revisions, or squawk cannot run.
+        """
+        from migrator.linter import lint, rules, sql
+
+        return lint(self, rules.RULES, sql.check_sql)
+
+    def accept(self, scripts: Sequence[Script]) -> None:
+        """Record the current text of edited revisions as the text that was applied."""
+        with self.engine().begin() as connection:
+            for script in scripts:
+                connection.execute(history.insert(script, "accept", None))
+
+    def losses(self, found: Status, target: str) -> list[Loss]:
+        """Return the tables and columns that a downgrade to `target` would delete."""
+        with engine.reading(self.url) as connection:
+            return find_losses(connection, self.config, found.revisions[0], target)
+
+    def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
+        """Store a verified backup and return its path; None if there is nothing to back up.
+
+        Raises:
+            BackupError: The copy failed or is incomplete.
+            RefusedError: There is no `pg_dump` for this server.
+        """
+        return backup.back_up(self.url, found.revision, self.backup_folder)
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the database after a run, each with the remedy."""
+        if engine.is_missing_file(self.url):
+            return []
+        with engine.reading(self.url) as connection:
+            return find_faults(connection)
+
+    def reserve(self) -> AbstractContextManager[object]:
+        """Return a context that keeps other processes away from an embedded database."""
+        return nullcontext()
+
+
+def as_docstring(message: str) -> str:
+    """Return a message that can stand in a docstring."""
+    return message.replace("\\", "/").replace('"', "'")

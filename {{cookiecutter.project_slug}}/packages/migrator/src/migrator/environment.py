@@ -1,0 +1,128 @@
+"""The connections, options and checks that a project's `migrations/env.py` uses."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from logging.config import fileConfig
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, Engine, make_url
+
+from migrator import batch  # noqa: F401  # teaches Alembic
+from migrator.autogenerate import PLUGINS, include_name, render_item
+from migrator.database import Database
+from migrator.engine import is_sqlite
+from migrator.history import Recorder
+from migrator.locks import lock_id
+from migrator.soundness import check_foreign_keys
+
+# The same lock as online. It lasts until the connection ends; psql needs ON_ERROR_STOP=1.
+TAKE_LOCK = """
+DO $$ BEGIN IF NOT pg_try_advisory_lock({id}) THEN
+RAISE EXCEPTION 'another migration is running'; END IF; END $$
+"""
+
+
+class Environment:
+    """Connections, options and checks for a run of Alembic."""
+
+    def __init__(self, database: Callable[[], Database]) -> None:
+        """Set up logging for the `alembic` command.
+
+        Args:
+            database: Builds the project's migrations if the caller of Alembic passed none.
+        """
+        self.config = context.config
+        self.build = database
+        # A program that calls Alembic has set up its own logging.
+        if self.config.cmd_opts is not None and self.config.config_file_name is not None:
+            fileConfig(self.config.config_file_name, disable_existing_loggers=False)
+
+    @cached_property
+    def database(self) -> Database:
+        """The migrations that run; `config.attributes["url"]` replaces their URL.
+
+        The URL never goes through the configuration file, which gives percent signs a meaning.
+        """
+        database: Database = self.config.attributes.get("migrations") or self.build()
+        url = self.config.attributes.get("url")
+        return database if url is None else database.at(make_url(url))
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Yield the connection that the caller passed, or else a new one of the only run.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+        """
+        passed: Connection | Engine | None = self.config.attributes.get("connection")
+        if isinstance(passed, Connection):
+            yield passed
+        elif isinstance(passed, Engine):
+            with passed.connect() as connection:
+                yield connection
+        else:
+            with self.database.only_run() as connection:
+                yield connection
+
+    def online(self, connection: Connection) -> dict[str, Any]:
+        """Return the options of `context.configure` for a run on a connection.
+
+        Until `context.configure`, nothing may be executed: the first statement opens a
+        transaction, and Alembic would leave the commit to whoever opened it.
+        """
+        return {
+            "connection": connection,
+            **self.options(is_sqlite=connection.dialect.name == "sqlite"),
+        }
+
+    def offline(self) -> dict[str, Any]:
+        """Return the options of `context.configure` for printing the SQL."""
+        url = self.database.url
+        return {
+            "url": url,
+            "literal_binds": True,
+            "dialect_opts": {"paramstyle": "named"},
+            **self.options(is_sqlite=is_sqlite(url)),
+        }
+
+    def options(self, *, is_sqlite: bool) -> dict[str, Any]:
+        """Return the options that every run needs."""
+        options: dict[str, Any] = {
+            "compare_type": True,
+            "compare_server_default": True,
+            "autogenerate_plugins": PLUGINS,
+            "include_name": include_name,
+            "render_item": render_item,
+            # Revisions run on SQLite whichever database they were written on.
+            "render_as_batch": True,
+            # PostgreSQL keeps each revision that succeeded. SQLite keeps all or none: the file
+            # is locked once, for the whole run.
+            "transaction_per_migration": not is_sqlite,
+            "transactional_ddl": True,
+        }
+        # Databases of tests need no history.
+        if self.config.attributes.get("history", True):
+            options["on_version_apply"] = Recorder(self.config.attributes.get("report"))
+        return options
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Open Alembic's transaction: print the lock before it, or check rows at its end.
+
+        Raises:
+            RuntimeError: Rows of a SQLite database refer to missing ones; the run is rolled back.
+        """
+        if context.is_offline_mode():
+            self.print_lock()
+        with context.begin_transaction():
+            yield
+            if not context.is_offline_mode():
+                check_foreign_keys(context.get_bind())
+
+    def print_lock(self) -> None:
+        """Print the statements that take the lock on PostgreSQL."""
+        if not is_sqlite(self.database.url):
+            context.execute(f"SET lock_timeout = {self.database.lock_timeout_ms}")
+            context.execute(TAKE_LOCK.format(id=lock_id(self.database.name)))

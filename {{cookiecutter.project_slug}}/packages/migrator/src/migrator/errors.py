@@ -1,0 +1,46 @@
+"""Errors that stop a migration command, besides those that a database or a revision raises."""
+
+from typing import Literal
+
+
+class MigrationError(Exception):
+    """The base of all errors that migrator itself raises."""
+
+
+class RefusedError(MigrationError):
+    """Nothing was changed, because a person has to decide. The message says what to do next."""
+
+
+class UnknownRevisionError(MigrationError):
+    """No revision has the given id, or it cannot be reached from where the database is."""
+
+
+class LockTimeoutError(MigrationError):
+    """Another session held a lock for longer than this run may wait.
+
+    Attributes:
+        limit: The field of `Database` that bounds the wait.
+    """
+
+    def __init__(
+        self, message: str, limit: Literal["wait_seconds", "lock_timeout_ms"] = "wait_seconds"
+    ) -> None:
+        """Store which limit was reached."""
+        super().__init__(message)
+        self.limit = limit
+
+
+class BackupError(MigrationError):
+    """The backup is missing or incomplete, so nothing was changed."""
+
+
+class LinterError(MigrationError):
+    """The linter cannot do its work. The message says why, and what to do next."""
+
+
+class UnreachableError(MigrationError):
+    """The database server does not answer. The message says what to do next."""
+
+
+class InUseError(UnreachableError):
+    """Another process has opened an embedded database that serves one process at a time."""

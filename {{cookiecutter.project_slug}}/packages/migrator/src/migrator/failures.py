@@ -1,0 +1,80 @@
+"""The messages about an error: what happened and where, the state of the database, the remedy."""
+
+import sqlite3
+import traceback
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from migrator.database import Database
+from migrator.errors import UnreachableError
+from migrator.status import Status
+
+# The remedy for an error, by SQLSTATE and by SQLite's error code.
+REMEDIES: dict[str | int | None, str] = {
+    "53100": "free space on the server's disk",
+    "25006": "connect to the primary; this is a read-only replica",
+    "42501": "connect as the role that owns the tables",
+    sqlite3.SQLITE_FULL: "free space on the disk",
+    sqlite3.SQLITE_IOERR: "check the disk: is it full, is it failing?",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable",
+    sqlite3.SQLITE_READONLY_DBMOVED: "put the file back; it was moved or deleted during the run",
+    sqlite3.SQLITE_CANTOPEN: "make the file and its folder writable",
+    sqlite3.SQLITE_CORRUPT: "restore a backup; the file is damaged",
+    sqlite3.SQLITE_NOTADB: "check {setting}; the file is not a SQLite database",
+}
+
+
+def describe_error(target: Database, error: Exception) -> str:
+    """Return one line that says what happened and, in a revision, where; without passwords."""
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} ({target.relative_name(error.filename or '')}, line {error.lineno})"
+    cause = str(error.orig if isinstance(error, DBAPIError) else error)
+    line = cause.strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    folder = Path(str(target.config().get_main_option("script_location")))
+    places = [
+        f" ({target.relative_name(frame.filename)}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).match("versions/*.py") and folder in Path(frame.filename).parents
+    ]
+    return target.redact(line) + "".join(places[-1:])
+
+
+def find_remedy(target: Database, error: Exception) -> str | None:
+    """Return the remedy for an error, if it is known."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    code = getattr(cause, "sqlite_errorcode", 0)
+    remedies = (REMEDIES.get(it) for it in (code, code & 0xFF, getattr(cause, "sqlstate", None)))
+    remedy = next(filter(None, remedies), None)
+    return remedy and remedy.format(setting=target.url_setting)
+
+
+def describe_state(target: Database, remedy: str | None, retry_command: str) -> str:
+    """Return the state of the database after a failure, and what to do next."""
+    label = target.label[0].upper() + target.label[1:]
+    try:
+        found = target.status()
+    except (SQLAlchemyError, OSError, UnreachableError):
+        kept = "; no revision was applied partially" if target.is_transactional else ""
+        remedy = remedy or f"check the server and {target.url_setting}"
+        return (
+            f"{label} cannot be reached to read its revision{kept}."
+            f" Next: {remedy}, then run {retry_command}."
+        )
+    except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
+        return f"Nothing was changed. Next: fix the revision, then run {retry_command}."
+    left = f", {len(found.pending)} pending" if found.pending else ""
+    return (
+        f"{label} is at {found.revision}{left}; {partial_effects(found)}."
+        f" Next: {remedy or 'fix the cause'}, then run {retry_command}."
+    )
+
+
+def partial_effects(found: Status) -> str:
+    """Return which effects of the next revision the database may already have."""
+    if found.unfinished:
+        return f"{found.unfinished.revision} is unfinished, and the next run repeats it"
+    for script in found.pending[:1]:
+        if "autocommit_block" in Path(script.path).read_text(encoding="utf-8"):
+            return f"effects of {script.revision} outside a transaction may remain"
+    return "no revision is partially applied"

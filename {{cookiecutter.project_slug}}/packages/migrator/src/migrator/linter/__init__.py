@@ -1,0 +1,101 @@
+"""Checks the revisions of a project: their source by rules, their SQL with squawk.
+
+Where a finding is intended, a comment on its line or on the line before gives the reason:
+
+    # lint: allow RULE because REASON
+
+Findings in the SQL have no line in Python; the comment that allows one may stand anywhere.
+"""
+
+import io
+import re
+import tokenize
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from migrator.database import Database
+from migrator.linter.rules import Rules
+from migrator.linter.source import Finding, Revision
+
+ALLOW = re.compile(r"#\s*lint:\s*allow\s+(?P<rule>[\w-]+)(?P<reason>\s+because\s+\S)?")
+
+Check = Callable[[Database], dict[Path, list[Finding]]]
+
+
+def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> list[str]:
+    """Return what is wrong with the revisions, as `file:line: rule message`.
+
+    Raises:
+        LinterError: Alembic cannot print the revisions, or squawk cannot run.
+    """
+    scripts = migrations.scripts()
+    sources = {
+        path: path.read_text(encoding="utf-8")
+        for folder in scripts.version_locations or [scripts.versions]
+        for path in sorted(Path(folder).glob("*.py"))
+    }
+    application = application_modules(migrations.root)
+    found = {}
+    for path, source in sources.items():
+        try:
+            found[path] = check_source(source, rules, application)
+        except SyntaxError as error:
+            mistake = Finding(error.lineno or 0, "syntax", f"{error.msg} (fix it first)")
+            return [format_finding(migrations.relative_name(path), mistake)]
+    for path, findings in (check_sql(migrations) if check_sql else {}).items():
+        found[path] += findings
+    return [
+        format_finding(migrations.relative_name(path), finding)
+        for path, source in sources.items()
+        for finding in remove_allowed(found[path], source)
+    ]
+
+
+def application_modules(root: Path) -> frozenset[str]:
+    """Return the top-level modules of a project: in its folder, and in `src`."""
+    folders = [folder for folder in (root, root / "src") if folder.is_dir()]
+    return frozenset(
+        path.stem
+        for folder in folders
+        for path in folder.iterdir()
+        if path.suffix == ".py" or any(path.glob("*.py"))
+    )
+
+
+def check_source(
+    source: str, rules: Rules, application: frozenset[str] = frozenset()
+) -> list[Finding]:
+    """Return what the rules find in the source of a revision.
+
+    Raises:
+        SyntaxError: The source is not Python.
+    """
+    revision = Revision(source, application)
+    return [
+        Finding(getattr(node, "lineno", 0), name, message)
+        for name, rule in rules.items()
+        for node, message in rule(revision)
+    ]
+
+
+def remove_allowed(findings: Iterable[Finding], source: str) -> list[Finding]:
+    """Return the findings that no comment allows, and what is wrong with the comments."""
+    left = set(findings)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type != tokenize.COMMENT or not (allowed := ALLOW.match(token.string)):
+            continue
+        rule, row = allowed["rule"], token.start[0]
+        meant = {item for item in left if item.rule == rule and item.line in (0, row, row + 1)}
+        left -= meant
+        if not meant:
+            message = f"there is no {rule} to allow here (remove the comment)"
+            left.add(Finding(row, "suppression", message))
+        elif not allowed["reason"]:
+            message = f"{rule} is allowed without a reason (add: because …)"
+            left.add(Finding(row, "suppression", message))
+    return sorted(left)
+
+
+def format_finding(name: str, finding: Finding) -> str:
+    """Return a finding in the form that editors and pipelines recognise."""
+    return f"{Path(name).as_posix()}:{finding.line or 1}: {finding.rule} {finding.message}"

@@ -1,0 +1,170 @@
+"""The rules for revisions: what each finds in the source, and what to write instead.
+
+They find what works where it was written but fails, loses rows or drifts elsewhere. What blocks a
+busy PostgreSQL is for squawk to find, in the SQL.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from migrator.linter.source import (
+    Found,
+    Revision,
+    argument,
+    called,
+    has_name,
+    is_true,
+    last_name,
+    text,
+)
+
+# What needs a name, and the position where it may stand without a keyword.
+NAMED = {
+    "CheckConstraint": 1,
+    "ForeignKey": None,
+    "ForeignKeyConstraint": 2,
+    "Index": 0,
+    "PrimaryKeyConstraint": None,
+    "UniqueConstraint": None,
+    "create_check_constraint": 0,
+    "create_foreign_key": 0,
+    "create_index": 0,
+    "create_primary_key": 0,
+    "create_unique_constraint": 0,
+    "drop_constraint": 0,
+}
+BATCH_ONLY = {name for name in NAMED if name.endswith(("_constraint", "_key"))} | {"alter_column"}
+
+SCHEMA_CALLS = ("add_column", "alter_column", "batch_alter_table", "create_", "drop_", "rename_")
+SCHEMA_SQL = re.compile(r"(--.*\n|\s)*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
+DATA_SQL = re.compile(
+    r"(--.*\n|\s)*(WITH\s[^;]*)?(DELETE\s+FROM|INSERT\s+INTO|UPDATE\s[^;]+\sSET)\s", re.IGNORECASE
+)
+TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*", re.IGNORECASE)
+CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
+DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
+
+# A function or a cast in a default, which only one database may have.
+ONE_DATABASE = re.compile(r"\w\(|::")
+
+
+def application_import(revision: Revision) -> Found:
+    """Application code changes; a revision must always do the same."""
+    for node in ast.walk(revision.tree):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=module, level=level):
+                modules = ["." * level + (module or "")]
+            case _:
+                continue
+        for module in modules:
+            if module.startswith(".") or module.partition(".")[0] in revision.application:
+                yield node, f"imports {module}, which will change (write what it needs here)"
+
+
+def commit(revision: Revision) -> Found:
+    """A failure after a commit leaves half a revision."""
+    for node in ast.walk(revision.tree):
+        if called(node) in ("commit", "rollback") or TRANSACTION_SQL.fullmatch(text(node)):
+            yield node, "ends the transaction half-way (leave that to Alembic)"
+
+
+def unnamed_constraint(revision: Revision) -> Found:
+    """The next revision cannot drop it, because each database invents another name."""
+    for call in revision.calls():
+        kind = called(call)
+        if kind in NAMED and not has_name(call, NAMED[kind]):
+            yield call, f"{kind} has no name (give one, by the naming convention of the models)"
+        for keyword in ("index", "primary_key", "unique"):
+            if kind == "Column" and is_true(argument(call, keyword)):
+                yield call, f"{keyword}=True has no name (write it beside the columns, with one)"
+        if is_true(argument(call, "create_constraint")) and not has_name(call):
+            yield call, f"the CHECK of {kind} has no name (add name=…)"
+
+
+def non_portable_default(revision: Revision) -> Found:
+    """It fails on the other database, or always differs from the models."""
+    for call in revision.calls():
+        default = argument(call, "server_default")
+        match default:
+            case None | ast.Constant(value=None | False):
+                continue
+            case ast.Constant(value=""):
+                yield default, "an empty text counts as no default (write sa.text(\"''\"))"
+            case ast.Call() if called(default) in ("true", "false"):
+                continue
+            case _ if any(last_name(node).lower() == "boolean" for node in ast.walk(call)):
+                yield default, "fails for booleans on PostgreSQL (write sa.true() or sa.false())"
+            case ast.Call(func=ast.Attribute(value=owner, attr=name)) if last_name(owner) == "func":
+                if name != "now":
+                    yield default, f"{name}() does not exist on both databases (set it in Python)"
+            case _ if any(ONE_DATABASE.search(text(node)) for node in ast.walk(default)):
+                yield default, "fits one database (write sa.func.now(), or set it in Python)"
+
+
+def schema_and_data(revision: Revision) -> Found:
+    """The locks of the schema change would be held until the last row is written."""
+    nodes = revision.function("upgrade")
+    is_schema = any(called(n).startswith(SCHEMA_CALLS) or SCHEMA_SQL.match(text(n)) for n in nodes)
+    data = [node for node in nodes if changes_rows(node) or DATA_SQL.match(text(node))]
+    if is_schema and data:
+        yield data[0], "changes rows together with the schema (write a second revision for them)"
+
+
+def enum_left_behind(revision: Revision) -> Found:
+    """PostgreSQL keeps the type when its table is dropped, and the next upgrade fails on it."""
+    if "irreversible" in revision.meanings:
+        return
+    downgrade = revision.function("downgrade")
+    dropped = {match[1] for node in downgrade if (match := DROPPED_TYPE.match(text(node)))}
+    for node in downgrade:
+        if isinstance(node, ast.Attribute) and node.attr == "drop":
+            dropped |= {name for _, name in enums(revision.reached(node.value))}
+    for node, name in enums(revision.function("upgrade")):
+        if name not in dropped:
+            yield node, f"the type {name} stays after a downgrade (drop it in downgrade())"
+
+
+def outside_batch(revision: Revision) -> Found:
+    """SQLite cannot alter constraints and columns; in a batch, Alembic rebuilds the table."""
+    for call in revision.calls():
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="op"), attr=name) if name in BATCH_ONLY:
+                yield call, f"{name} fails on SQLite (use `with op.batch_alter_table(…)`)"
+
+
+Rules = dict[str, Callable[[Revision], Found]]
+RULES: Rules = {
+    "application-import": application_import,
+    "commit": commit,
+    "enum-left-behind": enum_left_behind,
+    "non-portable-default": non_portable_default,
+    "outside-batch": outside_batch,
+    "schema-and-data": schema_and_data,
+    "unnamed-constraint": unnamed_constraint,
+}
+
+
+def changes_rows(node: ast.AST) -> bool:
+    """Return whether it writes rows: `op.bulk_insert(…)`, `sa.update(users)`, `users.update()`."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="bulk_insert")):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="sa"))) | ast.Call(func=ast.Name()):
+            return called(node) in ("delete", "insert", "update")
+        case ast.Call(args=[], keywords=[]):  # with arguments, it may be that of a dictionary
+            return called(node) in ("delete", "insert", "update")
+    return False
+
+
+def enums(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, str]]:
+    """Yield what creates a type in PostgreSQL, with the name of that type."""
+    for node in nodes:
+        if match := CREATED_TYPE.match(text(node)):
+            yield node, match[1]
+        elif isinstance(node, ast.Call) and called(node).lower() == "enum":
+            plain = [argument(node, "native_enum"), argument(node, "create_type")]
+            if all(value is None or is_true(value) for value in plain) and has_name(node):
+                yield node, text(argument(node, "name") or node)

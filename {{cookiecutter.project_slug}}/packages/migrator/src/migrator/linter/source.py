@@ -1,0 +1,116 @@
+"""The parsed source of a revision, and questions about its syntax tree."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """Something in a revision that goes wrong later.
+
+    Attributes:
+        line: Where it is; 0 if it concerns the revision as a whole.
+        rule: The name by which a comment allows it.
+        message: What is wrong and, in brackets, what to do.
+    """
+
+    line: int
+    rule: str
+    message: str
+
+
+# What a rule yields: a place in the source and a message.
+Found = Iterator[tuple[ast.AST, str]]
+
+
+class Revision:
+    """The parsed source of a revision.
+
+    Attributes:
+        tree: Its syntax tree.
+        application: The modules of the project, which a revision must not import.
+        meanings: What each name in it is assigned to, or which functions have this name.
+
+    Raises:
+        SyntaxError: The source is not Python.
+    """
+
+    def __init__(self, source: str, application: frozenset[str] = frozenset()) -> None:
+        """Parse the source."""
+        self.tree = ast.parse(source)
+        self.application = application
+        self.meanings: dict[str, list[ast.AST]] = defaultdict(list)
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.FunctionDef(name=name):
+                    self.meanings[name].append(node)
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    self.meanings[name].append(value)
+
+    def calls(self) -> Iterator[ast.Call]:
+        """Yield all calls."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    def reached(self, *start: ast.AST) -> list[ast.AST]:
+        """Return all nodes inside these, and inside everything that they refer to by name."""
+        waiting, reached = list(start), set[ast.AST]()
+        while waiting:
+            node = waiting.pop()
+            is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if node in reached or is_docstring:
+                continue
+            reached.add(node)
+            waiting += ast.iter_child_nodes(node)
+            if isinstance(node, ast.Name):
+                waiting += self.meanings.get(node.id, ())
+        return sorted(reached, key=lambda node: getattr(node, "lineno", 0))
+
+    def function(self, name: str) -> list[ast.AST]:
+        """Return all nodes that `upgrade` or `downgrade` reaches."""
+        return self.reached(*self.meanings.get(name, ()))
+
+
+def last_name(node: ast.AST) -> str:
+    """Return a name, or the last part of a dotted one; empty for anything else."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def called(node: ast.AST) -> str:
+    """Return the last name of what is called: `Column` of `sa.Column(…)`; empty for no call."""
+    return last_name(node.func) if isinstance(node, ast.Call) else ""
+
+
+def text(node: ast.AST) -> str:
+    """Return the text of a string, with `x` for each expression in an f-string."""
+    match node:
+        case ast.Constant(value=str() as string):
+            return string
+        case ast.JoinedStr(values=parts):
+            return "".join(text(part) or "x" for part in parts)
+    return ""
+
+
+def argument(call: ast.Call, name: str) -> ast.expr | None:
+    """Return the value of a keyword argument; None if it is not passed."""
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def is_true(node: ast.expr | None) -> bool:
+    """Return whether a node is the constant True."""
+    return isinstance(node, ast.Constant) and node.value is True
+
+
+def has_name(call: ast.Call, position: int | None = None) -> bool:
+    """Return whether a call passes a name other than None: by keyword, or at a position."""
+    name = argument(call, "name") or argument(call, "constraint_name")
+    if name is None and position is not None and len(call.args) > position:
+        name = call.args[position]
+    return name is not None and not (isinstance(name, ast.Constant) and name.value is None)

@@ -1,0 +1,108 @@
+"""What squawk finds in the SQL that revisions run on PostgreSQL.
+
+Alembic prints that SQL without a database. The project's `.squawk.toml` excludes the rules of
+squawk that do not apply to it.
+"""
+
+import json
+import re
+import subprocess
+from collections import defaultdict
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.script import Script
+
+from migrator.database import Database
+from migrator.errors import LinterError
+from migrator.linter.source import Finding
+from migrator.planning import find_squawk
+
+# What Alembic prints before the SQL of a revision, and after it.
+BEGINNING = re.compile(r"-- Running upgrade .*-> (\S+)$")
+END = re.compile(r"(DELETE FROM|INSERT INTO|UPDATE) alembic_version\b")
+
+
+def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
+    """Return what is wrong with the SQL of the revisions, by file.
+
+    Raises:
+        LinterError: Alembic cannot print the revisions, or squawk cannot run.
+    """
+    sql, reason = print_sql(migrations)
+    owners = revisions_by_line(sql)
+    found = [
+        (owners[violation["line"]], Finding(0, violation["rule_name"], message(violation)))
+        for violation in run_squawk(migrations.root, sql)
+        if owners[violation["line"]]
+    ]
+    if reason:
+        if not owners[-1]:
+            raise LinterError(
+                f"Alembic cannot print the revisions: {reason}. Next: alembic upgrade heads --sql"
+            )
+        advice = "where op.get_context().as_sql, print what it would do"
+        found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
+    scripts = migrations.scripts()
+    by_file = defaultdict(list)
+    for revision, finding in found:
+        script = scripts.get_revision(revision)
+        assert isinstance(script, Script), "Alembic printed its id"
+        by_file[Path(script.path)].append(finding)
+    return by_file
+
+
+def print_sql(migrations: Database) -> tuple[str, str]:
+    """Return the SQL of all revisions on PostgreSQL, and why it is cut off; empty if it is not."""
+    config = migrations.config()
+    config.attributes["url"] = "postgresql://"
+    config.output_buffer = printed = StringIO()
+    try:
+        command.upgrade(config, "heads", sql=True)
+    except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return f"{printed.getvalue()}\nCOMMIT;\n", reason
+    return printed.getvalue(), ""
+
+
+def revisions_by_line(sql: str) -> list[str]:
+    """Return the revision that each line of the SQL belongs to; empty for lines between them."""
+    owners = [""]
+    for line in sql.splitlines():
+        if beginning := BEGINNING.match(line):
+            owners.append(beginning[1])
+        else:
+            owners.append("" if END.match(line) else owners[-1])
+    return owners
+
+
+def run_squawk(root: Path, sql: str) -> list[dict[str, Any]]:
+    """Return what squawk finds in the SQL.
+
+    Raises:
+        LinterError: It is not installed, or cannot run.
+    """
+    program = find_squawk()
+    if program is None:
+        raise LinterError("squawk is not installed. Next: install squawk-cli")
+    settings = ("--config", ".squawk.toml") if (root / ".squawk.toml").exists() else ()
+    done = subprocess.run(
+        [program, *settings, "--reporter", "json"],
+        cwd=root,
+        input=sql,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.stderr:
+        raise LinterError(f"squawk cannot run: {done.stderr.strip()}")
+    violations: list[dict[str, Any]] = json.loads(done.stdout)
+    return violations
+
+
+def message(violation: dict[str, Any]) -> str:
+    """Return a violation in the form of the other rules."""
+    advice = violation["help"] or f"read what squawk says about {violation['rule_name']}"
+    return f"{violation['message'].rstrip('.')} ({advice.rstrip('.')})"

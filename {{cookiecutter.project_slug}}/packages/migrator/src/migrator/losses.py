@@ -1,0 +1,70 @@
+"""What a downgrade would delete, found before it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, column, func, inspect, select, table
+
+from migrator.scratch import scratch_at
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A table or column that a downgrade deletes.
+
+    Attributes:
+        name: `table`, or `table.column`.
+        count: How many rows the table has, or how many values the column.
+    """
+
+    name: str
+    count: int
+
+    @property
+    def table(self) -> str:
+        """The table, or the one that the column belongs to."""
+        return self.name.partition(".")[0]
+
+    def __str__(self) -> str:
+        is_column = "." in self.name
+        kind, unit = ("column", "value") if is_column else ("table", "row")
+        return f"{kind} {self.name}: {self.count} {unit}{'s' * (self.count != 1)}"
+
+
+def find_losses(
+    connection: Connection, config: Callable[[Connection], Config], start: str, target: str
+) -> list[Loss]:
+    """Return what the downgrade from `start` to `target` deletes from a database.
+
+    The downgrade runs on a scratch database first; the tables and columns that disappear there are
+    counted in the real one. Rows that a revision deletes itself are not found.
+    """
+    with scratch_at(start, config) as scratch:
+        before = read_columns(scratch)
+        scratch.rollback()
+        command.downgrade(config(scratch), target)
+        after = read_columns(scratch)
+    present = read_columns(connection)
+    known = sorted(before.keys() & present.keys())
+    tables = [Loss(name, count(connection, name)) for name in known if name not in after]
+    columns = [
+        Loss(f"{name}.{part}", count(connection, name, part))
+        for name in known
+        if name in after
+        for part in sorted((before[name] - after[name]) & present[name])
+    ]
+    return tables + columns
+
+
+def read_columns(connection: Connection) -> dict[str, set[str]]:
+    """Return the names of the columns of each table."""
+    found = inspect(connection).get_multi_columns()
+    return {name: {part["name"] for part in parts} for (_, name), parts in found.items()}
+
+
+def count(connection: Connection, name: str, part: str | None = None) -> int:
+    """Return how many rows a table has, or how many values other than NULL a column."""
+    what = func.count(column(part)) if part else func.count()
+    return connection.scalar(select(what).select_from(table(name))) or 0

@@ -1,0 +1,47 @@
+"""Keeps passwords, and texts of any length, out of messages."""
+
+import re
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy import URL
+
+REDACTED = "[redacted]"
+
+# The longest text that a message repeats, in characters.
+TEXT_MAX = 1000
+
+SECRET_NAME = re.compile(r"passw(?:or)?d|secret", re.IGNORECASE)
+PATTERNS = (
+    # The password of an address, up to the last @: it may contain one that is not escaped.
+    (re.compile(r"(://[^\s:/@]*):\S*@"), rf"\1:{REDACTED}@"),
+    # The value of a setting, in quotes or without. A text that was cut off may lack the last quote.
+    (
+        re.compile(
+            rf"((?:{SECRET_NAME.pattern})\w*['\"]?\s*[:=]\s*)"
+            r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)}\]]+)",
+            re.IGNORECASE,
+        ),
+        rf"\1{REDACTED}",
+    ),
+)
+
+
+def redact(text: str, *urls: URL) -> str:
+    """Return a text without the passwords of `urls` and whatever looks like one; cut if long."""
+    if len(text) > TEXT_MAX:
+        # The last word may be half a password.
+        text = f"{text[:TEXT_MAX].rpartition(' ')[0]} … ({len(text)} characters)"
+    for secret in sorted(secrets(*urls), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", REDACTED, text)
+    for pattern, replacement in PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def secrets(*urls: URL) -> set[str]:
+    """Return the passwords in URLs, as they are and as URLs spell them."""
+    found = [str(url.password) for url in urls if url.password]
+    for url in urls:
+        for name, values in url.normalized_query.items():
+            found += values if SECRET_NAME.search(name) else ()
+    return {spelling for it in found if it for spelling in (it, quote(it, safe=""), quote_plus(it))}

@@ -1,0 +1,145 @@
+"""The state of a database: its revision, what is pending, and what was edited since."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import RevisionError
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.history import Entry, checksum
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a database compared with the revision files.
+
+    Attributes:
+        scripts: The revision files.
+        revisions: The revisions of the database: one; none for an empty schema; two on branches.
+        heads: The last revisions of the files; one, unless two branches were merged.
+        pending: Revisions still to apply, in order.
+        applied: Revisions that were applied, in order.
+        edited: The applied ones whose file is no longer what was applied.
+        unknown: Revisions of the database that no file has.
+        history: The latest entry of each applied revision.
+        unfinished: A revision that a killed run left half-way, on a database without
+            transactions. It counts as pending: an upgrade repeats it, a downgrade undoes it.
+    """
+
+    scripts: ScriptDirectory = field(repr=False, compare=False)
+    revisions: tuple[str, ...]
+    heads: tuple[str, ...]
+    pending: tuple[Script, ...]
+    applied: tuple[Script, ...]
+    edited: tuple[Script, ...]
+    unknown: tuple[str, ...]
+    history: dict[str, Entry]
+    unfinished: Script | None = None
+
+    @property
+    def revision(self) -> str:
+        """The revision of the database, for messages."""
+        return " and ".join(self.revisions) or "an empty schema"
+
+    @property
+    def start(self) -> tuple[str, ...]:
+        """Where a downgrade starts: at the unfinished revision, if there is one."""
+        return (self.unfinished.revision,) if self.unfinished else self.revisions
+
+    def pending_until(self, revision: str) -> tuple[Script, ...]:
+        """Return the revisions that an upgrade to `revision` would apply, in order.
+
+        Raises:
+            UnknownRevisionError: No file has this revision.
+        """
+        try:
+            wanted = self.scripts.iterate_revisions(revision, self.revisions, implicit_base=True)
+            names = {script.revision for script in wanted}
+        except (CommandError, RevisionError) as error:
+            raise UnknownRevisionError(str(error)) from error
+        return tuple(script for script in self.pending if script.revision in names)
+
+    def revisions_to_undo(self, target: str) -> tuple[Script, ...]:
+        """Return the revisions that a downgrade to `target` would undo, in order.
+
+        Raises:
+            UnknownRevisionError: No file has this revision, or it is not applied.
+        """
+        try:
+            found = self.scripts.iterate_revisions(self.start, target, select_for_downgrade=True)
+            return tuple(found)
+        except (CommandError, RevisionError) as error:
+            raise UnknownRevisionError(str(error)) from error
+
+
+def read_revisions(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions that the database records for itself."""
+    return tuple(sorted(set(MigrationContext.configure(connection).get_current_heads())))
+
+
+def compare(
+    scripts: ScriptDirectory,
+    revisions: tuple[str, ...],
+    history: dict[str, Entry],
+    unfinished: Script | None = None,
+) -> Status:
+    """Return how the revisions of a database compare with the files."""
+    every = list(reversed(list(scripts.walk_revisions())))
+    known = {script.revision for script in every}
+    reached = {
+        script.revision
+        for revision in revisions
+        if revision in known
+        for script in scripts.iterate_revisions(revision, "base")
+    }
+    applied = tuple(script for script in every if script.revision in reached)
+    return Status(
+        scripts=scripts,
+        revisions=revisions,
+        heads=tuple(scripts.get_heads()),
+        pending=tuple(script for script in every if script.revision not in reached),
+        applied=applied,
+        edited=tuple(
+            script
+            for script in applied
+            if script.revision in history and history[script.revision].checksum != checksum(script)
+        ),
+        unknown=tuple(revision for revision in revisions if revision not in known),
+        history={revision: entry for revision, entry in history.items() if revision in reached},
+        unfinished=unfinished,
+    )
+
+
+def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
+    """Refuse to upgrade from a state that needs a person's decision.
+
+    Args:
+        found: The state of the database.
+        label: What messages call the database.
+        names: The file names of `found.edited`, for messages.
+
+    Raises:
+        RefusedError: The database belongs to another version of the code, the revisions have two
+            heads, or an applied revision was edited.
+    """
+    if found.unknown:
+        raise RefusedError(
+            f"{label} is at {' and '.join(found.unknown)}, which these migrations do not have: it"
+            " belongs to another version of the code. Next: run the migrations of that version."
+            " Older code needs no migration to run on a newer schema"
+        )
+    if len(found.heads) > 1:
+        raise RefusedError(
+            f"the migrations have {len(found.heads)} heads: {', '.join(found.heads)}. Next: set the"
+            " down_revision of the one that was merged last to the other"
+        )
+    if found.edited:
+        raise RefusedError(
+            f"{', '.join(names)} was edited after it was applied; databases migrated before and"
+            " after the edit would differ. Next: restore the file and write a new revision. If only"
+            " formatting changed, pass --accept-edited"
+        )

@@ -1,0 +1,184 @@
+"""Tests of a project's revisions, ready to import into a test module.
+
+They use three fixtures of the project, which README.md describes: `migrations`, `empty_database`
+and `rows`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import Script
+from sqlalchemy import URL, Connection, NullPool, create_engine
+
+from migrator.database import Database
+from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue, read_constraints
+
+__all__ = [
+    "Rows",
+    "count_rows",
+    "read_catalogue",
+    "test_every_downgrade_restores_the_schema",
+    "test_every_downgrade_runs_with_rows",
+    "test_every_revision_has_a_downgrade_or_says_why_not",
+    "test_rows_survive_every_revision",
+    "test_the_constraints_of_the_models_match_the_migrations",
+    "test_the_history_is_linear",
+    "test_the_linter_finds_nothing",
+    "test_the_models_match_the_migrations",
+    "test_there_is_one_head",
+]
+
+# For a revision, the statements that insert rows once it is applied.
+Rows = Mapping[str, Sequence[str]]
+
+
+def test_there_is_one_head(migrations: Database) -> None:
+    heads = migrations.scripts().get_heads()
+
+    assert len(heads) == 1, f"{heads}: set the down_revision of the one merged last to the other"
+
+
+def test_the_history_is_linear(migrations: Database) -> None:
+    merges = [script.revision for script in in_order(migrations) if script.is_merge_point]
+
+    assert merges == [], f"{merges} merge branches; set one down_revision instead"
+
+
+def test_every_revision_has_a_downgrade_or_says_why_not(migrations: Database) -> None:
+    missing = [
+        script.revision
+        for script in in_order(migrations)
+        if not hasattr(script.module, "downgrade") and not reason_against_downgrade(script)
+    ]
+
+    assert missing == [], f'{missing}: write downgrade(), or irreversible = "the reason"'
+
+
+def test_the_linter_finds_nothing(migrations: Database) -> None:
+    findings = migrations.lint()
+
+    assert not findings, "\n".join(findings)
+
+
+def test_every_downgrade_restores_the_schema(migrations: Database, empty_database: URL) -> None:
+    """Go up, down and up again over each revision, and compare the catalogue."""
+    target = migrations.at(empty_database)
+    with target.only_run() as connection:
+        for script in in_order(migrations):
+            name = script.revision
+            before = read_catalogue(connection)
+            target.upgrade(name, connection)
+            if reason_against_downgrade(script):
+                continue
+            applied = read_catalogue(connection)
+            target.downgrade("-1", connection)
+            after = read_catalogue(connection)
+            assert after == before, f"{name}: {describe_difference(before, after)}"
+            target.upgrade(name, connection)
+            again = read_catalogue(connection)
+            assert again == applied, f"{name}, again: {describe_difference(applied, again)}"
+
+
+def test_the_models_match_the_migrations(migrations: Database, empty_database: URL) -> None:
+    target = migrations.at(empty_database)
+    with target.only_run() as connection:
+        target.upgrade("head", connection)
+
+        command.check(target.config(connection))
+
+
+def test_the_constraints_of_the_models_match_the_migrations(
+    migrations: Database, empty_database: URL
+) -> None:
+    """Compare what autogenerate ignores: CHECKs, and the expressions of generated columns."""
+    target = migrations.at(empty_database)
+    metadata = target_metadata(migrations)
+    tables = set(metadata.tables)
+    with target.only_run() as connection:
+        metadata.create_all(connection)
+        expected = read_constraints(connection, tables)
+        metadata.drop_all(connection)
+        connection.commit()
+
+        target.upgrade("head", connection)
+        migrated = read_constraints(connection, tables)
+
+    assert migrated == expected, describe_difference(expected, migrated)
+
+
+def test_rows_survive_every_revision(migrations: Database, empty_database: URL, rows: Rows) -> None:
+    target = migrations.at(empty_database)
+    with target.only_run() as connection:
+        for script in in_order(migrations):
+            before = count_rows(connection)
+            target.upgrade(script.revision, connection)
+            after = count_rows(connection)
+
+            changed = {
+                table: f"{before[table]} → {after[table]}"
+                for table in before.keys() & after.keys()
+                if before[table] != after[table]
+            }
+            assert not changed, f"{script.revision}: {changed}"
+            insert(connection, rows.get(script.revision, ()))
+
+    assert target.faults() == []
+
+
+def test_every_downgrade_runs_with_rows(
+    migrations: Database, empty_database: URL, rows: Rows
+) -> None:
+    target = migrations.at(empty_database)
+    scripts = in_order(migrations)
+    with target.only_run() as connection:
+        for script in scripts:
+            target.upgrade(script.revision, connection)
+            insert(connection, rows.get(script.revision, ()))
+
+        while scripts and not reason_against_downgrade(scripts[-1]):
+            target.downgrade("-1", connection)
+            scripts.pop()
+
+        left = read_catalogue(connection)
+    assert scripts or not left, f"left over {sorted(left)}"
+
+
+def in_order(migrations: Database) -> list[Script]:
+    """Return the revisions, the first one first."""
+    return list(reversed(list(migrations.scripts().walk_revisions())))
+
+
+def reason_against_downgrade(script: Script) -> str:
+    """Return why a revision cannot be undone; empty if it can."""
+    return str(getattr(script.module, "irreversible", "")).strip()
+
+
+def describe_difference(expected: Catalogue, found: Catalogue) -> str:
+    """Return what is missing and what is left over, in words."""
+    return f"missing {sorted(expected - found)}, left over {sorted(found - expected)}"
+
+
+def insert(connection: Connection, statements: Sequence[str]) -> None:
+    """Execute statements and commit."""
+    for statement in statements:
+        connection.execute(sa.text(statement))
+    connection.commit()
+
+
+def target_metadata(migrations: Database) -> sa.MetaData:
+    """Return the tables that `env.py` compares with the database."""
+    found: list[sa.MetaData] = []
+
+    def look(_: object, context: Any) -> list[Any]:
+        found.append(context.opts["target_metadata"])
+        return []
+
+    scripts = migrations.scripts()
+    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
+        config = migrations.config(connection)
+        with EnvironmentContext(config, scripts, fn=look):
+            scripts.run_env()
+    return found[0]

@@ -1,0 +1,150 @@
+"""The ClickHouse of the tests, and who may clean up on it.
+
+It is the server that TEST_CLICKHOUSE_HOST names, else chdb in this process, on a folder of its own.
+Databases carry the id of their run. Whoever starts next drops those whose run is over.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from ..signature import COMMENT, PREFIX
+from .runs import alive, name_of_place, over, place, runs
+
+# What every server has.
+BUILT_IN = ("default", "system", "information_schema", "INFORMATION_SCHEMA")
+
+
+@dataclass
+class ClickhouseServer:
+    """A server, or the embedded one, and this run's place on it.
+
+    Attributes:
+        arguments: What clickhouse-connect is called with to get there.
+        run: The id of the test run, the same in all its workers.
+        origin: Who can tell whether the run still lives.
+        client: Open as long as this process may make databases.
+        folder: Where the embedded one keeps its data; None if it is a server.
+    """
+
+    arguments: dict[str, Any]
+    run: str
+    origin: str
+    client: Client
+    folder: Path | None = None
+
+    def connect(self, database: str) -> Client:
+        """Return a new client on a database."""
+        return clickhouse_connect.get_client(**self.arguments, database=database)
+
+    def rows(self, query: str) -> list[Any]:
+        """Return what a query finds, wherever it looks."""
+        return list(self.client.query(query).result_rows)
+
+    def create(self, name: str) -> None:
+        """Make an empty database of this run."""
+        self.client.command(f"CREATE DATABASE {name} COMMENT '{self.mark(self.run)}'")
+
+    def mark(self, run: str) -> str:
+        """Return what says in a database itself that tests made it."""
+        return f"{COMMENT} of run {run} at {self.origin}"
+
+    def drop(self, name: str) -> None:
+        """Drop a database.
+
+        Raises:
+            RuntimeError: It has not both the name and the mark of a test database.
+        """
+        if not name.startswith(PREFIX) or name not in self.databases():
+            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        # Without SYNC, which waits for every query that still reads.
+        self.client.command(f"DROP DATABASE {name}")
+
+    def databases(self) -> dict[str, str]:
+        """Return the test databases, with their comments."""
+        query = f"SELECT name, comment FROM system.databases WHERE comment LIKE '{COMMENT}%'"
+        return dict(self.rows(query))
+
+    def drop_abandoned(self) -> None:
+        """Drop the databases of runs from here that are over, such as one that was killed."""
+        for name, comment in self.databases().items():
+            run = comment.partition(" of run ")[2].partition(" at ")[0]
+            if run != self.run and comment == self.mark(run):
+                with over(run) as is_over:
+                    # Another run may have been faster.
+                    if is_over and name in self.databases():
+                        self.drop(name)
+
+    def left_behind(self, database: str) -> list[str]:
+        """Return what a test left outside of its database; other databases are dropped.
+
+        Those only where nobody else can have made them: in the embedded one.
+        """
+        running = self.rows(
+            f"SELECT query FROM system.processes WHERE current_database = '{database}'"
+        )
+        strays = self.rows(
+            f"SELECT name FROM system.databases WHERE name NOT IN {BUILT_IN}"
+            f" AND comment NOT LIKE '{COMMENT}%' AND {self.folder is not None}"
+        )
+        for (name,) in strays:
+            self.client.command(f"DROP DATABASE `{name}`")
+        return [
+            *(f"a result that is not read to its end: {query}" for (query,) in running),
+            *(f"the database {name}" for (name,) in strays),
+        ]
+
+
+@contextmanager
+def clickhouse_for_tests(run: str, worker: str) -> Iterator[ClickhouseServer]:
+    """Give the ClickHouse of the tests: the server the environment names, else the embedded one."""
+    with alive(run):
+        remove_abandoned_folders()
+        if arguments := named_clickhouse():
+            with closing(clickhouse_connect.get_client(**arguments)) as client:
+                server = ClickhouseServer(arguments, run, name_of_place(), client)
+                server.drop_abandoned()
+                yield server
+            return
+        pytest.importorskip(
+            "chdb",
+            reason="no ClickHouse: set TEST_CLICKHOUSE_HOST or install chdb",
+        )
+        folder = place() / f"{run}-{worker}"
+        folder.mkdir()
+        arguments = {"interface": "chdb", "path": str(folder)}
+        try:
+            with closing(clickhouse_connect.get_client(**arguments)) as client:
+                yield ClickhouseServer(arguments, run, "this process", client, folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+def named_clickhouse() -> dict[str, Any] | None:
+    """Return how to reach the server that the environment names; None if it names none."""
+    host = os.environ.get("TEST_CLICKHOUSE_HOST")
+    if not host:
+        return None
+    return {
+        "host": host,
+        "port": int(os.environ.get("TEST_CLICKHOUSE_PORT", "8123")),
+        "username": os.environ.get("TEST_CLICKHOUSE_USER", "default"),
+        "password": os.environ.get("TEST_CLICKHOUSE_PASSWORD", ""),
+    }
+
+
+def remove_abandoned_folders() -> None:
+    """Remove the data of embedded ones whose run is over."""
+    for run in runs():
+        with over(run) as is_over:
+            if is_over:
+                for folder in place().glob(f"{run}-*"):
+                    shutil.rmtree(folder)

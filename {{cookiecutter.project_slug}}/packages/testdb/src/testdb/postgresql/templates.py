@@ -1,0 +1,156 @@
+"""Template databases: migrated once, kept on the server between runs, and copied for tests."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine
+from sqlalchemy.schema import CreateTable
+
+from ..config import Isolation
+from ..database import FULL
+from ..migrations import family, fingerprint, migrate_and_prepare, source_of
+from ..report import IsolationReport
+from ..signature import COMMENT, PREFIX
+from .marks import install_marks
+from .server import Server
+
+
+class Templates:
+    """The template databases of a service on a server."""
+
+    def __init__(self, server: Server, isolation: Isolation[Any], report: IsolationReport) -> None:
+        """Look at nothing yet."""
+        self.server = server
+        self.isolation = isolation
+        self.report = report
+        self.owner = f"{server.url.username}@{server.url.database}"
+
+    @cached_property
+    def key(self) -> str:
+        """What the names of all templates for the present migrations begin with."""
+        return f"{PREFIX}template_{fingerprint(self.isolation, self.owner)[:16]}"
+
+    def migrated(self, *, recreate: bool = False) -> str:
+        """Return the name of the template that every test starts from."""
+
+        def fill(connection: Connection) -> None:
+            migrate_and_prepare(self.isolation, connection)
+
+        return self.ensure(fill, recreate=recreate)
+
+    def requested(self, schema: str = FULL, scenario: str | None = None) -> str:
+        """Return the template with this schema and the rows of this scenario.
+
+        Raises:
+            ValueError: The schema or the scenario is unknown.
+        """
+        part = ""
+        if schema == FULL:
+            template = self.migrated()
+        else:
+            tables = self.tables_of(schema)
+            part = f"_{digest(*(str(CreateTable(table)).encode() for table in tables))}"
+            create_all = tables[0].metadata.create_all
+            template = self.ensure(lambda it: create_all(it, tables=tables), part=part)
+        if scenario is None:
+            return template
+        if (load := self.isolation.seed) is None:
+            raise ValueError("there are no scenarios: give Isolation a seed function")
+        return self.ensure(
+            lambda connection: load(connection, scenario, 1),
+            part=f"{part}_{digest(scenario.encode(), source_of(load))}",
+            base=template,
+        )
+
+    def tables_of(self, schema: str) -> Sequence[Table]:
+        """Return the tables of a schema, with all that they refer to.
+
+        Raises:
+            ValueError: There is no schema of this name.
+        """
+        metadata, known = self.isolation.metadata, self.isolation.schemas
+        if metadata is None or schema not in known:
+            names = ", ".join([FULL, *known])
+            raise ValueError(f"there is no schema {schema!r}; there are: {names}")
+        wanted = [metadata.tables[name] for name in known[schema]]
+        for found in wanted:
+            parents = [key.column.table for key in found.foreign_keys]
+            wanted.extend(parent for parent in parents if parent not in wanted)
+        return wanted
+
+    def ensure(
+        self,
+        fill: Callable[[Connection], object],
+        *,
+        part: str = "",
+        base: str = "template0",
+        recreate: bool = False,
+    ) -> str:
+        """Return the name of a template, made first if the server has none of this name.
+
+        It is made as a copy of `base`, which `fill` completes. What it holds besides the migrations
+        needs a name, `part`: another content needs another one. With `recreate`, a template that
+        is there is made again. Outdated ones are dropped unless a run in progress uses them.
+
+        Raises:
+            Exception: Whatever `fill` raises, such as a failing migration. Nothing is kept then.
+        """
+        server, name = self.server, f"{self.key}{part}"
+        comment = f"{COMMENT} template of {family(self.isolation.alembic, self.owner)}"
+        lock = f"building {name}"
+        server.call("pg_advisory_lock", lock)
+        # Held until the process ends: the template is in use.
+        server.call("pg_advisory_lock_shared", name)
+        try:
+            known = name in server.databases()
+            if known and recreate:
+                server.drop(name)
+            if recreate or not known:
+                with self.report.timed("postgresql template built"):
+                    self.build(name, fill, base, comment)
+                for other, found in server.databases().items():
+                    if found == comment and not other.startswith(self.key):
+                        server.drop_unless_locked(other, lock=other)
+        finally:
+            server.unlock(lock)
+        return name
+
+    def build(
+        self, name: str, fill: Callable[[Connection], object], base: str, comment: str
+    ) -> None:
+        """Fill a scratch database and give it the template's name when it is complete."""
+        server, scratch = self.server, self.server.new_name()
+        url = server.create(scratch, base)
+        try:
+            with connected(url) as connection:
+                fill(connection)
+                connection.commit()
+                install_marks(connection)
+            # A database with connections cannot be copied.
+            server.execute(f'ALTER DATABASE "{scratch}" IS_TEMPLATE true ALLOW_CONNECTIONS false')
+            server.execute(f"COMMENT ON DATABASE \"{scratch}\" IS '{comment}'")
+            server.execute(f'ALTER DATABASE "{scratch}" RENAME TO "{name}"')
+        except BaseException:
+            server.drop(scratch)
+            raise
+
+
+def digest(*contents: bytes) -> str:
+    """Return a short hash of what a template is made from."""
+    return hashlib.sha256(b"".join(contents)).hexdigest()[:8]
+
+
+@contextmanager
+def connected(url: URL) -> Iterator[Connection]:
+    """Give a connection of testdb's own to a database."""
+    with engine_for(url).connect() as connection:
+        yield connection
+
+
+@lru_cache(maxsize=8)
+def engine_for(url: URL) -> Engine:
+    """Return an engine that keeps no connection; making one takes as long as connecting."""
+    return create_engine(url, poolclass=NullPool)

@@ -1,0 +1,99 @@
+"""How long isolation took and which tests were at fault, as a table and as JSON."""
+
+import json
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .verdicts import VerdictError
+
+
+class IsolationReport:
+    """What isolation took in this run; a pytest plugin.
+
+    Attributes:
+        timings: Seconds of each step, such as "postgresql reset (rows)".
+        faults: The tests that got a verdict: their ids and the verdicts.
+    """
+
+    def __init__(self) -> None:
+        self.timings: dict[str, list[float]] = defaultdict(list)
+        self.faults: list[str] = []
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Measure a step."""
+        started = time.perf_counter()
+        yield
+        self.add(step, started)
+
+    def add(self, step: str, started: float) -> None:
+        """Note a step that began at a time of `perf_counter` and has ended now."""
+        self.timings[step].append(time.perf_counter() - started)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return how often each step ran, and its median and longest time in milliseconds."""
+        return {
+            step: {
+                "count": len(seconds),
+                "median_ms": round(statistics.median(seconds) * 1000, 3),
+                "worst_ms": round(max(seconds) * 1000, 3),
+            }
+            for step, seconds in sorted(self.timings.items())
+        }
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note a verdict where the main process of a parallel run finds it."""
+        report = yield
+        if call.excinfo is not None and isinstance(call.excinfo.value, VerdictError):
+            report.user_properties.append(("isolation verdict", str(call.excinfo.value)))
+        return report
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the tests at fault. In a parallel run, the main process sees all reports."""
+        verdict = dict(report.user_properties).get("isolation verdict")
+        if report.when == "teardown" and verdict is not None:
+            self.faults.append(f"{report.nodeid}: {verdict}")
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send what a worker collected to the main process."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output["isolation"] = dict(self.timings)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Take what a worker collected; one that was killed sends nothing."""
+        for step, seconds in getattr(node, "workeroutput", {}).get("isolation", {}).items():
+            self.timings[step].extend(seconds)
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table, and write the JSON file if one was asked for."""
+        target = terminalreporter.config.option.isolation_report
+        if target is None:
+            return
+        steps = self.summary()
+        terminalreporter.section("isolation")
+        terminalreporter.line(f"{'step':40}{'count':>8}{'median':>12}{'worst':>12}")
+        for step, figures in steps.items():
+            terminalreporter.line(
+                f"{step:40}{figures['count']:>8}"
+                f"{figures['median_ms']:>9.2f} ms{figures['worst_ms']:>9.2f} ms"
+            )
+        terminalreporter.line(f"{'tests at fault':40}{len(self.faults):>8}")
+        for fault in self.faults:
+            terminalreporter.line(f"  {fault}")
+        if target:
+            text = json.dumps({"steps": steps, "faults": self.faults}, indent=2)
+            Path(target).write_text(text + "\n")

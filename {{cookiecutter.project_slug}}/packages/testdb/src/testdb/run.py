@@ -1,0 +1,79 @@
+"""What the hooks and fixtures of this process share."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from .config import Isolation
+from .database import IsolatedDatabase
+from .postgresql import PostgresqlBackend
+from .report import IsolationReport
+from .sqlite import SqliteBackend
+
+
+class Run:
+    """One isolation in one process, and what it makes there.
+
+    Attributes:
+        id: The same in all processes of a parallel run.
+        options: What the command line says.
+        isolation: What the service says about itself.
+        report: How long it all took.
+        sqlite: Makes SQLite databases.
+        postgresql: Makes PostgreSQL databases.
+    """
+
+    def __init__(self, config: pytest.Config, isolation: Isolation[Any]) -> None:
+        worker = getattr(config, "workerinput", {})
+        self.id: str = worker.get("testrunuid") or uuid4().hex
+        self.worker: str = worker.get("workerid", "main")
+        self.options = config.option
+        self.isolation = isolation
+        self.report = IsolationReport()
+        self.sqlite = SqliteBackend(isolation, self.report, cache_folder(config))
+        self.postgresql = PostgresqlBackend(isolation, self.report, config.rootpath, self.id)
+        config.add_cleanup(self.postgresql.close)
+
+    @property
+    def backend(self) -> SqliteBackend | PostgresqlBackend:
+        """What `--database` says that tests run on."""
+        return self.sqlite if self.options.database == "sqlite" else self.postgresql
+
+    def is_kept(self, node: pytest.Item) -> bool:
+        """Tell whether the test's database is to be kept."""
+        choice = self.options.keep_database
+        return bool(choice == "always" or (choice == "failed" and node.stash[failed_key]))
+
+    def announce(self, node: pytest.Item, command: str) -> None:
+        """Say in the test's report how to open the database that was kept."""
+        node.add_report_section("teardown", "kept database", command)
+
+
+run_key = pytest.StashKey[Run]()
+failed_key = pytest.StashKey[bool]()
+
+
+@contextmanager
+def restored(database: IsolatedDatabase, name: str) -> Iterator[IsolatedDatabase]:
+    """Restore the state of a database at the end of a block."""
+    database.snapshot(name)
+    try:
+        yield database
+    finally:
+        database.restore(name)
+
+
+def cache_folder(config: pytest.Config) -> Path:
+    """Return where templates are kept between runs: in pytest's own cache, if it has one."""
+    if (cache := getattr(config, "cache", None)) is not None:
+        return Path(cache.mkdir("testdb"))
+    owner = hashlib.sha256(f"{Path.home()} {config.rootpath}".encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"testdb-{owner}"
+    folder.mkdir(exist_ok=True)
+    return folder

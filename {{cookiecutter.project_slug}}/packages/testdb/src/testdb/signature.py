@@ -1,0 +1,35 @@
+"""How a database itself says that tests made it. Only such a database is emptied or dropped."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
+# The name of a database on a server begins with this, and its comment with that.
+PREFIX = "test_"
+COMMENT = "test database"
+
+# SQLite's field for it: https://www.sqlite.org/fileformat.html, bytes 68 to 71 of the file.
+APPLICATION_ID = int.from_bytes(b"test")
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
+ROOM = 2**29  # bytes; a container has an eighth of that there
+
+
+def is_marked(header: bytes) -> bool:
+    """Tell whether the first bytes of a SQLite file say that tests made it."""
+    return header[68:72] == APPLICATION_ID.to_bytes(4)
+
+
+def memory_folder() -> Path:
+    """Return a folder in memory with room for databases, else the one for temporary files."""
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).total >= ROOM:
+        return MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def identify(name: str) -> str:
+    """Return a name for what belongs to a test."""
+    return f"{re.sub(r'[^a-z0-9]+', '_', name.lower())[:30]}_{uuid4().hex[:8]}"

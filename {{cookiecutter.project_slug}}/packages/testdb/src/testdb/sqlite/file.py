@@ -1,0 +1,119 @@
+"""A SQLite file for many connections, in memory where the system has a folder there.
+
+Databases in memory do not do for that: with a shared cache they are locked at once, and with the
+memory file system a waiting writer blocks readers.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, NullPool, create_engine
+
+from .image import engine_on, keep_image, open_sqlite
+
+
+class SqliteFile:
+    """A migrated file in WAL mode, so that readers and a writer do not wait for each other."""
+
+    kind = "sqlite"
+    # Connections may stay open while the content is put back: they see it as a change.
+    is_exclusive = False
+
+    def __init__(self, folder: Path, image: bytes) -> None:
+        """Write the image to a file in a folder."""
+        self.image = image
+        self.first = open_sqlite()
+        self.first.deserialize(image)
+        self.snapshots: dict[str, sqlite3.Connection] = {}
+        self.paths = (folder / f"isolated-{number}.db" for number in itertools.count())
+        self.open_next()
+
+    def open_next(self) -> None:
+        """Begin a new file, and leave the old one to those that still have it open."""
+        self.path = next(self.paths)
+        self.name = self.path.name
+        self.url = URL.create("sqlite", database=str(self.path))
+        self.path.write_bytes(self.image)
+        # Opening takes longer than putting the content back.
+        self.kept = open_sqlite(str(self.path))
+        self.kept.execute("PRAGMA journal_mode = WAL")
+        self.kept.execute("PRAGMA synchronous = OFF")
+        # Long enough for a thread that is about to commit.
+        self.kept.execute("PRAGMA busy_timeout = 200")
+
+    def reset(self) -> str:
+        """Put back the first state."""
+        self.put(self.first)
+        return "rows"
+
+    def renew(self, *, is_in_use: bool = False) -> str:
+        """Put it back for another test, maybe as another file."""
+        try:
+            if not is_in_use:
+                return self.reset()
+        except sqlite3.OperationalError:
+            # Another connection is in the middle of a transaction.
+            pass
+        self.kept.close()
+        self.open_next()
+        return "spare"
+
+    def snapshot(self, name: str) -> None:
+        """Keep the present state under a name."""
+        if name not in self.snapshots:
+            self.snapshots[name] = open_sqlite()
+        self.kept.backup(self.snapshots[name])
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot.
+
+        Raises:
+            KeyError: There is no snapshot of this name.
+            sqlite3.OperationalError: Another connection is in the middle of a transaction.
+        """
+        self.put(self.snapshots[name])
+
+    def put(self, state: sqlite3.Connection) -> None:
+        """Make the file's content that of a database in memory, in one transaction."""
+        state.backup(self.kept, progress=stop_if_locked, sleep=0.01)
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Give a connection to the database."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Connection]:
+        """Give a connection to a snapshot."""
+        with engine_on(self.snapshots[name]).connect() as connection:
+            yield connection
+
+    def keep(self) -> str:
+        """Copy the present state to a file that outlives the test; return what opens it."""
+        return keep_image(self.kept.serialize())
+
+    def forget_snapshots(self) -> None:
+        """Drop all snapshots."""
+        while self.snapshots:
+            self.snapshots.popitem()[1].close()
+
+    def close(self) -> None:
+        """Close its own connections."""
+        self.forget_snapshots()
+        self.first.close()
+        self.kept.close()
+
+
+def stop_if_locked(status: int, _remaining: int, _total: int) -> None:
+    """End a copy that has to wait for a transaction.
+
+    Raises:
+        sqlite3.OperationalError: Another connection is in the middle of one.
+    """
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("the isolated database is in use: end all transactions")

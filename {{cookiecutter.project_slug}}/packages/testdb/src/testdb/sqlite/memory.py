@@ -1,0 +1,119 @@
+"""`db_session` on SQLite: a database in memory, put back by loading an image.
+
+That undoes everything: commits, schema changes, row numbers. It is only done where a test was not
+rolled back as a whole, because SQLite then reads the schema and prepares all statements again.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Dialect, Engine, event
+
+from ..config import NOWHERE
+from ..difference import Difference
+from ..session import send_savepoints
+from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from .image import compare_images, keep_image, open_sqlite
+
+# Of the options a service passes to the driver, those that make sense for memory.
+DRIVER_OPTIONS = ("cached_statements", "detect_types", "factory", "timeout")
+
+
+class MemoryDatabase:
+    """The SQLite database of `db_session` in this process."""
+
+    kind = "sqlite"
+
+    def __init__(self, image: bytes, file: Path | None = None) -> None:
+        """Keep it in memory or, for debugging, in a file. An engine opens it: see `attach`."""
+        self.image = image
+        self.file = file
+        self.url = NOWHERE["sqlite"].set(database=str(file)) if file else NOWHERE["sqlite"]
+        self.raw = open_sqlite()
+
+    def attach(self, engine: Engine) -> None:
+        """Make the service's engine open this database, whatever its URL says.
+
+        The statements that control transactions go straight to the driver's connection, which
+        takes no time: on the usual way each costs as much as a small query, and more with a
+        driver that lives in a thread of its own.
+        """
+
+        def connect(
+            dialect: Dialect, _record: object, _args: Sequence[Any], options: Mapping[str, Any]
+        ) -> Any:
+            kept = {name: options[name] for name in DRIVER_OPTIONS if name in options}
+            self.raw.close()
+            self.raw = open_sqlite(str(self.file or ":memory:"), **kept)
+            self.load()
+            return adapted(dialect, self.raw)
+
+        def begin(_: Connection) -> None:
+            raw = self.raw
+            if raw.isolation_level is not None:
+                # The engine has an isolation level, which made the driver begin by itself.
+                raw.isolation_level = None
+            if not raw.in_transaction:
+                raw.execute("BEGIN")
+            raw.execute("SAVEPOINT isolation")
+
+        event.listen(engine, "do_connect", connect)
+        # Behind the service's own listener: it may have said BEGIN, in its own way.
+        event.listen(engine, "begin", begin)
+        send_savepoints(engine, lambda _, statement: self.raw.execute(statement))
+        vars(engine.dialect).update(
+            do_ping=lambda _: True,
+            do_rollback=lambda _: self.raw.rollback(),
+        )
+
+    def finish(self, _connection: Connection, statement: str) -> None:
+        """Check foreign keys as a commit does, and end the test's transaction."""
+        try:
+            for table, row, parent, _ in self.raw.execute("PRAGMA foreign_key_check"):
+                raise BrokenConstraintError(f"row {row} of {table} refers to no row of {parent}")
+            self.raw.execute("RELEASE SAVEPOINT isolation")
+            self.raw.execute(statement)
+        except sqlite3.Error as error:
+            raise VanishedTransactionError from error
+
+    def clean(self, _engine: Engine) -> None:
+        """Load the image, whatever happened to the database since."""
+        self.raw.rollback()
+        self.load()
+
+    def load(self) -> None:
+        """Make the database what the image holds."""
+        if self.file is None:
+            self.raw.deserialize(self.image)
+            return
+        with closing(open_sqlite()) as source:
+            source.deserialize(self.image)
+            source.backup(self.raw)
+
+    def left_over(self) -> Difference:
+        """Return the rows in which the database differs from the image."""
+        self.raw.rollback()
+        return compare_images(self.image, self.raw.serialize())
+
+    def keep(self) -> str:
+        """Copy the present state to a file; return the command that opens it."""
+        return keep_image(self.raw.serialize())
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.raw.close()
+
+
+def adapted(dialect: Dialect, raw: sqlite3.Connection) -> Any:
+    """Return the connection as the engine's driver hands it out."""
+    if not dialect.is_async:
+        return raw
+    import aiosqlite
+
+    # As SQLAlchemy's `async_creator` does it.
+    return dialect.loaded_dbapi.connect(
+        async_creator_fn=lambda: aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+    )

