@@ -14,14 +14,14 @@ import tokenize
 from collections.abc import Iterable, Iterator
 
 from sync_forms import INNER_OBJECTS, SYNC_HOMES, SYNC_NAMES, check
-from tree import SourceError
+from tree import PACKAGE, SourceError
 
 Tokens = list[tokenize.TokenInfo]
 Position = tuple[int, int]
 Edit = tuple[Position, Position, str]
 
-# The project's own packages, beside the one that is named by an answer.
-OWN = ("migrations", "scripts", "tests")
+# The project's own packages.
+OWN = (PACKAGE, "migrations", "scripts", "tests")
 
 # Tokens of strings. From Python 3.12 on, the text parts of an f-string are tokens of their own.
 STRINGS = frozenset({tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)})

@@ -1,5 +1,6 @@
 """The project from the rendered tree: the chosen files, in the chosen style, and a repository."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from derivation import OWN, derive_fences, derive_sync
 from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
+    PACKAGE,
     Answers,
     SourceError,
     TemplateError,
@@ -31,20 +33,20 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
         TemplateError: The template's text has faults.
 
     """
-    package = answers["package_name"]
     path = file.rendered
     if path.parts[0] == LIBRARIES or path.suffix not in (".py", ".md"):
         return text
     is_always_async = any(is_below(path, name) for name in ALWAYS_ASYNC)
     is_derived = style == "sync" and not file.style and not is_always_async
-    own = (*OWN, package)
     numbers: list[int] = []
     try:
         if path.suffix == ".py":
             lines = chosen_lines(text, answers)
             text = "".join(line for _, line in lines)
             numbers = [number for number, _ in lines]
-            return derive_sync(text, own) if is_derived else text
+            text = derive_sync(text) if is_derived else text
+            return re.sub(rf"\b{PACKAGE}\b", answers["package_name"], text)
+        own = (*OWN, answers["package_name"])
         return derive_fences(text, answers["description"], own) if is_derived else text
     except SourceError as error:
         # Of the template's own lines, some were left out before the derivation.

@@ -15,25 +15,26 @@ Answers = dict[str, str]
 
 # What Cookiecutter renders: the folder beside the one of this file.
 PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}"
-PACKAGE = "{{cookiecutter.package_name}}"
+# What the package is called in the template's Python.
+PACKAGE = "placeholder_service"
 
 # (answer, value, path): the path stays only if the answer is this value. `*` stands for any name.
 REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
     ("database", "postgresql", "scripts/dev_database.py"),
-    ("analytics", "clickhouse", "src/{package}/analytics"),
-    ("analytics", "clickhouse", "src/{package}/relay_events.py"),
-    ("analytics", "clickhouse", "src/{package}/models/outbox.py"),
-    ("analytics", "clickhouse", "src/{package}/api/analytics.py"),
-    ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/analytics"),
+    ("analytics", "clickhouse", "src/placeholder_service/relay_events.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/models/outbox.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/api/analytics.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/schemas/analytics.py"),
     ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
     ("analytics", "clickhouse", "migrations/analytics"),
     ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
     # The scripts run those of both databases.
-    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
+    ("analytics", "none", "src/placeholder_service/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
     ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
@@ -43,10 +44,14 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
     ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
+    ("session_style", "async", "tests/isolation/conformance/test_guard_coroutines.py"),
 )
 
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
+
+# Folders that tools make where they run, in the template as well.
+LEFT_BY_TOOLS = frozenset({"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
 # Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
 ALWAYS_ASYNC = ("src/*/api/bodies.py",)
@@ -101,19 +106,14 @@ def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]
         TemplateError: `REMOVE_UNLESS` or the licenses do not fit the files.
 
     """
-    package = answers["package_name"]
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    rendered = sorted(Path(name.replace(PACKAGE, package)) for name in names)
-    removed = []
-    for answer, value, name in REMOVE_UNLESS:
-        pattern = name.format(package=package)
-        if not any(is_below(file, pattern) for file in rendered):
+    rendered = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    for _, _, name in REMOVE_UNLESS:
+        if not any(is_below(file, name) for file in rendered):
             raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
-        if answers[answer] != value:
-            removed.append(pattern)
     if Path(LICENSES, answers["license"]) not in rendered:
         raise TemplateError(f"there is no text for the license at {LICENSES}/{answers['license']}")
-    return [placed(path, answers, removed) for path in rendered]
+    files = set(rendered)
+    return [placed(path, answers, files) for path in rendered]
 
 
 def is_below(path: Path, pattern: str) -> bool:
@@ -121,18 +121,31 @@ def is_below(path: Path, pattern: str) -> bool:
     return any(fnmatchcase(folder.as_posix(), pattern) for folder in (path, *path.parents))
 
 
-def placed(path: Path, answers: Answers, removed: Iterable[str]) -> TemplateFile:
+def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile:
     """Tell where a rendered file belongs, and whether the answers ask for it."""
     if path.parts[0] == LICENSES:
         return TemplateFile(path, Path("LICENSE"), is_chosen=path.name == answers["license"])
-    # Tools that ran on the template leave these behind.
-    is_chosen = "__pycache__" not in path.parts
-    is_chosen = is_chosen and not any(is_below(path, pattern) for pattern in removed)
-    style = Path(path.stem).suffix.removeprefix(".")
-    if style not in ("sync", "async") or path.parts[0] == LIBRARIES:
-        return TemplateFile(path, path, is_chosen)
-    plain = path.with_name(Path(path.stem).stem + path.suffix)
-    return TemplateFile(path, plain, is_chosen and style == answers["session_style"], style)
+    needed = {answer: value for answer, value, name in REMOVE_UNLESS if is_below(path, name)}
+    final = path
+    plain = path.with_name(path.stem.removesuffix("_sync") + path.suffix)
+    if path.parts[0] == LIBRARIES:
+        pass
+    elif sync_twin(path) in files:
+        needed["session_style"] = "async"
+    elif path == sync_twin(plain) and plain in files:
+        needed["session_style"] = "sync"
+        final = plain
+    if final.parts[:2] == ("src", PACKAGE):
+        final = Path("src", answers["package_name"], *final.parts[2:])
+    # Tools that ran on the template leave these folders behind.
+    is_chosen = LEFT_BY_TOOLS.isdisjoint(path.parts)
+    is_chosen = is_chosen and all(answers[answer] == value for answer, value in needed.items())
+    return TemplateFile(path, final, is_chosen, needed.get("session_style"))
+
+
+def sync_twin(path: Path) -> Path:
+    """Return the file that synchronous projects have in place of a file, if it is there."""
+    return path.with_name(f"{path.stem}_sync{path.suffix}")
 
 
 def chosen_lines(source: str, answers: Answers) -> list[tuple[int, str]]:

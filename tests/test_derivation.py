@@ -6,7 +6,7 @@ from pathlib import Path
 import derivation
 import finishing
 import pytest
-from tree import PACKAGE, PROJECT, SourceError, TemplateError, TemplateFile, template_files
+from tree import PROJECT, SourceError, TemplateError, TemplateFile, template_files
 
 from tests.conftest import BIN
 from tests.service import Run
@@ -435,7 +435,11 @@ def test_all_faults_of_a_module_are_told_at_once() -> None:
     ("name", "text", "expected"),
     [
         ("scripts/broken.py", "x = 1\ndef f(:\n", "scripts/broken.py:2: is no valid Python"),
-        ("src/shop/x.py", "import anyio\n", "src/shop/x.py:1: anyio has no"),
+        (
+            "src/placeholder_service/x.py",
+            "import anyio\n",
+            "src/placeholder_service/x.py:1: anyio has no",
+        ),
         ("a.py", "# if ci == none\nx = 1\n# end if\n\nimport anyio\n", "a.py:5: anyio has no"),
         ("a.py", "x = 1\n# if ci == none\n", "a.py:2: this condition does not end"),
         ("a.py", "# end if\n", "a.py:1: no condition ends here"),
@@ -460,13 +464,13 @@ def test_a_fault_is_told_with_its_place_in_the_template(
     [
         ("packages/testdb/src/testdb/plugin.py", "# if ci == none\nimport anyio\n# end if\n"),
         ("packages/testdb/README.md", "```python\nimport anyio\n```\n"),
-        ("src/shop/asgi.py", "async def f(): ...\n"),
+        ("src/placeholder_service/asgi.py", "async def f(): ...\n"),
     ],
 )
 def test_libraries_and_modules_that_speak_asgi_stay_as_they_are(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
-    monkeypatch.setattr(finishing, "ALWAYS_ASYNC", ("src/{package}/asgi.py",))
+    monkeypatch.setattr(finishing, "ALWAYS_ASYNC", ("src/placeholder_service/asgi.py",))
     answers = {"package_name": "shop", "description": "", "ci": "github"}
     file = TemplateFile(Path(name), Path(name), is_chosen=True)
 
@@ -486,9 +490,24 @@ def test_the_template_has_a_synchronous_form(analytics: str) -> None:
     }
     for file in template_files(answers):
         if file.is_chosen and file.rendered.suffix == ".py":
-            source_file = PROJECT / str(file.rendered).replace("shop", PACKAGE)
-            text = source_file.read_text().replace(PACKAGE, "shop")
+            text = (PROJECT / file.rendered).read_text()
             finishing.finished(file, text, answers, style="sync")
+
+
+def test_the_package_gets_its_name() -> None:
+    answers = {"package_name": "async_jobs", "description": "", "ci": "github"}
+    file = TemplateFile(Path("x.py"), Path("x.py"), is_chosen=True)
+    text = """import placeholder_service.db as placeholder_service_db
+
+# See placeholder_service/db.py.
+run("placeholder_service.main:serve")
+"""
+
+    for style in ("sync", "async"):
+        assert finishing.finished(file, text, answers, style) == (
+            "import async_jobs.db as placeholder_service_db\n\n"
+            '# See async_jobs/db.py.\nrun("async_jobs.main:serve")\n'
+        )
 
 
 def test_python_in_markdown_is_derived() -> None:

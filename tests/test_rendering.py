@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tree import ALWAYS_ASYNC, LIBRARIES
+from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
 from tests.conftest import BIN, TEMPLATE, Project
 from tests.service import Run
@@ -69,14 +69,18 @@ def test_all_choices_are_combined() -> None:
 def test_nothing_of_the_template_is_left(project: Project, answers: dict[str, str]) -> None:
     rendered = project(**answers)
 
-    # GitHub's own expressions start with a dollar sign.
-    traces = re.compile(r"(?<!\$)\{\{|\{%|cookiecutter", re.IGNORECASE)
-    found = [path for path in files(rendered) if traces.search(path.read_text())]
-    named = [path for path in files(rendered) if traces.search(path.name)]
-    variants = [path for path in files(rendered) if {".sync", ".async"} & set(path.suffixes)]
+    # GitHub's own expressions start with a dollar sign, and Python's format strings have braces.
+    jinja = re.compile(r"(?<!\$)\{\{|\{%|cookiecutter", re.IGNORECASE)
+    names = re.compile(rf"cookiecutter|{PACKAGE}", re.IGNORECASE)
+    found = [
+        path
+        for path in files(rendered)
+        if names.search(f"{path.name}\n{path.read_text()}")
+        or (path.suffix != ".py" and jinja.search(path.read_text()))
+    ]
+    variants = [path for path in files(rendered) if path.stem.endswith("_sync")]
     folders = [path for path in rendered.rglob("*") if path.is_dir() and ".git" not in path.parts]
     assert found == []
-    assert named == []
     assert variants == []
     assert [path for path in folders if not any(path.iterdir())] == []
 

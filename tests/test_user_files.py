@@ -16,7 +16,7 @@ WORKFLOW = ".github/workflows/ci.yml"
 # Files of a user that no sync project without a pipeline and analytics has.
 MINE = {
     "mine.py": CODE,
-    "mine.sync.py": CODE,
+    "mine_sync.py": CODE,
     "mine.md": f"```python\n{CODE}```\n",
     "scripts/mine.sh": "#!/bin/sh\n",
     "src/my_service/mine.py": CODE,
@@ -28,7 +28,8 @@ MINE = {
     "licenses/MIT": "mine",
     "licenses/mine": "mine",
     "tests/analytics/test_client.py": CODE,
-    "tests/fixtures/client.async.py": CODE,
+    "tests/fixtures/client_sync.py": CODE,
+    "src/placeholder_service/main.py": CODE,
 }
 
 

@@ -10,18 +10,18 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
-from {{cookiecutter.package_name}}.db.migrate import batch  # noqa: F401
-from {{cookiecutter.package_name}}.db.migrate.comparison import PLUGINS
-from {{cookiecutter.package_name}}.db.migrate.engine import (
+from placeholder_service.db.migrate import batch  # noqa: F401
+from placeholder_service.db.migrate.comparison import PLUGINS
+from placeholder_service.db.migrate.engine import (
     LOCK_ID,
     check_foreign_keys,
     make_migration_engine,
     one_run_at_a_time,
 )
-from {{cookiecutter.package_name}}.db.migrate.history import HISTORY, Recorder
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.models.base import UtcDateTime
-from {{cookiecutter.package_name}}.settings import Settings, parse_database_url
+from placeholder_service.db.migrate.history import HISTORY, Recorder
+from placeholder_service.models import Base
+from placeholder_service.models.base import UtcDateTime
+from placeholder_service.settings import Settings, parse_database_url
 
 config = context.config
 

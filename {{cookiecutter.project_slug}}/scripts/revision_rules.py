@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-APPLICATION = {"", "{{cookiecutter.package_name}}", "scripts", "tests"}
+APPLICATION = {"", "placeholder_service", "scripts", "tests"}
 
 # What needs a name, and at which position it may stand without a keyword.
 NAMED = {

@@ -24,28 +24,28 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 # if analytics == clickhouse
-from {{cookiecutter.package_name}}.analytics.client import (
+from placeholder_service.analytics.client import (
     LazyClient,
     NotMigratedError,
     UnavailableError,
     explained,
 )
-from {{cookiecutter.package_name}}.analytics.migrate import commands as analytics
-from {{cookiecutter.package_name}}.analytics.relay import (
+from placeholder_service.analytics.migrate import commands as analytics
+from placeholder_service.analytics.relay import (
     BusyError,
     make_relay_engine,
     relay,
 )
 # end if
-from {{cookiecutter.package_name}}.db.migrate import commands
-from {{cookiecutter.package_name}}.db.migrate.config import script_directory
-from {{cookiecutter.package_name}}.db.migrate.engine import (
+from placeholder_service.db.migrate import commands
+from placeholder_service.db.migrate.config import script_directory
+from placeholder_service.db.migrate.engine import (
     check_foreign_keys,
     is_missing_file,
     make_migration_engine,
 )
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
+from placeholder_service.models import Base
+from placeholder_service.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
 # if analytics == clickhouse

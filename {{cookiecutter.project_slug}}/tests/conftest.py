@@ -11,9 +11,9 @@ import pytest
 from dotenv import dotenv_values
 from sqlalchemy import make_url
 
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import (
+from placeholder_service.db.migrate import alembic_config
+from placeholder_service.models import Base
+from placeholder_service.settings import (
     PROJECT_ROOT,
     Environment,
     Settings,

@@ -7,7 +7,7 @@ from alembic import context
 from clickhouse_connect.cc_sqlalchemy.alembic import ClickHouseImpl
 from sqlalchemy import Connection
 
-from {{cookiecutter.package_name}}.analytics.migrate.connections import only_run
+from placeholder_service.analytics.migrate.connections import only_run
 
 config = context.config
 

@@ -23,12 +23,12 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import Engine, event, text
 
-from {{cookiecutter.package_name}}.analytics import migrate
-from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
-from {{cookiecutter.package_name}}.analytics.migrate import commands
-from {{cookiecutter.package_name}}.analytics.migrate import config as clickhouse
-from {{cookiecutter.package_name}}.db.migrate import config as transactional
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Settings
+from placeholder_service.analytics import migrate
+from placeholder_service.analytics.client import make_engine, open_client
+from placeholder_service.analytics.migrate import commands
+from placeholder_service.analytics.migrate import config as clickhouse
+from placeholder_service.db.migrate import config as transactional
+from placeholder_service.settings import PROJECT_ROOT, Settings
 
 from tests.migrations.reversible import needs_a_way_down
 

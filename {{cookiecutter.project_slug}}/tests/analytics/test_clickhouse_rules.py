@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.settings import PROJECT_ROOT
 
 from scripts.clickhouse_rules import RULES, check_source
 from scripts.lint_revisions import lint

@@ -11,17 +11,17 @@ from alembic.script import Script
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from {{cookiecutter.package_name}}.analytics.client import NotMigratedError
-from {{cookiecutter.package_name}}.analytics.migrate import (
+from placeholder_service.analytics.client import NotMigratedError
+from placeholder_service.analytics.migrate import (
     backup,
     commands,
     connections,
     state,
 )
-from {{cookiecutter.package_name}}.analytics.migrate.config import script_directory
-from {{cookiecutter.package_name}}.db.migrate.backup import BackupError
-from {{cookiecutter.package_name}}.db.migrate.commands import DONE, FAILED, LOCKED
-from {{cookiecutter.package_name}}.db.migrate.errors import LockTimeoutError
+from placeholder_service.analytics.migrate.config import script_directory
+from placeholder_service.db.migrate.backup import BackupError
+from placeholder_service.db.migrate.commands import DONE, FAILED, LOCKED
+from placeholder_service.db.migrate.errors import LockTimeoutError
 
 pytestmark = pytest.mark.integration
 

@@ -14,9 +14,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import URL
 
-from {{cookiecutter.package_name}}.analytics.client import open_client
-from {{cookiecutter.package_name}}.analytics.migrate.config import script_directory
-from {{cookiecutter.package_name}}.db.migrate.commands import (
+from placeholder_service.analytics.client import open_client
+from placeholder_service.analytics.migrate.config import script_directory
+from placeholder_service.db.migrate.commands import (
     DONE,
     FAILED,
     LOCKED,

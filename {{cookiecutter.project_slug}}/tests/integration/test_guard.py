@@ -9,11 +9,11 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from {{cookiecutter.package_name}}.db import engine, migrate
-from {{cookiecutter.package_name}}.db.migrate import engine as migration_engine
-from {{cookiecutter.package_name}}.db.reset import drop_db
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.db import engine, migrate
+from placeholder_service.db.migrate import engine as migration_engine
+from placeholder_service.db.reset import drop_db
+from placeholder_service.main import create_app
+from placeholder_service.settings import Settings
 
 from tests.conftest import DEVELOPMENT_DATABASES
 from tests.isolation.guard import ProtectedDatabaseError
@@ -73,7 +73,7 @@ def test_alembic_with_the_real_settings_does_not_connect() -> None:
 
 
 def test_no_process_gets_the_real_settings() -> None:
-    service = [sys.executable, "-m", "{{cookiecutter.package_name}}", "create-key"]
+    service = [sys.executable, "-m", "placeholder_service", "create-key"]
 
     with pytest.raises(ProtectedDatabaseError):
         subprocess.run(

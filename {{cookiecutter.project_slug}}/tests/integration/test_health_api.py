@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.db.readiness import ReadinessCheck
+from placeholder_service.main import create_app
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import ApiClient, client_of
 from tests.isolation import test_session_maker

@@ -7,9 +7,9 @@ from sqlalchemy import URL, NullPool, create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from {{cookiecutter.package_name}}.db.reset import RefusedError, drop_db
-from {{cookiecutter.package_name}}.models import AuditEntry, Task, User
-from {{cookiecutter.package_name}}.settings import Environment, Settings
+from placeholder_service.db.reset import RefusedError, drop_db
+from placeholder_service.models import AuditEntry, Task, User
+from placeholder_service.settings import Environment, Settings
 
 from tests.conftest import DEVELOPMENT_DATABASES, test_session_maker
 from tests.fixtures.users import UserFactory

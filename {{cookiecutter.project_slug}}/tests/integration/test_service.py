@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from {{cookiecutter.package_name}} import __main__ as commands
-from {{cookiecutter.package_name}} import main
-from {{cookiecutter.package_name}}.db import engine, migrate
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import __main__ as commands
+from placeholder_service import main
+from placeholder_service.db import engine, migrate
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import client_of
 
@@ -117,7 +117,7 @@ def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_runs_as_a_module(database: Path) -> None:
-    module = [sys.executable, "-m", "{{cookiecutter.package_name}}"]
+    module = [sys.executable, "-m", "placeholder_service"]
 
     key = subprocess.run(
         [*module, "create-key", "--email", "me@example.com"],

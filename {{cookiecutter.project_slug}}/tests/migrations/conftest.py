@@ -9,8 +9,8 @@ from typing import Protocol
 import pytest
 from sqlalchemy import URL, Engine
 
-from {{cookiecutter.package_name}}.db.migrate import config, engine
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.db.migrate import config, engine
+from placeholder_service.settings import PROJECT_ROOT
 
 
 class WriteRevision(Protocol):

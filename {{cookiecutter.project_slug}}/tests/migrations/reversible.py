@@ -3,7 +3,7 @@
 import pytest
 from alembic.script import ScriptDirectory
 
-from {{cookiecutter.package_name}}.db.migrate.config import script_directory
+from placeholder_service.db.migrate.config import script_directory
 
 
 def needs_a_way_down(scripts: ScriptDirectory) -> pytest.MarkDecorator:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.db.migrate import downgrade, upgrade
+from placeholder_service.db.migrate import downgrade, upgrade
 
 from tests.fixtures.databases import insert
 from tests.migrations.conftest import WriteRevision

@@ -10,14 +10,14 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migrate import backup, commands
-from {{cookiecutter.package_name}}.db.migrate.backup import (
+from placeholder_service.db import migrate
+from placeholder_service.db.migrate import backup, commands
+from placeholder_service.db.migrate.backup import (
     BackupError,
     back_up,
     find_pg_dump,
 )
-from {{cookiecutter.package_name}}.db.migrate.errors import RefusedError
+from placeholder_service.db.migrate.errors import RefusedError
 
 from tests.fixtures.databases import insert
 from tests.migrations.conftest import WriteRevision

@@ -11,8 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from {{cookiecutter.package_name}}.models import User
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.models import User
+from placeholder_service.settings import PROJECT_ROOT
 
 from scripts.lint_revisions import lint
 from tests.migrations.catalogue import catalogue

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migrate import commands
-from {{cookiecutter.package_name}}.db.migrate.history import HISTORY, entries
+from placeholder_service.db import migrate
+from placeholder_service.db.migrate import commands
+from placeholder_service.db.migrate.history import HISTORY, entries
 
 from tests.migrations.conftest import WriteRevision
 from tests.migrations.reversible import goes_down_to_base

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.settings import PROJECT_ROOT
 
 from scripts import lint_revisions
 from scripts.lint_revisions import lint

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migrate import commands, planning
-from {{cookiecutter.package_name}}.db.migrate.planning import table_locks
+from placeholder_service.db import migrate
+from placeholder_service.db.migrate import commands, planning
+from placeholder_service.db.migrate.planning import table_locks
 
 from tests.migrations.catalogue import catalogue
 from tests.migrations.conftest import WriteRevision

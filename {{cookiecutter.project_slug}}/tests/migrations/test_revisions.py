@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.script import Script
 
-from {{cookiecutter.package_name}}.db.migrate import alembic_config, downgrade, upgrade
-from {{cookiecutter.package_name}}.db.migrate import engine as engines
-from {{cookiecutter.package_name}}.db.migrate.config import script_directory
-from {{cookiecutter.package_name}}.db.migrate.state import faults
-from {{cookiecutter.package_name}}.models import Base, User
+from placeholder_service.db.migrate import alembic_config, downgrade, upgrade
+from placeholder_service.db.migrate import engine as engines
+from placeholder_service.db.migrate.config import script_directory
+from placeholder_service.db.migrate.state import faults
+from placeholder_service.models import Base, User
 
 from tests.fixtures.databases import insert
 from tests.isolation.server import PREFIX, Server

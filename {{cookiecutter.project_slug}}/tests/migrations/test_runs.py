@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migrate import commands, runs
-from {{cookiecutter.package_name}}.db.migrate.engine import LOCK_ID, NAME
-from {{cookiecutter.package_name}}.db.migrate.errors import LockTimeoutError
-from {{cookiecutter.package_name}}.db.migrate.history import HISTORY
+from placeholder_service.db import migrate
+from placeholder_service.db.migrate import commands, runs
+from placeholder_service.db.migrate.engine import LOCK_ID, NAME
+from placeholder_service.db.migrate.errors import LockTimeoutError
+from placeholder_service.db.migrate.history import HISTORY
 
 from tests.fixtures.databases import insert
 from tests.migrations.catalogue import catalogue
@@ -64,7 +64,7 @@ def test_runs_at_the_same_time_apply_each_revision_once(
     root = write_revision("extra", body).parents[2]
     program = (
         "import sys, pathlib\n"
-        "from {{cookiecutter.package_name}}.db.migrate import commands, config\n"
+        "from placeholder_service.db.migrate import commands, config\n"
         "config.PROJECT_ROOT = pathlib.Path(sys.argv[1])\n"
         "sys.exit(commands.main(['upgrade']))"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from alembic import command
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.db.migrate import commands
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.db import migrate
+from placeholder_service.db.migrate import commands
+from placeholder_service.settings import PROJECT_ROOT
 
 from tests.fixtures.databases import insert
 from tests.migrations.reversible import goes_down_to_base

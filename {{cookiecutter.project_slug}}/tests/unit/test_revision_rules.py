@@ -16,12 +16,12 @@ MAKES_TYPE = TYPE + "def upgrade(): op.add_column('users', sa.Column('mood', MOO
 CASES = [
     (
         "application-import",
-        "from {{cookiecutter.package_name}}.models import User",
+        "from placeholder_service.models import User",
         "from sqlalchemy.dialects import postgresql",
     ),
     (
         "application-import",
-        "import {{cookiecutter.package_name}}.domain as limits",
+        "import placeholder_service.domain as limits",
         "import sqlalchemy as sa",
     ),
     ("application-import", "from ..env import config", "from alembic import op"),

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import URL, Engine, create_engine
 
-from {{cookiecutter.package_name}}.analytics.client import make_engine, open_client
+from placeholder_service.analytics.client import make_engine, open_client
 
 from tests.isolation.clickhouse.environment import ClickhouseEnvironment
 from tests.isolation.clickhouse.guard import protect
