@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from derivation import OWN, derive_fences, derive_sync
+from option_lines import chosen_lines
 from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
@@ -16,7 +17,6 @@ from tree import (
     SourceError,
     TemplateError,
     TemplateFile,
-    chosen_lines,
     is_below,
     make_executable,
     remove,

@@ -4,8 +4,6 @@ Everything here goes by the names of the files in the template's folder. So the 
 files of a project are the template's, and touch no other.
 """
 
-import io
-import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -58,11 +56,6 @@ ALWAYS_ASYNC = ("src/*/api/bodies.py",)
 
 # The folder of the libraries. They serve both styles and any service, so they stay as they are.
 LIBRARIES = "packages"
-
-# Lines of Python that stay only if an answer has a value. The lines around them are comments, such
-# as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
-CONDITION = re.compile(r" *# if (?P<answer>\w+) == (?P<value>[\w.-]+)\n")
-END = re.compile(r" *# end if\n")
 
 # The number of a line, and what is wrong there.
 Fault = tuple[int, str]
@@ -146,33 +139,6 @@ def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile
 def sync_twin(path: Path) -> Path:
     """Return the file that synchronous projects have in place of a file, if it is there."""
     return path.with_name(f"{path.stem}_sync{path.suffix}")
-
-
-def chosen_lines(source: str, answers: Answers) -> list[tuple[int, str]]:
-    """Return the lines of a source that the answers ask for, each with its number.
-
-    Raises:
-        SourceError: A condition does not end, is in another one, or on no answer.
-
-    """
-    kept = []
-    opened: int | None = None
-    is_met = True
-    for number, line in enumerate(io.StringIO(source), start=1):
-        if condition := CONDITION.fullmatch(line):
-            if opened or condition["answer"] not in answers:
-                raise SourceError([(number, "a condition in another one, or on no answer")])
-            opened = number
-            is_met = answers[condition["answer"]] == condition["value"]
-        elif END.fullmatch(line):
-            if not opened:
-                raise SourceError([(number, "no condition ends here")])
-            opened, is_met = None, True
-        elif is_met:
-            kept.append((number, line))
-    if opened:
-        raise SourceError([(opened, "this condition does not end")])
-    return kept
 
 
 def remove(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:

@@ -443,7 +443,7 @@ def test_all_faults_of_a_module_are_told_at_once() -> None:
         ("a.py", "# if ci == none\nx = 1\n# end if\n\nimport anyio\n", "a.py:5: anyio has no"),
         ("a.py", "x = 1\n# if ci == none\n", "a.py:2: this condition does not end"),
         ("a.py", "# end if\n", "a.py:1: no condition ends here"),
-        ("a.py", "# if color == red\n# end if\n", "a.py:1: a condition in another one, or on no"),
+        ("a.py", "# if color == red\n# end if\n", "a.py:1: there is no answer color"),
         ("a.md", "Text\n\n- so\n\n  ```python\n  x = 1\n  import anyio\n  ```\n", "a.md:7: anyio"),
     ],
 )

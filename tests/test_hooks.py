@@ -7,7 +7,7 @@ import pytest
 import tree
 from finishing import start_repository
 from post_gen_project import farewell
-from tree import TemplateError, chosen_lines, make_executable, template_files
+from tree import TemplateError, make_executable, template_files
 
 ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_name": "shop"}
 
@@ -100,34 +100,6 @@ def test_a_path_that_is_not_there_is_a_fault_of_the_table(root: Path) -> None:
 def test_a_license_without_a_text_is_a_fault(root: Path) -> None:
     with pytest.raises(TemplateError, match="licenses/Proprietary"):
         template_files({**ANSWERS, "license": "Proprietary"}, root)
-
-
-CONDITIONAL = """\
-def report() -> None:
-    print(1)
-    # if ci == github
-    print(2)
-    # end if
-    print(3)
-# if ci == none
-
-print(4)
-# end if
-"""
-
-
-@pytest.mark.parametrize(
-    ("ci", "lines"),
-    [
-        ("github", ["def report() -> None:", "    print(1)", "    print(2)", "    print(3)"]),
-        ("none", ["def report() -> None:", "    print(1)", "    print(3)", "", "print(4)"]),
-    ],
-)
-def test_lines_stay_if_their_answer_was_given(ci: str, lines: list[str]) -> None:
-    kept = chosen_lines(CONDITIONAL, {"ci": ci})
-
-    assert [line.rstrip("\n") for _, line in kept] == lines
-    assert all(CONDITIONAL.splitlines()[number - 1] == line.rstrip("\n") for number, line in kept)
 
 
 def test_scripts_are_executable_and_sourced_files_are_not(tmp_path: Path) -> None:

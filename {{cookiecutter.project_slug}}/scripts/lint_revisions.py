@@ -16,9 +16,7 @@ import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-# if analytics == clickhouse
-from scripts import clickhouse_rules
-# end if
+from scripts import clickhouse_rules  # if analytics == clickhouse
 from scripts.revision_rules import Finding, check_source
 from scripts.revision_sql import check_sql
 

@@ -23,20 +23,20 @@ from alembic.util import CommandError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-# if analytics == clickhouse
-from placeholder_service.analytics.client import (
+from placeholder_service.analytics.client import (  # if analytics == clickhouse
     LazyClient,
     NotMigratedError,
     UnavailableError,
     explained,
 )
-from placeholder_service.analytics.migrate import commands as analytics
-from placeholder_service.analytics.relay import (
+from placeholder_service.analytics.migrate import (  # if analytics == clickhouse
+    commands as analytics,
+)
+from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     BusyError,
     make_relay_engine,
     relay,
 )
-# end if
 from placeholder_service.db.migrate import commands
 from placeholder_service.db.migrate.config import script_directory
 from placeholder_service.db.migrate.engine import (
@@ -48,10 +48,8 @@ from placeholder_service.models import Base
 from placeholder_service.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
-# if analytics == clickhouse
-from tests.fixtures.events import load_outbox
-from tests.fixtures.events import rows as rows_of_events
-# end if
+from tests.fixtures.events import load_outbox  # if analytics == clickhouse
+from tests.fixtures.events import rows as rows_of_events  # if analytics == clickhouse
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
 

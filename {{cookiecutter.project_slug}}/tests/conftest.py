@@ -23,9 +23,7 @@ from placeholder_service.settings import (
     parse_database_url,
 )
 
-# if analytics == clickhouse
-from tests.fixtures.clickhouse import describe_clickhouse
-# end if
+from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load
 from tests.isolation import Isolation, test_session_maker
 from tests.isolation.startup import start

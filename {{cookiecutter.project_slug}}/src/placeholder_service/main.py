@@ -3,20 +3,14 @@
 from collections.abc import Callable
 from importlib.metadata import metadata
 
-# if analytics == clickhouse
-from clickhouse_connect.driver.client import Client
-# end if
+from clickhouse_connect.driver.client import Client  # if analytics == clickhouse
 from fastapi import FastAPI
 
 from placeholder_service import observability
-# if analytics == clickhouse
-from placeholder_service.analytics.client import LazyClient
-from placeholder_service.analytics.relay import BackgroundRelay
-# end if
+from placeholder_service.analytics.client import LazyClient  # if analytics == clickhouse
+from placeholder_service.analytics.relay import BackgroundRelay  # if analytics == clickhouse
 from placeholder_service.api import health, problems, thoughts
-# if analytics == clickhouse
-from placeholder_service.api.analytics import router as analytics
-# end if
+from placeholder_service.api.analytics import router as analytics  # if analytics == clickhouse
 from placeholder_service.api.bodies import BodyLimit
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.readiness import ReadinessCheck

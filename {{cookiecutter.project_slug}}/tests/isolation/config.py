@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-# if analytics == clickhouse
-from typing import TYPE_CHECKING
-# end if
+from typing import TYPE_CHECKING  # if analytics == clickhouse
 
 from alembic.config import Config
 from sqlalchemy import URL, Connection, MetaData

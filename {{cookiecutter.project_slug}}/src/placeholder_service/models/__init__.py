@@ -5,9 +5,7 @@ from placeholder_service.models.api_keys import ApiKey
 from placeholder_service.models.audit import AuditEntry
 from placeholder_service.models.base import Base
 from placeholder_service.models.contexts import Context
-# if analytics == clickhouse
-from placeholder_service.models.outbox import OutboxEvent
-# end if
+from placeholder_service.models.outbox import OutboxEvent  # if analytics == clickhouse
 from placeholder_service.models.tasks import Task
 from placeholder_service.models.thoughts import Thought, ThoughtRelationship
 from placeholder_service.models.users import User
