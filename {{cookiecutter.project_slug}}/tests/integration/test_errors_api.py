@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}} import TITLE
-from {{cookiecutter.package_name}}.domain import Scope
-from {{cookiecutter.package_name}}.models import ApiKey, User
-from {{cookiecutter.package_name}}.services import api_keys, thoughts
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import TITLE
+from placeholder_service.domain import Scope
+from placeholder_service.models import ApiKey, User
+from placeholder_service.services import api_keys, thoughts
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import ApiClient
 

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.db.readiness import ReadinessCheck
+from placeholder_service.main import create_app
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import client_of
 

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from testdb import ProtectedDatabaseError, drop_db
 from testdb.asyncio import AsyncIsolatedDatabase
 
-from {{cookiecutter.package_name}} import migrate
-from {{cookiecutter.package_name}}.main import create_app
+from placeholder_service import migrate
+from placeholder_service.main import create_app
 
 from tests.conftest import DEVELOPMENT_DATABASES
 

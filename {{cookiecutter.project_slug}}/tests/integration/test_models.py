@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.models import (
+from placeholder_service.models import (
     ApiKey,
     Base,
     ClaudeAnalysisResult,

@@ -13,11 +13,11 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
-from {{cookiecutter.package_name}} import __main__ as commands
-from {{cookiecutter.package_name}} import main, migrate
-from {{cookiecutter.package_name}}.api.dependencies import SessionDep
-from {{cookiecutter.package_name}}.db import engine
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import __main__ as commands
+from placeholder_service import main, migrate
+from placeholder_service.api.dependencies import SessionDep
+from placeholder_service.db import engine
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import client_of
 
@@ -186,7 +186,7 @@ def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_runs_as_a_module(database: Path) -> None:
-    module = [sys.executable, "-m", "{{cookiecutter.package_name}}"]
+    module = [sys.executable, "-m", "placeholder_service"]
 
     key = subprocess.run(
         [*module, "create-key", "--email", "me@example.com"],

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from {{cookiecutter.package_name}}.settings import (
+from placeholder_service.settings import (
     PROJECT_ROOT,
     Settings,
     explain,

@@ -1,4 +1,0 @@
-"""A personal knowledge service: thoughts, their relations, contexts and tasks."""
-
-# What people call the service: the title of its API.
-TITLE = {{cookiecutter.__title}}
