@@ -161,7 +161,7 @@ async def test_what_is_changed_inside_a_json_column_is_saved(db_session: AsyncSe
     rows = [
         ThoughtFactory.create(tags=["a"]),
         ContextFactory.create(data={"a": 1}),
-        analysis(themes=["a"]),
+        AnalysisFactory.create(themes=["a"]),
     ]
     db_session.add_all(rows)
     await db_session.flush()
