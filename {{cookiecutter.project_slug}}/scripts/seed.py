@@ -26,6 +26,7 @@ from migrator.soundness import check_foreign_keys
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from {{cookiecutter.package_name}} import migrate
 # if analytics == clickhouse
 from {{cookiecutter.package_name}}.analytics.client import (
     LazyClient,
@@ -39,7 +40,6 @@ from {{cookiecutter.package_name}}.analytics.relay import (
     relay,
 )
 # end if
-from {{cookiecutter.package_name}} import migrate
 from {{cookiecutter.package_name}}.models import Base
 from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
 

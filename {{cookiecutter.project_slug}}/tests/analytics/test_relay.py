@@ -14,12 +14,11 @@ import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
-from {{cookiecutter.package_name}} import relay_events
+from {{cookiecutter.package_name}} import migrate, relay_events
 from {{cookiecutter.package_name}}.analytics import client as clients
 from {{cookiecutter.package_name}}.analytics import relay as relays
 from {{cookiecutter.package_name}}.analytics.client import LazyClient
 from {{cookiecutter.package_name}}.analytics.relay import relay
-from {{cookiecutter.package_name}} import migrate
 from {{cookiecutter.package_name}}.models import OutboxEvent
 from {{cookiecutter.package_name}}.settings import Settings
 
