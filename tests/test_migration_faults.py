@@ -263,7 +263,7 @@ def guest(project: Project, password: str, given: str) -> str:
         connection.execute(sql.SQL("ALTER ROLE guest PASSWORD {}").format(password))
         connection.execute("SELECT pg_reload_conf()")
     time.sleep(0.2)
-    return project.url.replace("postgres:@", f"guest:{quote(given, safe='')}@")
+    return project.url.replace("postgres@", f"guest:{quote(given, safe='')}@")
 
 
 @contextlib.contextmanager
