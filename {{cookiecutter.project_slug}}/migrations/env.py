@@ -4,8 +4,8 @@ from alembic import context
 from migrator import Environment
 from sqlalchemy.schema import SchemaItem
 
-from {{cookiecutter.package_name}}.migrate import database
-from {{cookiecutter.package_name}}.models import Base
+from placeholder_service.migrate import database
+from placeholder_service.models import Base
 
 # The connection, the lock, the transactions and the comparison of types are migrator's;
 # packages/migrator/README.md describes them.

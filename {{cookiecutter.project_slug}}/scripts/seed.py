@@ -26,28 +26,24 @@ from migrator.soundness import check_foreign_keys
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from {{cookiecutter.package_name}} import migrate
-# if analytics == clickhouse
-from {{cookiecutter.package_name}}.analytics.client import (
+from placeholder_service import migrate
+from placeholder_service.analytics.client import (  # if analytics == clickhouse
     LazyClient,
     NotMigratedError,
     UnavailableError,
     explained,
 )
-from {{cookiecutter.package_name}}.analytics.relay import (
+from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     BusyError,
     make_relay_engine,
     relay,
 )
-# end if
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
+from placeholder_service.models import Base
+from placeholder_service.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
-# if analytics == clickhouse
-from tests.fixtures.events import load_outbox
-from tests.fixtures.events import rows as rows_of_events
-# end if
+from tests.fixtures.events import load_outbox  # if analytics == clickhouse
+from tests.fixtures.events import rows as rows_of_events  # if analytics == clickhouse
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
 

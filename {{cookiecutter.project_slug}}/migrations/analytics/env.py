@@ -3,7 +3,7 @@
 from alembic import context
 from migrator.clickhouse import Environment
 
-from {{cookiecutter.package_name}}.migrate import analytics
+from placeholder_service.migrate import analytics
 
 environment = Environment(analytics)
 

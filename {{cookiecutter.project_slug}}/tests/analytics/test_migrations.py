@@ -16,7 +16,7 @@ from migrator.testing import (
 )
 from sqlalchemy import URL
 
-from {{cookiecutter.package_name}} import migrate
+from placeholder_service import migrate
 
 from tests.isolation.clickhouse.server import ClickhouseServer
 from tests.isolation.server import PREFIX

@@ -14,13 +14,13 @@ import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
-from {{cookiecutter.package_name}} import migrate, relay_events
-from {{cookiecutter.package_name}}.analytics import client as clients
-from {{cookiecutter.package_name}}.analytics import relay as relays
-from {{cookiecutter.package_name}}.analytics.client import LazyClient
-from {{cookiecutter.package_name}}.analytics.relay import relay
-from {{cookiecutter.package_name}}.models import OutboxEvent
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import migrate, relay_events
+from placeholder_service.analytics import client as clients
+from placeholder_service.analytics import relay as relays
+from placeholder_service.analytics.client import LazyClient
+from placeholder_service.analytics.relay import relay
+from placeholder_service.models import OutboxEvent
+from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.integration
 

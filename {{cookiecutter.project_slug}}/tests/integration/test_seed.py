@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.models import Base
+from placeholder_service.models import Base
 
 from scripts import seed
 from tests.fixtures import scenarios

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from migrator import Database
 
-from {{cookiecutter.package_name}} import migrate
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service import migrate
+from placeholder_service.settings import PROJECT_ROOT
 
 from tests.fixtures.databases import insert
 

@@ -19,7 +19,7 @@ from migrator.testing import (
 )
 from sqlalchemy import URL
 
-from {{cookiecutter.package_name}} import migrate
+from placeholder_service import migrate
 
 __all__ = [
     "test_every_downgrade_restores_the_schema",
