@@ -9,8 +9,8 @@ from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
 from {{cookiecutter.package_name}}.main import create_app
 from {{cookiecutter.package_name}}.settings import Settings
 
-from tests.fixtures.client import ApiClient, client_of
 from tests.conftest import test_session_maker
+from tests.fixtures.client import ApiClient, client_of
 
 pytestmark = pytest.mark.integration
 

@@ -54,9 +54,10 @@ def test_a_database_that_the_settings_name_cannot_be_opened(url: URL) -> None:
 async def test_the_service_does_not_reach_its_own_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", REAL_URL)
 
-    async with create_app().state.session_maker() as session:
-        with pytest.raises(ProtectedDatabaseError):
-            await session.execute(text("SELECT 1"))
+    session = create_app().state.session_maker()
+    with pytest.raises(ProtectedDatabaseError):
+        await session.execute(text("SELECT 1"))
+    await session.close()
     with pytest.raises(ProtectedDatabaseError):
         command.current(alembic_config())
 
