@@ -15,10 +15,10 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testdb import Isolation
 
-from {{cookiecutter.package_name}}.db import engine, session
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import (
+from placeholder_service import migrate
+from placeholder_service.db import engine, session
+from placeholder_service.models import Base
+from placeholder_service.settings import (
     PROJECT_ROOT,
     Environment,
     Settings,
@@ -28,9 +28,7 @@ from {{cookiecutter.package_name}}.settings import (
     parse_database_url,
 )
 
-# if analytics == clickhouse
-from tests.fixtures.clickhouse import describe_clickhouse
-# end if
+from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load
 
 pytest_plugins = [
@@ -91,7 +89,7 @@ def make_engine(url: URL) -> AsyncEngine:
     return engine.make_engine(settings)  # noqa: TID251  # only testdb calls it
 
 
-alembic = alembic_config()
+alembic = migrate.database().config()
 alembic.attributes["history"] = False
 isolation = Isolation(
     alembic=alembic,

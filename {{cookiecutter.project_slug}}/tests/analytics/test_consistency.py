@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from testdb import Finding
 from testdb.clickhouse.asyncio import AsyncFullStack, AsyncFullStackEnvironment
 
-from {{cookiecutter.package_name}}.analytics import relay
-from {{cookiecutter.package_name}}.analytics.relay import make_relay_engine
-from {{cookiecutter.package_name}}.models import OutboxEvent, User
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.analytics import relay
+from placeholder_service.analytics.relay import make_relay_engine
+from placeholder_service.models import OutboxEvent, User
+from placeholder_service.settings import Settings
 
 from tests.fixtures.users import UserFactory
 

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from testdb import ProtectedDatabaseError, drop_db
 from testdb.asyncio import AsyncIsolatedDatabase
 
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
-from {{cookiecutter.package_name}}.main import create_app
+from placeholder_service import migrate
+from placeholder_service.main import create_app
 
 from tests.conftest import DEVELOPMENT_DATABASES
 
@@ -55,11 +55,12 @@ async def test_the_service_does_not_reach_its_own_database(monkeypatch: pytest.M
     monkeypatch.setenv("DATABASE_URL", REAL_URL)
 
     session = create_app().state.session_maker()
+
     with pytest.raises(ProtectedDatabaseError):
         await session.execute(text("SELECT 1"))
     await session.close()
     with pytest.raises(ProtectedDatabaseError):
-        command.current(alembic_config())
+        command.current(migrate.database().config())
 
 
 def test_no_process_gets_the_real_settings() -> None:
