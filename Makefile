@@ -46,7 +46,8 @@ check: .venv/.service ## Lint and type-check all Python of the template
 		package_name=placeholder_service session_style=async database=postgresql \
 		analytics=clickhouse >/dev/null
 	@cd '$(SERVICE)' && config=../.check/service/pyproject.toml && \
-		export RUFF_CACHE_DIR=../.ruff_cache && \
+		export RUFF_CACHE_DIR=../.ruff_cache \
+			MYPYPATH=packages/migrator/src:packages/testdb/src && \
 		../$(BIN)/ruff check --config $$config --extend-exclude pyproject.toml,packages && \
 		../$(BIN)/ruff format --check --config $$config --exclude packages && \
 		../$(BIN)/mypy --config-file $$config --cache-dir ../.mypy_cache/service
