@@ -14,8 +14,8 @@ from placeholder_service.models import User
 from placeholder_service.services import api_keys
 from placeholder_service.settings import Settings
 
-from tests.fixtures.client import ApiClient, client_of
 from tests.conftest import test_session_maker
+from tests.fixtures.client import ApiClient, client_of
 
 pytestmark = pytest.mark.integration
 
