@@ -17,20 +17,16 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from my_service.db import migrate
-from my_service.db.migrate import commands
-from my_service.db.migrate.history import HISTORY
-from my_service.db.migrate.state import faults
-from my_service.settings import Settings
-
-sys.path.insert(0, str(Path.cwd()))
-from tests.migrations.catalogue import catalogue, row_counts
+from migrator.history import HISTORY
+from migrator.soundness import find_faults
+from migrator.testing import count_rows, read_catalogue
+from my_service import migrate
 
 FIRST = "0001"
 USERS = 200
 TOGETHER = 8
 A_REVISION = 0.02  # seconds that one takes, about
-URL = Settings().url
+URL = migrate.database().url
 IS_FILE = URL.get_backend_name() == "sqlite"
 Look = tuple[str, list[tuple[str, str, str]], dict[str, int], list[str]]
 
@@ -58,7 +54,7 @@ def keep_start() -> None:
             f'DROP DATABASE IF EXISTS "{URL.database}_start" WITH (FORCE)',
             f'CREATE DATABASE "{URL.database}"',
         )
-    migrate.upgrade(FIRST)
+    migrate.database().upgrade(FIRST)
     with engine().begin() as connection:
         for number in range(USERS):
             connection.execute(
@@ -95,7 +91,11 @@ def look() -> Look:
     with engine().connect() as connection:
         wait_until_alone(connection)
         revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-        found = (sorted(catalogue(connection)), row_counts(connection), faults(connection))
+        found = (
+            sorted(read_catalogue(connection)),
+            count_rows(connection),
+            find_faults(connection),
+        )
     return (str(revision), *found)
 
 
@@ -137,7 +137,7 @@ class Run:
             if self.pid == 0:
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
-                code = commands.main(["upgrade"])
+                code = migrate.main(["upgrade"])
                 sys.stdout.flush()
                 os._exit(code)
 
@@ -188,9 +188,9 @@ def killed(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
     """
     start()
     known = {FIRST: look()[1]}
-    pending = migrate.status().pending
+    pending = migrate.database().status().pending
     for script in pending:
-        migrate.upgrade(script.revision)
+        migrate.database().upgrade(script.revision)
         known[script.revision] = look()[1]
     last = pending[-1].revision
     seconds = {}

@@ -71,7 +71,7 @@ FILL_SQLITE = """
 FILL_POSTGRESQL = """
         op.execute("CREATE TABLE big TABLESPACE small AS SELECT generate_series(1, 200000) AS x")
         """
-STAIRWAY = "tests/migrations/test_revisions.py::test_a_downgrade_leaves_what_was_there_before"
+STAIRWAY = "tests/migrations/test_migrations.py::test_every_downgrade_restores_the_schema"
 LEAKS = {
     "type e": """
         if op.get_context().dialect.name == "postgresql":
@@ -263,7 +263,7 @@ def guest(project: Project, password: str, given: str) -> str:
         connection.execute(sql.SQL("ALTER ROLE guest PASSWORD {}").format(password))
         connection.execute("SELECT pg_reload_conf()")
     time.sleep(0.2)
-    return project.url.replace("postgres:@", f"guest:{quote(given, safe='')}@")
+    return project.url.replace("postgres@", f"guest:{quote(given, safe='')}@")
 
 
 @contextlib.contextmanager
@@ -458,7 +458,7 @@ ON_EACH = {
     "statement that fails": Fault(
         FAILED,
         "(migrations/versions/bad.py, line 11).\n"
-        "The database is at r10, and 1 to apply; no revision is half applied.",
+        "The database is at r10, 1 pending; no revision is partially applied.",
         revision('op.execute("SELECT nonsense")'),
     ),
     "two heads": Fault(
@@ -473,13 +473,13 @@ ON_EACH = {
     ),
     "unknown revision": Fault(
         USAGE,
-        "Wrong call, nothing was changed: No such revision or branch 'nonsense'.",
+        "Wrong usage, nothing was changed: No such revision or branch 'nonsense'.",
         arguments=("nonsense",),
     ),
 }
 ON_SQLITE = {
     "no database": Fault(
-        FAILED, "Failed: file is not a database.\nThe database cannot be asked", garbage
+        FAILED, "Failed: file is not a database.\nThe database cannot be reached", garbage
     ),
 }
 ON_POSTGRESQL = {
@@ -517,8 +517,8 @@ def test_a_lock_that_a_stranger_holds_is_waited_for_and_then_reported(project: P
         result = project.script("migrate.sh", **waits)
     again = project.script("migrate.sh")
 
-    check_message(result, LOCKED, "No lock: ")
-    assert "The database is at r10, and 1 to apply" in result.stderr
+    check_message(result, LOCKED, "Could not get a lock in time: ")
+    assert "The database is at r10, 1 pending" in result.stderr
     succeeded(again)
 
 
@@ -549,7 +549,7 @@ def test_a_file_that_cannot_be_written_is_reported(project: Project) -> None:
     result = project.command(*prefix, "scripts/migrate.sh")
 
     check_message(result, FAILED, "Failed: attempt to write a readonly database")
-    assert "Next: make the file and its folder writable for you" in result.stderr
+    assert "Next: make the file and its folder writable" in result.stderr
 
 
 @on_sqlite
@@ -572,8 +572,8 @@ def test_a_full_disk_under_a_file_is_reported(project: Project) -> None:
     )
 
     check_message(result, FAILED, "Failed: database or disk is full")
-    assert "The database is at r10, and 1 to apply" in result.stderr
-    assert "Next: make room on the disk" in result.stderr
+    assert "The database is at r10, 1 pending" in result.stderr
+    assert "Next: free space on the disk" in result.stderr
 
 
 @on_postgresql
@@ -584,8 +584,8 @@ def test_a_full_disk_under_a_server_is_reported(project: Project) -> None:
         result = project.script("migrate.sh")
 
     check_message(result, FAILED, "No space left on device")
-    assert "The database is at r10, and 1 to apply" in result.stderr
-    assert "Next: make room on the server's disk" in result.stderr
+    assert "The database is at r10, 1 pending" in result.stderr
+    assert "Next: free space on the server's disk" in result.stderr
 
 
 @on_postgresql
@@ -602,8 +602,8 @@ def test_a_server_that_goes_away_is_reported(project: Project) -> None:
     again = project.script("migrate.sh")
 
     assert run.returncode == FAILED
-    assert "The database cannot be asked where it stands" in message
-    assert "Next: see to the server and DATABASE_URL" in message
+    assert "The database cannot be reached to read its revision" in message
+    assert "Next: check the server and DATABASE_URL" in message
     assert "Nothing to do: the database is at r10." in succeeded(again)
 
 
@@ -622,7 +622,7 @@ def test_a_file_that_goes_away_is_reported(project: Project) -> None:
         _, message = run.communicate(timeout=60)
 
     assert run.returncode == FAILED
-    assert "The database is at an empty schema, and 12 to apply" in message
+    assert "The database is at an empty schema, 12 pending" in message
     assert "Next: put the file back; it was moved or deleted during the run" in message
     assert not project.file.exists()
 
@@ -667,15 +667,14 @@ def test_the_stairway_notices_what_a_downgrade_leaves(
             project.tidy_up()
         with subtests.test(name):
             assert result.returncode == 1, result.stdout
-            assert "[postgresql-leak]" in result.stdout
-            assert f"('{name}" in result.stdout
+            assert f"leak: missing [], left over [('{name}" in result.stdout
 
 
 @each_engine
 def test_the_stairway_passes_ten_revisions(project: Project) -> None:
     result = project.command(".venv/bin/pytest", "--no-cov", "-q", STAIRWAY)
 
-    assert "22 passed" in succeeded(result)
+    assert "2 passed" in succeeded(result)
 
 
 def check_together(found: dict[str, object], revisions: list[str]) -> None:
