@@ -45,8 +45,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from {PACKAGE}.models.audit import IDENTITY
-from {PACKAGE}.models.base import Base
+from {PACKAGE}.models.base import IDENTITY, Base
 
 
 class Note(Base):
