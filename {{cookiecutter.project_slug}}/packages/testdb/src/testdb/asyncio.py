@@ -3,9 +3,13 @@
 Only imported where the service's engines are asynchronous.
 """
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from functools import partial
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
@@ -25,14 +29,10 @@ Owner = TypeVar("Owner")
 @asynccontextmanager
 async def entered(context: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a context that uses the synchronous API on an asynchronous driver."""
-    value = await greenlet_spawn(context.__enter__)
-    try:
+    async with AsyncExitStack() as stack:
+        value = await greenlet_spawn(context.__enter__)
+        stack.push_async_exit(partial(greenlet_spawn, context.__exit__))
         yield value
-    except BaseException:
-        if not await greenlet_spawn(context.__exit__, *sys.exc_info()):
-            raise
-    else:
-        await greenlet_spawn(context.__exit__, None, None, None)
 
 
 class Awaited(Generic[Owner, P, T]):

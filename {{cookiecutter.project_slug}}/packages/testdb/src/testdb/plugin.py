@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from . import guard, hooks
+from . import config as hooks
+from . import guard
 from .config import Isolation
 from .coverage_gate import lift_gate
 from .fixtures import make_fixtures

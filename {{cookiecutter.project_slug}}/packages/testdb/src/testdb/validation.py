@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, and_, column, func, inspect, select, table, text
+from sqlalchemy import Connection, column, exists, func, inspect, select, table, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .signature import APPLICATION_ID, COMMENT
@@ -130,10 +130,12 @@ def validate(
         ("data", "rows", rows),
         ("performance", "trivial query", partial(trivial_query, slow)),
         ("performance", "size", partial(size, large)),
+        *(
+            (category, name, partial(finds_nothing, query, status))
+            for (category, name, status), query in PROBLEMS[dialect].items()
+        ),
+        *checks,
     ]
-    for (category, name, status), query in PROBLEMS[dialect].items():
-        asked.append((category, name, partial(finds_nothing, query, status)))
-    asked.extend(checks)
     asked.sort(key=lambda check: get_args(Category).index(check[0]))
     in_transaction = connection.in_transaction()
     findings = {(category, name): answer(ask, connection) for category, name, ask in asked}
@@ -189,26 +191,27 @@ def foreign_keys_hold(connection: Connection) -> Finding:
         for key in keys:
             columns, referred = key["constrained_columns"], key["referred_columns"]
             child = table(name, *map(column, columns))
-            parent = table(
-                key["referred_table"],
-                *map(column, referred),
-                schema=key["referred_schema"],
-            ).alias()
-            pairs = zip(child.c, parent.c, strict=True)
-            joined = child.outerjoin(parent, and_(*(there == here for here, there in pairs)))
-            missing = (parent.c[0].is_(None), *(here.is_not(None) for here in child.c))
-            if count := connection.scalar(select(func.count()).select_from(joined).where(*missing)):
+            place = {"schema": key["referred_schema"]}
+            parent = table(key["referred_table"], *map(column, referred), **place).alias()
+            same = (there == here for here, there in zip(child.c, parent.c, strict=True))
+            orphaned = (~exists().where(*same), *(here.is_not(None) for here in child.c))
+            if count := connection.scalar(select(func.count()).select_from(child).where(*orphaned)):
                 orphans[f"{name}.{', '.join(columns)}"] = f"{count} rows without a parent"
     return none_of(orphans)
 
 
 def rows(connection: Connection) -> Finding:
     """Count the rows of each table."""
-    counts = {
+    counts = rows_by_table(connection)
+    return Finding("pass", f"{sum(counts.values())} in {len(counts)} tables", counts)
+
+
+def rows_by_table(connection: Connection) -> dict[str, int]:
+    """Return how many rows each table has."""
+    return {
         name: connection.scalar(select(func.count()).select_from(table(name))) or 0
         for name in inspect(connection).get_table_names()
     }
-    return Finding("pass", f"{sum(counts.values())} in {len(counts)} tables", counts)
 
 
 def trivial_query(slow: float, connection: Connection) -> Finding:

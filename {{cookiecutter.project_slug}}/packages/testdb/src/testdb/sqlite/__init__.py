@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,13 @@ from .memory import MemoryDatabase
 __all__ = ["SqliteBackend"]
 
 
+@dataclass
 class SqliteBackend:
     """Makes SQLite databases for this process."""
 
-    def __init__(self, isolation: Isolation[Any], report: IsolationReport, cache: Path) -> None:
-        """Remember where templates are kept between runs: in the folder `cache`."""
-        self.isolation = isolation
-        self.report = report
-        self.cache = cache
+    isolation: Isolation[Any]
+    report: IsolationReport
+    cache: Path  # the folder in which templates are kept between runs
 
     @cached_property
     def image(self) -> bytes:
@@ -33,9 +33,7 @@ class SqliteBackend:
 
     def build_template(self, *, recreate: bool) -> None:
         """Make the image, unless an earlier run left it."""
-        vars(self)["image"] = load_template(
-            self.isolation, self.cache, self.report, recreate=recreate
-        )
+        self.image = load_template(self.isolation, self.cache, self.report, recreate=recreate)
 
     @contextmanager
     def shared(self, file: Path | None) -> Iterator[MemoryDatabase]:

@@ -7,7 +7,7 @@ memory file system a waiting writer blocks readers.
 import itertools
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, NullPool, create_engine
@@ -51,12 +51,10 @@ class SqliteFile:
 
     def renew(self, *, is_in_use: bool = False) -> str:
         """Put it back for another test, maybe as another file."""
-        try:
+        # An error says that another connection is in the middle of a transaction.
+        with suppress(sqlite3.OperationalError):
             if not is_in_use:
                 return self.reset()
-        except sqlite3.OperationalError:
-            # Another connection is in the middle of a transaction.
-            pass
         self.kept.close()
         self.open_next()
         return "spare"
@@ -68,12 +66,7 @@ class SqliteFile:
         self.kept.backup(self.snapshots[name])
 
     def restore(self, name: str) -> None:
-        """Go back to a snapshot.
-
-        Raises:
-            KeyError: There is no snapshot of this name.
-            sqlite3.OperationalError: Another connection is in the middle of a transaction.
-        """
+        """Go back to a snapshot."""
         self.put(self.snapshots[name])
 
     def put(self, state: sqlite3.Connection) -> None:
@@ -110,10 +103,6 @@ class SqliteFile:
 
 
 def stop_if_locked(status: int, _remaining: int, _total: int) -> None:
-    """End a copy that has to wait for a transaction.
-
-    Raises:
-        sqlite3.OperationalError: Another connection is in the middle of one.
-    """
+    """End a copy that has to wait for a transaction."""
     if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         raise sqlite3.OperationalError("the isolated database is in use: end all transactions")

@@ -6,7 +6,6 @@ rolled back as a whole, because SQLite then reads the schema and prepares all st
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..config import NOWHERE
 from ..difference import Difference
 from ..session import send_savepoints
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
-from .image import compare_images, keep_image, open_sqlite
+from .image import compare_images, keep_image, open_sqlite, opened
 
 # Of the options a service passes to the driver, those that make sense for memory.
 DRIVER_OPTIONS = ("cached_statements", "detect_types", "factory", "timeout")
@@ -35,12 +34,7 @@ class MemoryDatabase:
         self.raw = open_sqlite()
 
     def attach(self, engine: Engine) -> None:
-        """Make the service's engine open this database, whatever its URL says.
-
-        The statements that control transactions go straight to the driver's connection, which
-        takes no time: on the usual way each costs as much as a small query, and more with a
-        driver that lives in a thread of its own.
-        """
+        """Make the service's engine open this database, whatever its URL says."""
 
         def connect(
             dialect: Dialect, _record: object, _args: Sequence[Any], options: Mapping[str, Any]
@@ -53,9 +47,8 @@ class MemoryDatabase:
 
         def begin(_: Connection) -> None:
             raw = self.raw
-            if raw.isolation_level is not None:
-                # The engine has an isolation level, which made the driver begin by itself.
-                raw.isolation_level = None
+            # An engine that has an isolation level makes the driver begin by itself.
+            raw.isolation_level = None
             if not raw.in_transaction:
                 raw.execute("BEGIN")
             raw.execute("SAVEPOINT isolation")
@@ -89,8 +82,7 @@ class MemoryDatabase:
         if self.file is None:
             self.raw.deserialize(self.image)
             return
-        with closing(open_sqlite()) as source:
-            source.deserialize(self.image)
+        with opened(self.image) as source:
             source.backup(self.raw)
 
     def left_over(self) -> Difference:
