@@ -104,11 +104,7 @@ class Isolation(Generic[Sessions]):
 
     @property
     def scenarios(self) -> Seed:
-        """What loads scenarios.
-
-        Raises:
-            ValueError: There are none.
-        """
+        """What loads scenarios; a `ValueError` if there are none."""
         if self.seed is None:
             raise ValueError("there are no scenarios: give Isolation a seed function")
         return self.seed

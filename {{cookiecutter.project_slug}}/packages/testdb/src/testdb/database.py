@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from .config import Isolation, sync_engine_of
 from .difference import Difference, difference
 from .migrations import heads
 from .report import IsolationReport
-from .validation import SIZE, VERSION, Check, Report, rows_by_table, validate
+from .validation import Check, Report, rows_by_table, size, validate, version
 from .verdicts import LeakedConnectionError
 
 if TYPE_CHECKING:
@@ -81,11 +81,7 @@ class IsolatedDatabase:
         return session
 
     def renew(self) -> None:
-        """Go back to the first state for the next test.
-
-        Raises:
-            LeakedConnectionError: The test has not returned all connections.
-        """
+        """Go back to the first state for the next test, or say that connections are still open."""
         leaked = len(self.in_use)
         self.forget_snapshots()
         started = time.perf_counter()
@@ -98,11 +94,7 @@ class IsolatedDatabase:
             raise LeakedConnectionError(leaked)
 
     def close(self) -> None:
-        """Close the engine's connections.
-
-        Raises:
-            LeakedConnectionError: The test has not returned all of them.
-        """
+        """Close the engine's connections, unless the test has not returned all of them."""
         if self.in_use:
             raise LeakedConnectionError(len(self.in_use))
         sync_engine_of(self.engine).dispose()
@@ -176,11 +168,10 @@ class IsolatedDatabase:
     def info(self) -> dict[str, Any]:
         """Return name, server version, size in bytes, rows of each table, and snapshots."""
         with self.storage.connected() as connection:
-            dialect = connection.dialect.name
             return {
                 "name": self.storage.name,
-                "version": connection.scalar(text(VERSION[dialect])),
-                "bytes": connection.scalar(text(SIZE[dialect])),
+                "version": version(connection),
+                "bytes": size(connection),
                 "rows": rows_by_table(connection),
                 "snapshots": list(self.snapshots),
             }

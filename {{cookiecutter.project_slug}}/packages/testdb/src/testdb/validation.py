@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, column, exists, func, inspect, select, table, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .signature import APPLICATION_ID, COMMENT
+from .signature import UNMARKED
 
 Category = Literal["connection", "schema", "data", "performance", "isolation"]
 Status = Literal["pass", "warn", "fail"]
@@ -37,9 +37,7 @@ PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
         ("data", "file is intact", "fail"): """
             SELECT 'problem ' || row_number() OVER (), integrity_check
             FROM pragma_integrity_check WHERE integrity_check <> 'ok'""",
-        ("isolation", "carries the mark", "fail"): f"""
-            SELECT 'application_id', application_id
-            FROM pragma_application_id WHERE application_id <> {APPLICATION_ID}""",
+        ("isolation", "carries the mark", "fail"): UNMARKED["sqlite"],
     },
     "postgresql": {
         ("schema", "foreign keys have an index", "warn"): """
@@ -52,10 +50,7 @@ PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
         ("schema", "constraints are validated", "fail"): """
             SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
             FROM pg_constraint WHERE NOT convalidated""",
-        ("isolation", "carries the mark", "fail"): f"""
-            SELECT 'comment', shobj_description(oid, 'pg_database') FROM pg_database
-            WHERE datname = current_database()
-            AND shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' IS NOT TRUE""",
+        ("isolation", "carries the mark", "fail"): UNMARKED["postgresql"],
         ("isolation", "no other open transaction", "fail"): """
             SELECT 'process ' || pid, query FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -123,13 +118,13 @@ def validate(
     """
     dialect = connection.dialect.name
     asked: list[Check] = [
-        ("connection", "answers", answers),
+        ("connection", "answers", lambda it: Finding("pass", f"{dialect} {version(it)}")),
         ("schema", "migrations are applied", partial(migrations_are_applied, set(heads))),
         ("schema", "no table is left over", no_table_is_left_over),
         ("data", "foreign keys hold", foreign_keys_hold),
         ("data", "rows", rows),
-        ("performance", "trivial query", partial(trivial_query, slow)),
-        ("performance", "size", partial(size, large)),
+        ("performance", "trivial query", lambda it: at_most(slow, milliseconds(it), "ms")),
+        ("performance", "size", lambda it: at_most(large, size(it), "bytes")),
         *(
             (category, name, partial(finds_nothing, query, status))
             for (category, name, status), query in PROBLEMS[dialect].items()
@@ -165,10 +160,21 @@ def finds_nothing(query: str, status: Status, connection: Connection) -> Finding
     return none_of({str(name): remark for name, remark in connection.execute(text(query))}, status)
 
 
-def answers(connection: Connection) -> Finding:
-    """Tell the server's version."""
-    version = connection.scalar(text(VERSION[connection.dialect.name]))
-    return Finding("pass", f"{connection.dialect.name} {version}")
+def version(connection: Connection) -> str:
+    """Return the version of the database's software."""
+    return str(connection.scalar(text(VERSION[connection.dialect.name])))
+
+
+def size(connection: Connection) -> int:
+    """Return how many bytes the database takes."""
+    return connection.scalar(text(SIZE[connection.dialect.name])) or 0
+
+
+def milliseconds(connection: Connection) -> float:
+    """Return how long the database takes to answer."""
+    started = time.perf_counter()
+    connection.execute(text("SELECT 1"))
+    return round(1000 * (time.perf_counter() - started), 3)
 
 
 def migrations_are_applied(heads: set[str], connection: Connection) -> Finding:
@@ -212,18 +218,6 @@ def rows_by_table(connection: Connection) -> dict[str, int]:
         name: connection.scalar(select(func.count()).select_from(table(name))) or 0
         for name in inspect(connection).get_table_names()
     }
-
-
-def trivial_query(slow: float, connection: Connection) -> Finding:
-    """Measure how long the database takes to answer."""
-    started = time.perf_counter()
-    connection.execute(text("SELECT 1"))
-    return at_most(slow, round(1000 * (time.perf_counter() - started), 3), "ms")
-
-
-def size(large: int, connection: Connection) -> Finding:
-    """Measure the space that the database takes."""
-    return at_most(large, connection.scalar(text(SIZE[connection.dialect.name])) or 0, "bytes")
 
 
 def at_most(limit: float, figure: float, unit: str) -> Finding:

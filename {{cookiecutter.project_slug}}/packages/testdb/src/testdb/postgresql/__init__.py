@@ -43,19 +43,14 @@ class PostgresqlBackend:
         """Make the migrated template, unless an earlier run left it."""
         self.templates.migrated(recreate=recreate)
 
-    @contextmanager
-    def shared(self, _file: Path | None) -> Iterator[PostgresqlDatabase]:
+    def shared(self, _file: Path | None) -> closing[PostgresqlDatabase]:
         """Give the database of `db_session`."""
-        with self.isolated() as database:
-            yield database
+        return self.isolated()
 
-    @contextmanager
-    def isolated(self) -> Iterator[PostgresqlDatabase]:
+    def isolated(self) -> closing[PostgresqlDatabase]:
         """Give a migrated database for tests that have it to themselves."""
         template = self.templates.migrated()
-        name = self.server.new_name()
-        with closing(PostgresqlDatabase(self.server, name, template)) as database:
-            yield database
+        return closing(PostgresqlDatabase(self.server, self.server.new_name(), template))
 
     @contextmanager
     def requested(

@@ -6,7 +6,6 @@ has made in the meantime.
 
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
@@ -107,10 +106,7 @@ class PostgresqlDatabase:
         return "copy"
 
     def renew(self, *, is_in_use: bool = False) -> str:
-        """Put it back for another test, maybe as another database.
-
-        Returns what was needed: nothing, rows or spare.
-        """
+        """Put it back, maybe as another database. Returns what was needed, a spare one included."""
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.release_connection()
@@ -163,12 +159,12 @@ class PostgresqlDatabase:
         """Go back to a snapshot. Connections are closed for it."""
         self.copy_from(self.snapshots[name])
 
-    def connected(self) -> AbstractContextManager[Connection]:
-        """Give a connection to the database."""
+    def connected(self) -> Connection:
+        """Return a connection to the database."""
         return connected(self.url)
 
-    def opened(self, name: str) -> AbstractContextManager[Connection]:
-        """Give a connection to a snapshot."""
+    def opened(self, name: str) -> Connection:
+        """Return a connection to a snapshot."""
         return connected(self.url.set(database=self.snapshots[name]))
 
     def copy_to(self, name: str) -> URL:

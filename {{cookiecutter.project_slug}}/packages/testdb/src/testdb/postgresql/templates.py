@@ -1,8 +1,7 @@
 """Template databases: migrated once, kept on the server between runs, and copied for tests."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -136,11 +135,9 @@ def digest(*contents: bytes) -> str:
     return hashlib.sha256(b"".join(contents)).hexdigest()[:8]
 
 
-@contextmanager
-def connected(url: URL) -> Iterator[Connection]:
-    """Give a connection of testdb's own to a database."""
-    with engine_for(url).connect() as connection:
-        yield connection
+def connected(url: URL) -> Connection:
+    """Return a connection of testdb's own to a database."""
+    return engine_for(url).connect()
 
 
 @lru_cache(maxsize=8)

@@ -6,8 +6,7 @@ memory file system a waiting writer blocks readers.
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, NullPool, create_engine
@@ -73,18 +72,13 @@ class SqliteFile:
         """Make the file's content that of a database in memory, in one transaction."""
         state.backup(self.kept, progress=stop_if_locked, sleep=0.01)
 
-    @contextmanager
-    def connected(self) -> Iterator[Connection]:
-        """Give a connection to the database."""
-        engine = create_engine(self.url, poolclass=NullPool)
-        with engine.connect() as connection:
-            yield connection
+    def connected(self) -> Connection:
+        """Return a connection to the database."""
+        return create_engine(self.url, poolclass=NullPool).connect()
 
-    @contextmanager
-    def opened(self, name: str) -> Iterator[Connection]:
-        """Give a connection to a snapshot."""
-        with engine_on(self.snapshots[name]).connect() as connection:
-            yield connection
+    def opened(self, name: str) -> Connection:
+        """Return a connection to a snapshot."""
+        return engine_on(self.snapshots[name]).connect()
 
     def keep(self) -> str:
         """Copy the present state to a file that outlives the test; return what opens it."""

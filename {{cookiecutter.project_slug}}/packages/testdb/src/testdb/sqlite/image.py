@@ -1,8 +1,4 @@
-"""The image of a migrated SQLite database, built once and kept between runs.
-
-Its name is a hash of what it is made from. So it is rebuilt exactly when a migration changes, and
-with many revisions a run starts as fast as with one.
-"""
+"""SQLite databases in memory, and their images: the bytes of the file that each would be."""
 
 import sqlite3
 import tempfile
@@ -11,45 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from sqlalchemy import Engine, StaticPool, create_engine, event
-
-from ..config import Isolation
-from ..difference import Difference, difference
-from ..migrations import fingerprint, migrate_and_prepare
-from ..report import IsolationReport
-from ..signature import APPLICATION_ID
-
-
-def load_template(
-    isolation: Isolation[Any], folder: Path, report: IsolationReport, *, recreate: bool = False
-) -> bytes:
-    """Return the image of a migrated database, built if `folder` has none or on `recreate`."""
-    path = folder / f"{fingerprint(isolation)}.sqlite"
-    if recreate or not path.exists():
-        # Processes may ask at the same time: one builds, the others wait for it.
-        with report.timed("sqlite template built"), FileLock(folder / "lock"):
-            if recreate or not path.exists():
-                image = migrated_image(isolation)
-                for outdated in folder.glob("*.sqlite"):
-                    outdated.unlink()
-                # Renamed when it is complete: no process reads a part of it.
-                scratch = path.with_suffix(".building")
-                scratch.write_bytes(image)
-                scratch.replace(path)
-    with report.timed("sqlite template read"):
-        return path.read_bytes()
-
-
-def migrated_image(isolation: Isolation[Any]) -> bytes:
-    """Return the image of a database with all migrations applied."""
-    with closing(open_sqlite()) as raw:
-        engine = engine_on(raw)
-        event.listen(engine, "begin", lambda _: raw.execute("BEGIN"))
-        with engine.connect() as connection:
-            migrate_and_prepare(isolation, connection)
-        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        return raw.serialize()
+from sqlalchemy import Engine, StaticPool, create_engine
 
 
 def open_sqlite(name: str = ":memory:", **options: Any) -> sqlite3.Connection:
@@ -74,17 +32,6 @@ def opened(image: bytes) -> Iterator[sqlite3.Connection]:
 def engine_on(raw: sqlite3.Connection) -> Engine:
     """Return an engine that always uses `raw`."""
     return create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
-
-
-def compare_images(before: bytes, after: bytes) -> Difference:
-    """Return the rows in which two images differ."""
-    with (
-        opened(before) as old,
-        opened(after) as new,
-        engine_on(old).connect() as one,
-        engine_on(new).connect() as other,
-    ):
-        return difference(one, other)
 
 
 def keep_image(image: bytes) -> str:

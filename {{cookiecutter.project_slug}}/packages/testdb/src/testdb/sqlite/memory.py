@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Engine, event
 
 from ..config import NOWHERE
-from ..difference import Difference
+from ..difference import Difference, difference
 from ..session import send_savepoints
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
-from .image import compare_images, keep_image, open_sqlite, opened
+from .image import engine_on, keep_image, open_sqlite, opened
 
 # Of the options a service passes to the driver, those that make sense for memory.
 DRIVER_OPTIONS = ("cached_statements", "detect_types", "factory", "timeout")
@@ -88,7 +88,13 @@ class MemoryDatabase:
     def left_over(self) -> Difference:
         """Return the rows in which the database differs from the image."""
         self.raw.rollback()
-        return compare_images(self.image, self.raw.serialize())
+        with (
+            opened(self.image) as first,
+            opened(self.raw.serialize()) as last,
+            engine_on(first).connect() as before,
+            engine_on(last).connect() as after,
+        ):
+            return difference(before, after)
 
     def keep(self) -> str:
         """Copy the present state to a file; return the command that opens it."""
