@@ -268,9 +268,8 @@ def guest(project: Project, password: str, given: str) -> str:
 
 @contextlib.contextmanager
 def small_tablespace(project: Project) -> Iterator[None]:
-    """Give the server a tablespace that is soon full."""
-    folder = project.folder / "data" / "small"
-    folder.mkdir()
+    """Give the server a tablespace that is soon full, where its user can reach it."""
+    folder = Path(tempfile.mkdtemp(prefix="small-"))
     if os.geteuid() != 0 or project.command(*MOUNT, str(folder)).returncode:
         folder.rmdir()
         pytest.skip("a small file system cannot be mounted here")
@@ -282,6 +281,7 @@ def small_tablespace(project: Project) -> Iterator[None]:
         project.sql("DROP TABLESPACE small")
     finally:
         succeeded(project.command("umount", str(folder)))
+        folder.rmdir()
 
 
 def indent(code: str) -> str:
