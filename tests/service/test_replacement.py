@@ -113,4 +113,5 @@ def test_the_sample_can_be_replaced(replaced: Service) -> None:
     seeded = succeeded(replaced.make("seed", "SCENARIO=minimal"))
 
     assert "Required test coverage of 95% reached" in tested
+    assert not (replaced.folder / "uv.lock").exists()
     assert "Added 2 accounts, 3 orders, 6 order lines" in seeded
