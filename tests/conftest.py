@@ -13,7 +13,7 @@ from cookiecutter.main import cookiecutter
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.service import Run, Service, succeeded
+from tests.service.project import Run, Service, succeeded
 
 TEMPLATE = Path(__file__).parent.parent
 # Where the programs of the template's environment are.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.conftest import Change
-from tests.service import Service, combinations, succeeded
+from tests.service.conftest import Change
+from tests.service.project import Service, combinations, succeeded
 
 ATTACK = Path(__file__).with_name("processes_without_settings.py")
 

@@ -8,8 +8,8 @@ import finishing
 import pytest
 from tree import TemplateError
 
-from tests.conftest import BIN
-from tests.service import Run
+from tests.service.conftest import BIN
+from tests.service.project import Run
 
 # What is written, and what it becomes. Everything must come out as the formatter leaves it.
 DERIVED = {

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 from pre_gen_project import taken
 
-from tests.conftest import Change
-from tests.service import PACKAGE, TABLES, Service, combinations, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, TABLES, Service, combinations, succeeded
 
 # Of any two answers, each pair is in one of them.
 every_project = combinations(

@@ -20,8 +20,8 @@ import pytest
 import yaml
 from tree import ALWAYS_ASYNC
 
-from tests.conftest import BIN, TEMPLATE, Project
-from tests.service import Run
+from tests.service.conftest import BIN, TEMPLATE, Project
+from tests.service.project import Run
 
 CHOICES = {
     name: values

@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.conftest import Change
-from tests.service import PACKAGE, Service, combinations, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, Service, combinations, succeeded
 
 PASSWORD = "s3cr/et pass"  # noqa: S105
 SPELLED = "s3cr%2Fet%20pass"

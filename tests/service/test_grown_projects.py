@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Change
-from tests.service import PACKAGE, Service, combinations, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, Service, combinations, succeeded
 
 MODEL = f'''"""Notes on a task."""
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.service import Service, combinations, succeeded
+from tests.service.project import Service, combinations, succeeded
 
 ROUNDS = Path(__file__).with_name("relay_rounds.py")
 KILLS = 10

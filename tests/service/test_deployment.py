@@ -28,8 +28,8 @@ import psycopg
 import pytest
 import yaml
 
-from tests.conftest import BIN, TEMPLATE, Project, Render
-from tests.service import Run
+from tests.service.conftest import BIN, TEMPLATE, Project, Render
+from tests.service.project import Run
 
 ANSWERS = [
     pytest.param({}, id="defaults"),

@@ -22,8 +22,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.conftest import Render
-from tests.service import Run
+from tests.service.conftest import Render
+from tests.service.project import Run
 
 ROUNDS = Path(__file__).with_name("migration_rounds.py")
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)

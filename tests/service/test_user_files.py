@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import BIN, TEMPLATE
-from tests.service import Run
+from tests.service.conftest import BIN, TEMPLATE
+from tests.service.project import Run
 
 CODE = "async def mine(): ...\n"
 WORKFLOW = ".github/workflows/ci.yml"

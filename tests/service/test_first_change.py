@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Change
-from tests.service import PACKAGE, Service, combinations, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, Service, combinations, succeeded
 
 both = combinations("sync-sqlite", "async-postgresql")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import Service, combinations, succeeded
+from tests.service.project import Service, combinations, succeeded
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 
