@@ -1,107 +1,107 @@
-"""Rounds of migrations in real processes. Run in a rendered project, by the project's own Python.
+"""Rounds of migrations in real processes, on the sample that the environment names.
 
-    python migration_rounds.py together|killed ROUNDS SCRIPT_ROUNDS
+    python -m tests.migrator.rounds together|killed ROUNDS PROGRAMS
 
-DATABASE_URL names the database of the rounds. The first SCRIPT_ROUNDS start `scripts/migrate.sh`;
-the others fork this process, which has everything imported, and run what the script runs. What
-happened in each round is printed as JSON.
+The first PROGRAMS rounds start the command as a program, as the scripts do; the others fork this
+process, which has imported everything. What each round left behind is printed as JSON.
 """
 
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from my_service.db import migrate
-from my_service.db.migrate import commands
-from my_service.db.migrate.history import HISTORY
-from my_service.db.migrate.state import faults
-from my_service.settings import Settings
+from migrator import main
+from migrator.history import HISTORY
+from migrator.soundness import find_faults
+from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue
 
-sys.path.insert(0, str(Path.cwd()))
-from tests.migrations.catalogue import catalogue, row_counts
+from tests.migrator.project import COMMANDS, HEAD
+from tests.migrator.sample.migrate import SCRIPTS, database
 
-FIRST = "0001"
-USERS = 200
+ROWS = 200
 TOGETHER = 8
-A_REVISION = 0.02  # seconds that one takes, about
-URL = Settings().url
-IS_FILE = URL.get_backend_name() == "sqlite"
-Look = tuple[str, list[tuple[str, str, str]], dict[str, int], list[str]]
+# The most rounds for each that is asked for. On a busy machine, few kills hit a migration.
+PATIENCE = 10
+# The longest time in seconds between a report and the kill; a revision takes about as long.
+A_REVISION = 0.02
+
+DATABASE = database()
+URL = DATABASE.url
+FILE = Path(str(URL.database)) if URL.get_backend_name() == "sqlite" else None
+START = f"{URL.database}_start"
+
+Look = tuple[str, Catalogue, dict[str, int], list[str]]
+Found = dict[str, Any]
 
 
-def engine(url: sa.URL = URL) -> sa.Engine:
-    """Return an engine that keeps no connection."""
-    return sa.create_engine(url, poolclass=sa.NullPool)
+def connect() -> sa.Connection:
+    """Return a connection to the database of the rounds."""
+    return sa.create_engine(URL, poolclass=sa.NullPool).connect()
 
 
 def execute_on_server(*statements: str) -> None:
     """Run statements on the server, outside the database of the rounds."""
-    server = engine(URL.set(database="postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    server = sa.create_engine(
+        URL.set(database="postgres"), poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
+    )
     with server.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
 
 
-def keep_start() -> None:
-    """Make the state that every round starts from: the first revision, with rows."""
-    if IS_FILE:
-        Path(str(URL.database)).unlink(missing_ok=True)
-    else:
-        execute_on_server(
-            f'DROP DATABASE IF EXISTS "{URL.database}" WITH (FORCE)',
-            f'DROP DATABASE IF EXISTS "{URL.database}_start" WITH (FORCE)',
-            f'CREATE DATABASE "{URL.database}"',
+def make_start() -> None:
+    """Make the state that every round starts from: the sample's own revisions, with rows."""
+    DATABASE.upgrade(HEAD)
+    with connect() as connection:
+        numbers = [{"n": number} for number in range(ROWS)]
+        connection.execute(
+            sa.text("INSERT INTO authors (id, email, name) VALUES (:n, CAST(:n AS text), 'Me')"),
+            numbers,
         )
-    migrate.upgrade(FIRST)
-    with engine().begin() as connection:
-        for number in range(USERS):
-            connection.execute(
-                sa.text("INSERT INTO users (id, email, name) VALUES (:id, :email, 'Me')"),
-                {"id": f"{number:032}", "email": f"{number}@example.com"},
-            )
-            connection.execute(
-                sa.text(
-                    "INSERT INTO contexts (id, user_id, name, data) VALUES (:id, :id, 'C', '{}')"
-                ),
-                {"id": f"{number:032}"},
-            )
-    if IS_FILE:
-        shutil.copy(str(URL.database), f"{URL.database}.start")
+        connection.execute(
+            sa.text("INSERT INTO books VALUES (:n, :n, 'Notes', 'essay', NULL)"), numbers
+        )
+        connection.commit()
+    if FILE:
+        FILE.rename(START)
     else:
-        execute_on_server(f'ALTER DATABASE "{URL.database}" RENAME TO "{URL.database}_start"')
+        execute_on_server(f'ALTER DATABASE "{URL.database}" RENAME TO "{START}"')
 
 
 def start() -> None:
     """Go back to the start."""
-    if IS_FILE:
+    if FILE:
         for end in ("-journal", "-wal", "-shm"):
-            Path(f"{URL.database}{end}").unlink(missing_ok=True)
-        shutil.copy(f"{URL.database}.start", str(URL.database))
+            Path(f"{FILE}{end}").unlink(missing_ok=True)
+        shutil.copy(START, FILE)
     else:
         execute_on_server(
             f'DROP DATABASE IF EXISTS "{URL.database}" WITH (FORCE)',
-            f'CREATE DATABASE "{URL.database}" TEMPLATE "{URL.database}_start"',
+            f'CREATE DATABASE "{URL.database}" TEMPLATE "{START}"',
         )
 
 
 def look() -> Look:
-    """Return the revision, the catalogue, the rows, and what a run must not leave."""
-    with engine().connect() as connection:
+    """Return the revision, the catalogue, the numbers of rows, and what a run must not leave."""
+    with connect() as connection:
         wait_until_alone(connection)
         revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-        found = (sorted(catalogue(connection)), row_counts(connection), faults(connection))
+        found = (read_catalogue(connection), count_rows(connection), find_faults(connection))
     return (str(revision), *found)
 
 
 def wait_until_alone(connection: sa.Connection) -> None:
     """Wait until the server has noticed that a process was killed."""
-    if IS_FILE:
+    if FILE:
         return
     others = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -114,22 +114,23 @@ def wait_until_alone(connection: sa.Connection) -> None:
 
 def history() -> list[str]:
     """Return the revisions that were run, in order."""
-    with engine().connect() as connection:
-        query = sa.select(HISTORY.c.revision).order_by(HISTORY.c.id)
-        return list(connection.scalars(query))
+    with connect() as connection:
+        return list(connection.scalars(sa.select(HISTORY.c.revision).order_by(HISTORY.c.id)))
 
 
 class Run:
-    """One process that migrates."""
+    """A process that migrates."""
 
-    def __init__(self, log: Path, *, script: bool) -> None:
+    def __init__(self, log: Path, *, is_program: bool) -> None:
         """Start it."""
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
         with log.open("wb") as output:
-            if script:
+            if is_program:
                 self.process = subprocess.Popen(
-                    ["scripts/migrate.sh"], stdout=output, stderr=subprocess.STDOUT
+                    [sys.executable, "-m", COMMANDS, "upgrade"],
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
                 )
                 self.pid = self.process.pid
                 return
@@ -137,16 +138,16 @@ class Run:
             if self.pid == 0:
                 os.dup2(output.fileno(), 1)
                 os.dup2(output.fileno(), 2)
-                code = commands.main(["upgrade"])
+                code = main(database, ["upgrade"], names=SCRIPTS)
                 sys.stdout.flush()
                 os._exit(code)
 
     def reported(self) -> int:
-        """Return how many revisions it has reported as run."""
+        """Return how many revisions it has reported as applied."""
         return sum(line.startswith("  ") for line in self.log.read_text().splitlines())
 
     def wait_until_reported(self, count: int) -> None:
-        """Wait until it has run that many revisions, or has ended."""
+        """Wait until it has applied that many revisions, or has ended."""
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         while self.reported() < count and os.waitid(os.P_PID, self.pid, options) is None:
             time.sleep(0.001)
@@ -158,82 +159,77 @@ class Run:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def together(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
+def together(rounds: int, programs: int) -> Iterator[Found]:
     """Migrate in eight processes at once."""
-    found = []
     for number in range(rounds):
         start()
-        runs = [Run(logs / str(i), script=number < scripts) for i in range(TOGETHER)]
+        runs = [Run(Path(f"{i}.log"), is_program=number < programs) for i in range(TOGETHER)]
         codes = [run.wait() for run in runs]
-        revision, _, rows, faulty = look()
-        said = [run.log.read_text() for run, code in zip(runs, codes, strict=True) if code]
-        found.append(
-            {
-                "codes": codes,
-                "said": said,
-                "revision": revision,
-                "history": history(),
-                "users": rows["users"],
-                "contexts": rows["contexts"],
-                "faults": faulty,
-            }
-        )
-    return found
+        revision, _, rows, faults = look()
+        yield {
+            "codes": codes,
+            "said": [run.log.read_text() for run, code in zip(runs, codes, strict=True) if code],
+            "revision": revision,
+            "history": history(),
+            "rows": [rows["authors"], rows["books"]],
+            "faults": faults,
+        }
 
 
-def killed(rounds: int, scripts: int, logs: Path) -> list[dict[str, object]]:
+def killed(rounds: int, programs: int) -> Iterator[Found]:
     """Kill a migration after each number of revisions, look, and migrate again.
 
     How long it goes on after that number is random: one killed after none may still be starting.
+    At least two kills after different numbers of revisions hit a migration, whatever the rounds.
     """
     start()
-    known = {FIRST: look()[1]}
-    pending = migrate.status().pending
-    for script in pending:
-        migrate.upgrade(script.revision)
-        known[script.revision] = look()[1]
-    last = pending[-1].revision
-    seconds = {}
-    for is_script in (False, True):
+    known = {HEAD: look()[1]}
+    pending = [script.revision for script in DATABASE.status().pending]
+    for revision in pending:
+        DATABASE.upgrade(revision)
+        known[revision] = look()[1]
+    seconds = {is_program: time_whole_run(is_program=is_program) for is_program in (False, True)}
+    hits: set[int] = set()
+    for number in range(rounds * PATIENCE):
+        if number >= rounds and len(hits) >= min(2, len(pending) - 1):
+            return
+        is_program = number < programs
         start()
-        begun = time.monotonic()
-        Run(logs / "whole", script=is_script).wait()
-        seconds[is_script] = time.monotonic() - begun
-    found = []
-    for number in range(rounds):
-        is_script = number < scripts
-        start()
-        run = Run(logs / "killed", script=is_script)
+        run = Run(Path("killed.log"), is_program=is_program)
         count = number % (len(pending) + 1)
         run.wait_until_reported(count)
-        time.sleep(random.uniform(0, A_REVISION if count else seconds[is_script]))  # noqa: S311  # no secret
-        os.kill(run.pid, 9)
+        time.sleep(random.uniform(0, A_REVISION if count else seconds[is_program]))  # noqa: S311  # no secret
+        os.kill(run.pid, signal.SIGKILL)
         code = run.wait()
-        revision, tables, rows, _ = look()
-        again = Run(logs / "again", script=is_script).wait()
-        finished = look()
-        found.append(
-            {
-                "code": code,
-                "reported": run.reported(),
-                "revision": revision,
-                "is whole": tables == known[revision],
-                "users": rows["users"],
-                "again": again,
-                "said": (logs / "again").read_text(),
-                "finished": finished[0] == last and finished[1] == known[last],
-                "history": history(),
-                "users again": finished[2]["users"],
-                "contexts again": finished[2]["contexts"],
-                "faults": finished[3],
-            }
-        )
-    return found
+        revision, catalogue, rows, _ = look()
+        again = Run(Path("again.log"), is_program=is_program)
+        code_again = again.wait()
+        last, finished, rows_again, faults = look()
+        hits |= {run.reported()} - {0, len(pending)}
+        yield {
+            "code": code,
+            "reported": run.reported(),
+            "revision": revision,
+            "is whole": catalogue == known[revision],
+            "rows": [rows["authors"], rows["books"]],
+            "again": code_again,
+            "said": again.log.read_text(),
+            "finished": last == pending[-1] and finished == known[last],
+            "history": history(),
+            "rows again": [rows_again["authors"], rows_again["books"]],
+            "faults": faults,
+        }
+
+
+def time_whole_run(*, is_program: bool) -> float:
+    """Return how many seconds a run takes from its start to its end."""
+    start()
+    begun = time.monotonic()
+    Run(Path("whole.log"), is_program=is_program).wait()
+    return time.monotonic() - begun
 
 
 if __name__ == "__main__":
-    kind, rounds, scripts = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    keep_start()
-    folder = Path("logs")
-    folder.mkdir(exist_ok=True)
-    print(json.dumps({"together": together, "killed": killed}[kind](rounds, scripts, folder)))
+    kind = {"together": together, "killed": killed}[sys.argv[1]]
+    make_start()
+    print(json.dumps(list(kind(int(sys.argv[2]), int(sys.argv[3])))))
