@@ -1,5 +1,14 @@
 # Renders services from this template, and tests it. Needs Python and make, nothing else.
 
+# What `make diff` compares with, and the answers that it renders, one set a line.
+BASE = HEAD
+define COMBINATIONS
+sync-sqlite
+async-postgresql session_style=async database=postgresql
+async-postgresql-clickhouse session_style=async database=postgresql analytics=clickhouse ci=gitlab
+endef
+export COMBINATIONS
+
 # Where `make new` puts the service, and its answers: make new ARGS="project_name='My Shop' ci=none"
 OUT = .
 ARGS =
@@ -9,9 +18,9 @@ BIN := .venv/bin
 ENV := .venv/.installed
 SERVICE := {{cookiecutter.project_slug}}
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
-	--no-annotate --group dev --group bench --output-file
+	--no-annotate --group dev --group service --group bench --output-file
 
-.PHONY: help new test check bench pins clean
+.PHONY: help new test check diff bench pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -24,10 +33,37 @@ new: $(ENV) ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
 test: $(ENV) ## Run the template's tests, all of them
 	@$(BIN)/pytest -n auto --maxprocesses 4
 
-check: $(ENV) ## Lint and type-check the template's own Python
+# The service's Python is checked as it stands, with the settings that a project with every option has.
+check: .venv/.service ## Lint and type-check all Python of the template
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@rm -rf .check
+	@$(BIN)/cookiecutter --no-input --output-dir .check . project_slug=service \
+		package_name=placeholder_service session_style=async database=postgresql \
+		analytics=clickhouse >/dev/null
+	@cd '$(SERVICE)' && config=../.check/service/pyproject.toml && \
+		export RUFF_CACHE_DIR=../.ruff_cache && \
+		../$(BIN)/ruff check --config $$config --extend-exclude pyproject.toml,packages && \
+		../$(BIN)/ruff format --check --config $$config --exclude packages && \
+		../$(BIN)/mypy --config-file $$config --cache-dir ../.mypy_cache/service
+	@rm -rf .check
+
+# Inside this repository, so that the rendered projects do not become ones of their own.
+diff: $(ENV) ## Show what users would see change since BASE=commit
+	@rm -rf .diff
+	@mkdir -p .diff/template
+	@git archive --output .diff/base.tar '$(BASE)' --
+	@tar -xf .diff/base.tar -C .diff/template
+	@printf '%s\n' "$$COMBINATIONS" | while read -r name answers; do \
+		for side in base now; do \
+			template=.; [ $$side = now ] || template=.diff/template; \
+			$(BIN)/cookiecutter --no-input --output-dir .diff/$$side/$$name $$template $$answers \
+				>/dev/null || exit 1; \
+		done; \
+	done
+	@cd .diff && { git --no-pager diff --no-index --stat base now && echo "Nothing changes."; \
+		git --no-pager diff --no-index base now; rm -rf ../.diff; }
 
 bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
@@ -55,11 +91,15 @@ pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
 	@rm -rf .pins
 
 clean: ## Remove the environment
-	@rm -rf .venv .uv .pins .*_cache
+	@rm -rf .venv .uv .check .diff .pins .*_cache
 
 $(ENV): pyproject.toml constraints.txt | $(UV)
 	@$(UV) venv --quiet --clear --python '>=3.11' .venv
 	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group dev
+	@touch $@
+
+.venv/.service: $(ENV)
+	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group service
 	@touch $@
 
 .venv/.bench: $(ENV)

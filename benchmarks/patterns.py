@@ -178,9 +178,10 @@ async def session(bench_engine):
             await connection.execute(table.delete())
 """
 
-# The same fixture under another name: one more would be one that the others do not have.
 DB_SESSION = """
-from tests.isolation.plugin import db_session as session
+@pytest.fixture
+def session(db_session):
+    return db_session
 """
 
 ISOLATED_DATABASE = """

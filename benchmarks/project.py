@@ -31,7 +31,7 @@ SERVER = """
 import json, platform, sqlite3, sys
 from pathlib import Path
 import sqlalchemy
-from tests.isolation.server import embedded_server
+from testdb.postgresql.server import embedded_server
 
 with embedded_server(Path.cwd()) as url:
     engine = sqlalchemy.create_engine(url)

@@ -1,4 +1,8 @@
-"""Synchronous code from asynchronous code, token by token."""
+"""Synchronous code from asynchronous code, token by token.
+
+Lines stay where they are. So the template's code is broken where both styles need it: the trailing
+comma of a list with a line for each item keeps that layout in both.
+"""
 
 import ast
 import io
@@ -7,85 +11,44 @@ import keyword
 import re
 import textwrap
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from tree import TemplateError
+from sync_forms import INNER_OBJECTS, SYNC_HOMES, SYNC_NAMES, check
+from tree import PACKAGE, SourceError
 
 Tokens = list[tokenize.TokenInfo]
 Position = tuple[int, int]
 Edit = tuple[Position, Position, str]
 
-# What a name in asynchronous code is called in synchronous code.
-SYNC_NAMES = {
-    "AbstractAsyncContextManager": "AbstractContextManager",
-    "AsyncClient": "TestClient",
-    "AsyncConnection": "Connection",
-    "AsyncEngine": "Engine",
-    "AsyncExitStack": "ExitStack",
-    "AsyncFullStack": "FullStack",
-    "AsyncFullStackEnvironment": "FullStackEnvironment",
-    "AsyncGenerator": "Generator",
-    "AsyncIsolatedDatabase": "IsolatedDatabase",
-    "AsyncIterable": "Iterable",
-    "AsyncIterator": "Iterator",
-    "AsyncOpenDatabase": "OpenDatabase",
-    "AsyncOpenSnapshot": "OpenSnapshot",
-    "AsyncSession": "Session",
-    "AsyncTransaction": "Transaction",
-    "__aenter__": "__enter__",
-    "__aexit__": "__exit__",
-    "__aiter__": "__iter__",
-    "__anext__": "__next__",
-    "aclose": "close",
-    "aiter": "iter",
-    "aiosqlite": "pysqlite",
-    "anext": "next",
-    "async_sessionmaker": "sessionmaker",
-    "asynccontextmanager": "contextmanager",
-    "create_async_engine": "create_engine",
-}
+# The project's own packages.
+OWN = (PACKAGE, "migrations", "scripts", "tests")
 
-# Where a synchronous name is imported from, if not from the module of the asynchronous one.
-SYNC_HOMES = {
-    "sqlalchemy.ext.asyncio": {
-        "Connection": "sqlalchemy",
-        "Engine": "sqlalchemy",
-        "Transaction": "sqlalchemy",
-        "create_engine": "sqlalchemy",
-        "Session": "sqlalchemy.orm",
-        "sessionmaker": "sqlalchemy.orm",
-    },
-    "httpx2": {"TestClient": "fastapi.testclient"},
-    "testdb.asyncio": {
-        "IsolatedDatabase": "testdb",
-        "OpenDatabase": "testdb",
-        "OpenSnapshot": "testdb",
-    },
-    "testdb.clickhouse.asyncio": {
-        "FullStack": "testdb.clickhouse",
-        "FullStackEnvironment": "testdb.clickhouse",
-    },
-}
+# Tokens of strings. From Python 3.12 on, the text parts of an f-string are tokens of their own.
+STRINGS = frozenset({tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)})
 
-# Attributes by which asynchronous objects give access to the synchronous ones inside them.
-INNER_OBJECTS = frozenset({"sync_connection", "sync_engine", "sync_session"})
-
-# Tokens that hold text. From Python 3.12 on, the text parts of an f-string are tokens as well.
-TEXT_TOKENS = frozenset(
-    {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-)
+# Code that a comment or docstring quotes.
+QUOTED = re.compile(r"(?P<mark>`+)(?P<code>[^`]+)(?P=mark)")
 
 # As in the `[tool.ruff]` table of the generated project.
 LINE_LENGTH = 100
 
 
-def derive_fences(markdown: str, description: str) -> str:
-    """Derive the code in the Python fences of a Markdown text, but not in the user's own words."""
+def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> str:
+    """Derive the code in the Python fences of a Markdown text, but not in the user's own words.
+
+    Raises:
+        SourceError: A part has no synchronous form.
+
+    """
 
     def derive_fence(fence: re.Match[str]) -> str:
         if fence.group() in description:
             return fence.group()
-        code = derive_sync(textwrap.dedent(fence["code"]))
+        try:
+            code = derive_sync(textwrap.dedent(fence["code"]), own)
+        except SourceError as error:
+            above = markdown.count("\n", 0, fence.start("code"))
+            raise SourceError([(above + line, text) for line, text in error.faults]) from error
         return fence["opening"] + textwrap.indent(code, fence["indent"]) + fence["closing"]
 
     fences = re.compile(
@@ -95,27 +58,43 @@ def derive_fences(markdown: str, description: str) -> str:
     return fences.sub(derive_fence, markdown)
 
 
-def derive_sync(source: str) -> str:
+def derive_sync(source: str, own: Iterable[str] = OWN) -> str:
     """Return asynchronous source as synchronous source.
 
-    Lines stay where they are. So the template's code is broken where both styles need it: the
-    trailing comma of a list with a line for each item keeps that layout in both.
+    Raises:
+        SourceError: A part has no synchronous form, or this is no Python.
+
     """
+    try:
+        check(ast.parse(source), own)
+    except SyntaxError as error:
+        raise SourceError([(error.lineno or 0, f"is no valid Python: {error.msg}")]) from error
     source = move_imports(source)
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     starts = [0, 0, *itertools.accumulate(map(len, io.StringIO(source)))]
-    for (row, column), (end_row, end_column), text in sorted(sync_edits(tokens), reverse=True):
+    edits = sorted([*code_edits(tokens), *text_edits(tokens)], reverse=True)
+    for (row, column), (end_row, end_column), text in edits:
         source = source[: starts[row] + column] + text + source[starts[end_row] + end_column :]
+    check_result(source)
     return source
 
 
-def sync_edits(tokens: Tokens) -> Iterator[Edit]:
-    """Yield what makes the tokens synchronous: where to start, where to end, and the new text."""
+def check_result(source: str) -> None:
+    """Make sure that derived code is Python, and nothing asynchronous is left in it."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError as error:
+        raise SourceError([(error.lineno or 0, f"gives invalid code: {error.msg}")]) from error
+    asynchronous = ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith | ast.Await
+    if left := [(node.lineno, "stays async") for node in nodes if isinstance(node, asynchronous)]:
+        raise SourceError(left)
+
+
+def code_edits(tokens: Tokens) -> Iterator[Edit]:
+    """Yield what makes the code synchronous: where to start, where to end, and the new text."""
     partners = brackets(tokens)
     for index, token in enumerate(tokens):
-        if token.type in TEXT_TOKENS:
-            yield token.start, token.end, sync_words(token.string)
-        elif token.type == tokenize.NAME and token.string in SYNC_NAMES:
+        if token.type == tokenize.NAME and token.string in SYNC_NAMES:
             yield token.start, token.end, SYNC_NAMES[token.string]
         elif token.string in INNER_OBJECTS and tokens[index - 1].string == ".":
             yield tokens[index - 1].start, token.end, ""
@@ -134,10 +113,31 @@ def sync_edits(tokens: Tokens) -> Iterator[Edit]:
             yield tokens[index - 1].start, tokens[index + (2 if alone else 1)].end, ""
 
 
-def sync_words(text: str) -> str:
-    """Derive a comment or string: names that stand in it as whole words, and code quoted in it."""
-    text = re.sub(r"\basync (?=(?:def|for|with)\b)|\bawait (?=\w)", "", text)
-    return re.sub(r"\w+", lambda word: SYNC_NAMES.get(word.group(), word.group()), text)
+def text_edits(tokens: Tokens) -> Iterator[Edit]:
+    """Yield what changes in comments and docstrings, and in other strings the driver of a URL."""
+    for index, token in enumerate(tokens):
+        text = token.string
+        if token.type == tokenize.COMMENT or is_docstring(tokens, index):
+            text = QUOTED.sub(lambda quoted: sync_words(quoted.group()), text)
+        if token.type in STRINGS or token.type == tokenize.COMMENT:
+            text = text.replace("sqlite+aiosqlite", "sqlite+pysqlite")
+        if text != token.string:
+            yield token.start, token.end, text
+
+
+def is_docstring(tokens: Tokens, index: int) -> bool:
+    """Tell whether a string is a statement of its own."""
+    if tokens[index].type != tokenize.STRING:
+        return False
+    between = {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT}
+    starts = index == 0 or tokens[index - 1].type in between
+    return starts and tokens[index + 1].type == tokenize.NEWLINE
+
+
+def sync_words(code: str) -> str:
+    """Derive a piece of code that may be no whole statement."""
+    code = re.sub(r"\basync (?=(?:def|for|with)\b)|\bawait (?=\w)", "", code)
+    return re.sub(r"\w+", lambda word: SYNC_NAMES.get(word.group(), word.group()), code)
 
 
 def brackets(tokens: Tokens) -> dict[int, int]:
@@ -206,19 +206,24 @@ def import_blocks(tree: ast.Module) -> Iterator[list[ast.ImportFrom]]:
 def moved_block(block: list[ast.ImportFrom], lines: list[str]) -> list[str]:
     """Return the lines of a block of imports, each name from its home."""
     members: dict[str, set[str]] = {}
-    written = {}
+    written: dict[str, str] = {}
+    fixed: dict[str, int] = {}
     changed = set()
     for node in block:
         module = "." * node.level + (node.module or "")
-        written[module] = "".join(lines[node.lineno - 1 : node.end_lineno])
-        if "#" in written[module] or " as " in written[module]:
-            raise TemplateError(f"this import cannot be moved, write it simpler: {written[module]}")
+        text = "".join(lines[node.lineno - 1 : node.end_lineno])
+        written[module] = written.get(module, "") + text
+        if "#" in text or " as " in text:
+            fixed[module] = node.lineno
         for alias in node.names:
             name = SYNC_NAMES.get(alias.name, alias.name)
             home = SYNC_HOMES.get(module, {}).get(name, module)
             members.setdefault(home, set()).add(name)
             if name != alias.name:
                 changed |= {home, module}
+    if lines_in_the_way := [fixed[module] for module in changed if module in fixed]:
+        text = "names move from or to this import: write it without comments and `as`"
+        raise SourceError([(line, text) for line in lines_in_the_way])
     return [
         from_import(module, sorted(names, key=member_order))
         if module in changed

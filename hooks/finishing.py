@@ -1,64 +1,96 @@
 """The project from the rendered tree: the chosen files, in the chosen style, and a repository."""
 
+import re
 import shutil
 import subprocess
 import sys
-import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 
-from derivation import derive_fences, derive_sync
+from derivation import OWN, derive_fences, derive_sync
+from option_lines import chosen_lines
 from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
+    PACKAGE,
+    TITLE,
     Answers,
+    SourceError,
     TemplateError,
     TemplateFile,
-    choose_lines,
+    is_below,
     make_executable,
     remove,
+    remove_empty_folders,
     template_files,
 )
 from user_files import are_skipped, folders_before, of_earlier_renderings, put_back
 
 
-def finished(path: Path, text: str, answers: Answers, style: str) -> str:
-    """Return the text of a rendered file as the project has it."""
-    if path.parts[0] == LIBRARIES:
+def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str:
+    """Return the text of a rendered file as the project has it.
+
+    Raises:
+        TemplateError: The template's text has faults.
+
+    """
+    path = file.rendered
+    if path.parts[0] == LIBRARIES or path.suffix not in (".py", ".md"):
         return text
+    is_always_async = any(is_below(path, name) for name in ALWAYS_ASYNC)
+    is_derived = style == "sync" and not file.style and not is_always_async
+    numbers: list[int] = []
     try:
         if path.suffix == ".py":
-            text = choose_lines(text, answers)
-            is_derived = style == "sync" and not any(map(path.match, ALWAYS_ASYNC))
-            return derive_sync(text) if is_derived else text
-        if path.suffix == ".md" and style == "sync":
-            return derive_fences(text, answers["description"])
-    except (SyntaxError, tokenize.TokenError) as error:
-        raise TemplateError(f"{path} is no valid Python: {error}") from error
-    return text
+            lines = chosen_lines(text, answers)
+            text = "".join(line for _, line in lines)
+            numbers = [number for number, _ in lines]
+            text = derive_sync(text) if is_derived else text
+            text = text.replace(TITLE, python_string(answers["project_name"]))
+            return re.sub(rf"\b{PACKAGE}\b", answers["package_name"], text)
+        own = (*OWN, answers["package_name"])
+        return derive_fences(text, answers["description"], own) if is_derived else text
+    except SourceError as error:
+        # Of the template's own lines, some were left out before the derivation.
+        numbers = numbers or list(range(1, text.count("\n") + 2))
+        faults = (
+            f"{path}:{numbers[min(line, len(numbers)) - 1]}: {what}" for line, what in error.faults
+        )
+        raise TemplateError("\n".join(faults)) from error
+
+
+def python_string(text: str) -> str:
+    """Return a text as a Python string, with the quotation marks that a formatter prefers."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    escaped = text.replace("\\", r"\\").replace(quote, f"\\{quote}")
+    return f"{quote}{escaped}{quote}"
 
 
 def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> None:
     """Make the rendered files those of the project these answers ask for."""
     files = list(files)
+    spared = folders_before(project)
+    # First, because another file may come to where one of these was rendered.
+    remove(project, (file.rendered for file in files if not file.is_chosen), spared)
     for file in files:
-        path = project / file.rendered
-        if not file.is_chosen:
-            continue
-        if path.suffix in (".py", ".md"):
-            text = path.read_text(encoding="utf-8")
-            text = finished(file.rendered, text, answers, answers["session_style"])
-            path.write_text(text, encoding="utf-8", newline="")
-        if path.suffix == ".sh":
-            make_executable(path)
-        path.replace(project / file.final)
-    names = (file.rendered for file in files if not is_at_home(file))
-    remove(project, names, spared=folders_before(project))
+        if file.is_chosen:
+            finish_file(project, file, answers)
+    moved = (file.rendered for file in files if file.is_chosen and file.rendered != file.final)
+    remove_empty_folders(project, moved, spared)
 
 
-def is_at_home(file: TemplateFile) -> bool:
-    """Tell whether a file stays where Cookiecutter wrote it."""
-    return file.is_chosen and file.rendered == file.final
+def finish_file(project: Path, file: TemplateFile, answers: Answers) -> None:
+    """Change a rendered file to what it is in the project, and move it to its place."""
+    path = project / file.rendered
+    if path.suffix in (".py", ".md"):
+        text = path.read_text(encoding="utf-8")
+        changed = finished(file, text, answers, answers["session_style"])
+        if changed != text:
+            path.write_text(changed, encoding="utf-8", newline="")
+    if path.suffix == ".sh":
+        make_executable(path)
+    (project / file.final).parent.mkdir(parents=True, exist_ok=True)
+    path.replace(project / file.final)
 
 
 def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
@@ -69,7 +101,7 @@ def texts(project: Path, file: TemplateFile, answers: Answers) -> set[bytes]:
         return {written}
     styles = [file.style] if file.style else ["sync", "async"]
     text = written.decode()
-    return {written, *(finished(path, text, answers, style).encode() for style in styles)}
+    return {written, *(finished(file, text, answers, style).encode() for style in styles)}
 
 
 def make_project(project: Path, answers: Answers) -> None:
@@ -82,7 +114,7 @@ def make_project(project: Path, answers: Answers) -> None:
         finish(project, files, answers)
     except BaseException:
         names = (name for file in files for name in (file.rendered, file.final))
-        remove(project, names, spared=folders_before(project))
+        remove(project, names, folders_before(project))
         put_back(project)
         raise
     put_back(project, overwritten=overwritten)

@@ -4,64 +4,79 @@ Everything here goes by the names of the files in the template's folder. So the 
 files of a project are the template's, and touch no other.
 """
 
-import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 Answers = dict[str, str]
 
 # What Cookiecutter renders: the folder beside the one of this file.
 PROJECT = Path(__file__).resolve().parent.parent / "{{cookiecutter.project_slug}}"
-PACKAGE = "{{cookiecutter.package_name}}"
+# What the package is called in the template's Python.
+PACKAGE = "placeholder_service"
+# What the service is called there, as a Python string.
+TITLE = '"Placeholder Service"'
 
-# (answer, value, path): the path stays only if the answer is this value.
+# (answer, value, path): the path stays only if the answer is this value. `*` stands for any name.
 REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
     ("database", "postgresql", "scripts/dev_database.py"),
-    ("analytics", "clickhouse", "src/{package}/analytics"),
-    ("analytics", "clickhouse", "src/{package}/relay_events.py"),
-    ("analytics", "clickhouse", "src/{package}/models/outbox.py"),
-    ("analytics", "clickhouse", "src/{package}/api/analytics.py"),
-    ("analytics", "clickhouse", "src/{package}/schemas/analytics.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/analytics"),
+    ("analytics", "clickhouse", "src/placeholder_service/relay_events.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/models/outbox.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/api/analytics.py"),
+    ("analytics", "clickhouse", "src/placeholder_service/schemas/analytics.py"),
     ("analytics", "clickhouse", "migrations/versions/0002_outbox.py"),
     ("analytics", "clickhouse", "scripts/relay-events.sh"),
     ("analytics", "clickhouse", "deploy/kubernetes/relay.yaml"),
     ("analytics", "clickhouse", "migrations/analytics"),
-    ("analytics", "clickhouse", "scripts/clickhouse_rules.py"),
-    # The scripts run those of both databases.
-    ("analytics", "none", "src/{package}/db/migrate/__main__.py"),
     ("analytics", "clickhouse", "tests/analytics"),
     ("analytics", "clickhouse", "tests/fixtures/clickhouse.py"),
+    ("analytics", "clickhouse", "packages/migrator/src/migrator/clickhouse"),
     ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
-    ("analytics", "clickhouse", "tests/isolation/clickhouse"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_guard_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/test_runs_clickhouse.py"),
-    ("analytics", "clickhouse", "tests/isolation/conformance/victim_clickhouse.py"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
 )
-
-# Modules that speak ASGI, which is asynchronous in both styles. They stay as they are written.
-ALWAYS_ASYNC = ("src/*/api/bodies.py",)
-
-# The libraries are the same in every project: nothing in them is derived or chosen.
-LIBRARIES = "packages"
 
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
 
-# Lines of Python that stay only if an answer has a value. The lines around them are comments, such
-# as `# if analytics == clickhouse` and `# end if`, so that the template's own files are Python too.
-CONDITION = re.compile(
-    r"^ *# if (?P<answer>\w+) == (?P<value>\w+)\n(?P<lines>.*?)^ *# end if\n",
-    re.MULTILINE | re.DOTALL,
+# Folders that tools make where they run, in the template as well.
+LEFT_BY_TOOLS = frozenset({"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
+
+# Modules that work on the event loop in both styles. They stay as they are written.
+ALWAYS_ASYNC = (
+    "src/*/api/admission.py",
+    "src/*/api/bodies.py",
+    "src/*/api/health.py",
+    "src/*/db/readiness.py",
+    "src/*/lifespan.py",
 )
+
+# The folder of the libraries. They serve both styles and any service, so they stay as they are.
+LIBRARIES = "packages"
+
+# The number of a line, and what is wrong there.
+Fault = tuple[int, str]
 
 
 class TemplateError(Exception):
     """The template itself is at fault; no other answer would help."""
+
+
+class SourceError(Exception):
+    """Lines of a file that no project can be made of.
+
+    Attributes:
+        faults: The number of each line, with what is wrong there.
+
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Take the faults, of which there is at least one."""
+        self.faults = sorted(faults)
+        super().__init__("\n".join(f"line {line}: {text}" for line, text in self.faults))
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ class TemplateFile:
     # Where it belongs, if it was chosen.
     final: Path
     is_chosen: bool
-    # The session style it is for, if it is for one only.
+    # The session style it is written for, if it is for one only.
     style: str | None = None
 
 
@@ -84,43 +99,46 @@ def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]
         TemplateError: `REMOVE_UNLESS` or the licenses do not fit the files.
 
     """
-    package = answers["package_name"]
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    rendered = sorted(Path(name.replace(PACKAGE, package)) for name in names)
-    removed = []
-    for answer, value, name in REMOVE_UNLESS:
-        path = Path(name.format(package=package))
-        if not any(file.is_relative_to(path) for file in rendered):
+    rendered = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    for _, _, name in REMOVE_UNLESS:
+        if not any(is_below(file, name) for file in rendered):
             raise TemplateError(f"REMOVE_UNLESS lists {name}, which the template does not have")
-        if answers[answer] != value:
-            removed.append(path)
     if Path(LICENSES, answers["license"]) not in rendered:
         raise TemplateError(f"there is no text for the license at {LICENSES}/{answers['license']}")
-    return [placed(path, answers, removed) for path in rendered]
+    files = set(rendered)
+    return [placed(path, answers, files) for path in rendered]
 
 
-def placed(path: Path, answers: Answers, removed: Iterable[Path]) -> TemplateFile:
+def is_below(path: Path, pattern: str) -> bool:
+    """Tell whether a path is the one of a pattern, or in a folder of that name."""
+    return any(fnmatchcase(folder.as_posix(), pattern) for folder in (path, *path.parents))
+
+
+def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile:
     """Tell where a rendered file belongs, and whether the answers ask for it."""
     if path.parts[0] == LICENSES:
         return TemplateFile(path, Path("LICENSE"), is_chosen=path.name == answers["license"])
-    # Tools that ran on the template leave these behind.
-    is_chosen = "__pycache__" not in path.parts
-    is_chosen = is_chosen and not any(path.is_relative_to(unchosen) for unchosen in removed)
-    style = Path(path.stem).suffix.removeprefix(".")
-    if style not in ("sync", "async"):
-        return TemplateFile(path, path, is_chosen)
-    plain = path.with_name(Path(path.stem).stem + path.suffix)
-    return TemplateFile(path, plain, is_chosen and style == answers["session_style"], style)
+    needed = {answer: value for answer, value, name in REMOVE_UNLESS if is_below(path, name)}
+    final = path
+    plain = path.with_name(path.stem.removesuffix("_sync") + path.suffix)
+    if path.parts[0] == LIBRARIES:
+        pass
+    elif sync_twin(path) in files:
+        needed["session_style"] = "async"
+    elif path == sync_twin(plain) and plain in files:
+        needed["session_style"] = "sync"
+        final = plain
+    if final.parts[:2] == ("src", PACKAGE):
+        final = Path("src", answers["package_name"], *final.parts[2:])
+    # Tools that ran on the template leave these folders behind.
+    is_chosen = LEFT_BY_TOOLS.isdisjoint(path.parts)
+    is_chosen = is_chosen and all(answers[answer] == value for answer, value in needed.items())
+    return TemplateFile(path, final, is_chosen, needed.get("session_style"))
 
 
-def choose_lines(source: str, answers: Answers) -> str:
-    """Keep of the lines under a condition those whose answer was given, and no condition."""
-
-    def chosen(condition: re.Match[str]) -> str:
-        is_met = answers[condition["answer"]] == condition["value"]
-        return condition["lines"] if is_met else ""
-
-    return CONDITION.sub(chosen, source)
+def sync_twin(path: Path) -> Path:
+    """Return the file that synchronous projects have in place of a file, if it is there."""
+    return path.with_name(f"{path.stem}_sync{path.suffix}")
 
 
 def remove(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:

@@ -7,7 +7,7 @@ import pytest
 import tree
 from finishing import start_repository
 from post_gen_project import farewell
-from tree import TemplateError, choose_lines, make_executable, template_files
+from tree import TemplateError, make_executable, template_files
 
 ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_name": "shop"}
 
@@ -15,9 +15,9 @@ ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_n
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a template's folder with licenses. The hook knows two options only."""
-    table = (("ci", "github", ".github"), ("ci", "gitlab", "src/{package}/gitlab"))
+    table = (("ci", "github", ".github"), ("ci", "gitlab", "src/placeholder_service/gitlab"))
     monkeypatch.setattr(tree, "REMOVE_UNLESS", table)
-    package = "src/{{cookiecutter.package_name}}"
+    package = "src/placeholder_service"
     names = (".github/workflows/ci.yml", f"{package}/gitlab/ci.yml", f"{package}/main.py")
     write(tmp_path, *names, "licenses/MIT", "licenses/Apache-2.0")
     return tmp_path
@@ -38,28 +38,56 @@ def test_files_are_chosen_by_the_answers(
     assert {final for _, final in chosen(root, **answers)} == expected
 
 
+def test_a_pattern_stands_for_any_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (("ci", "github", "packages/*/src/*/option"),)
+    monkeypatch.setattr(tree, "REMOVE_UNLESS", table)
+    write(root, "packages/a/src/a/option/x.py", "packages/b/src/b/options.py")
+
+    found = {final for _, final in chosen(root, ci="none")}
+
+    assert {name for name in found if name.startswith("packages")} == {
+        "packages/b/src/b/options.py"
+    }
+
+
 @pytest.mark.parametrize("name", ["MIT", "Apache-2.0"])
 def test_the_chosen_license_is_kept(root: Path, name: str) -> None:
     assert (f"licenses/{name}", "LICENSE") in chosen(root, license=name)
 
 
-@pytest.mark.parametrize("style", ["sync", "async"])
-def test_the_variant_of_the_style_is_kept(root: Path, style: str) -> None:
-    write(root, "app.async.py", "app.sync.py", "only.async.py", "other.min.py")
+def test_a_synchronous_twin_takes_the_place_of_a_file(root: Path) -> None:
+    write(root, "app.py", "app_sync.py", "lone_sync.py")
+    names = ("app.py", "app_sync.py", "lone_sync.py")
 
-    found = chosen(root, session_style=style)
+    found = {style: chosen(root, session_style=style) for style in ("sync", "async")}
 
-    assert {pair for pair in found if "/" not in pair[0]} == {
-        (f"app.{style}.py", "app.py"),
-        ("other.min.py", "other.min.py"),
-        *([("only.async.py", "only.py")] if style == "async" else []),
+    assert {pair for pair in found["sync"] if pair[0] in names} == {
+        ("app_sync.py", "app.py"),
+        ("lone_sync.py", "lone_sync.py"),
+    }
+    assert {pair for pair in found["async"] if pair[0] in names} == {
+        ("app.py", "app.py"),
+        ("lone_sync.py", "lone_sync.py"),
+    }
+
+
+def test_a_file_for_one_style_is_known_as_such(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "REMOVE_UNLESS", (("session_style", "async", "only.py"),))
+    write(root, "only.py", "app.py", "app_sync.py", "packages/x/a.py", "packages/x/a_sync.py")
+
+    styles = {str(file.rendered): file.style for file in template_files(ANSWERS, root)}
+
+    assert {name: style for name, style in styles.items() if style} == {
+        "app.py": "async",
+        "app_sync.py": "sync",
+        "only.py": "async",
     }
 
 
 def test_what_tools_left_in_the_template_is_not_chosen(root: Path) -> None:
-    write(root, "tests/__pycache__/x.pyc")
+    write(root, "tests/__pycache__/x.pyc", ".mypy_cache/x.json", ".ruff_cache/x")
 
-    assert not any("__pycache__" in name for name, _ in chosen(root))
+    assert not any("cache" in name for name, _ in chosen(root))
 
 
 def test_a_path_that_is_not_there_is_a_fault_of_the_table(root: Path) -> None:
@@ -72,31 +100,6 @@ def test_a_path_that_is_not_there_is_a_fault_of_the_table(root: Path) -> None:
 def test_a_license_without_a_text_is_a_fault(root: Path) -> None:
     with pytest.raises(TemplateError, match="licenses/Proprietary"):
         template_files({**ANSWERS, "license": "Proprietary"}, root)
-
-
-CONDITIONAL = """\
-def report() -> None:
-    print(1)
-    # if ci == github
-    print(2)
-    # end if
-    print(3)
-# if ci == none
-
-print(4)
-# end if
-"""
-
-
-@pytest.mark.parametrize(
-    ("ci", "lines"),
-    [
-        ("github", ["def report() -> None:", "    print(1)", "    print(2)", "    print(3)"]),
-        ("none", ["def report() -> None:", "    print(1)", "    print(3)", "", "print(4)"]),
-    ],
-)
-def test_lines_stay_if_their_answer_was_given(ci: str, lines: list[str]) -> None:
-    assert choose_lines(CONDITIONAL, {"ci": ci}).splitlines() == lines
 
 
 def test_scripts_are_executable_and_sourced_files_are_not(tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def service_module(name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Callable[[str], str]]:
     """Return a function that gives the URL of a database on a PostgreSQL server."""
-    embedded = service_module("tests/isolation/embedded.py")
+    embedded = service_module("packages/testdb/src/testdb/postgresql/embedded.py")
     with tempfile.TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder:
         data = Path(folder) / "data"
         # Any password: the server asks for none, but production refuses a URL without one.

@@ -1,7 +1,8 @@
 """What a running service does when something fails or somebody sends it too much.
 
 Logs of failures are short and hold no secret, in both formats; large, deep and endless bodies are
-refused before they cost anything.
+refused before they cost anything; a database that hangs, or has no connection left, stops neither
+liveness nor readiness.
 """
 
 import contextlib
@@ -11,10 +12,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 
 from tests.service.conftest import Change
@@ -62,7 +65,7 @@ def test_failures_are_logged_briefly_and_without_secrets(
         log = server.stop()
 
     assert len(failing) == 6
-    assert {answer.status_code for answer in answers} <= {500, 503}
+    assert [answer.status_code for answer in answers] == [500] * 6 + [503] * 4
     assert ready.status_code == 503
     assert_safe(log, log_format)
     for path in failing:
@@ -261,6 +264,73 @@ def send(server: "Server", request: Sent, headers: list[str]) -> tuple[int, str]
     return int(answer.split()[1]), answer
 
 
+# What goes on
+
+
+@combinations("sync-postgresql-clickhouse", "async-postgresql")
+def test_requests_that_use_every_connection_stop_no_probe(service: Service, tmp_path: Path) -> None:
+    service.migrate()
+    headers = {"X-API-Key": service.create_key()}
+    size, crowd = 3, 60
+
+    with (
+        served(service, tmp_path, f"{PACKAGE}.main:serve", DATABASE_POOL_SIZE=str(size)) as server,
+        psycopg.connect(service.postgresql_url) as holder,
+        psycopg.connect(service.postgresql_url, autocommit=True) as observer,
+        ThreadPoolExecutor(crowd) as threads,
+    ):
+        holder.execute("LOCK TABLE api_keys")
+        answers = [threads.submit(server.get, "/thoughts", headers=headers) for _ in range(crowd)]
+        wait_for_locks(observer, size)
+        probes = [server.get(f"/health/{name}") for name in ("live", "ready") * 5]
+        waiting = count_locks(observer)
+        holder.rollback()
+        statuses = {answer.result().status_code for answer in answers}
+
+    assert {probe.status_code for probe in probes} == {200}
+    assert waiting == size
+    assert statuses == {200}
+
+
+def wait_for_locks(connection: psycopg.Connection, number: int) -> None:
+    """Wait until so many connections wait for a lock."""
+    deadline = time.monotonic() + 60
+    while count_locks(connection) < number:
+        assert time.monotonic() < deadline, "the requests do not reach the database"
+        time.sleep(0.05)
+
+
+def count_locks(connection: psycopg.Connection) -> int:
+    """Return how many connections wait for a lock."""
+    query = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@one_of_each_style
+def test_a_database_that_hangs_takes_no_threads(service: Service, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as silent:
+        url = f"postgresql://service:password@127.0.0.1:{silent.getsockname()[1]}/service"
+        with (
+            served(service, tmp_path, f"{PACKAGE}.main:serve", DATABASE_URL=url) as server,
+            ThreadPoolExecutor(60) as threads,
+        ):
+            headers = {"X-API-Key": KEY}
+            asked = [threads.submit(server.get, "/health/ready") for _ in range(50)]
+            stuck = [threads.submit(server.get, "/thoughts", headers=headers) for _ in range(10)]
+            ready = {answer.result().status_code for answer in asked}
+            alive = server.get("/health/live").status_code
+            number = server.threads()
+            answers = {answer.result().status_code for answer in stuck}
+
+    assert ready == {503}
+    assert alive == 200
+    # Requests of the synchronous style have a thread each; all the probes together have one.
+    assert number < 30
+    assert answers == {503}
+
+
 # The server
 
 
@@ -281,6 +351,10 @@ class Server(httpx2.Client):
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
         return int(peak) * 1024
+
+    def threads(self) -> int:
+        """Return how many threads the process has."""
+        return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
 
     def stop(self) -> str:
         """Stop the service, and return its log."""

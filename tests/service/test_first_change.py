@@ -20,8 +20,6 @@ CONCERNED = (
     "tests/unit/test_scenarios.py tests/unit/test_factories.py tests/integration"
     " tests/migrations/test_revisions.py tests/migrations/test_data_migration.py"
     " tests/migrations/test_autogenerate.py tests/migrations/test_downgrades.py"
-    " tests/isolation/conformance/test_isolated_database.py"
-    " tests/isolation/conformance/test_validation.py"
 )
 
 IMPORTS = f"""from datetime import datetime

@@ -70,7 +70,7 @@ def grown(service: Service, change: Change) -> Iterator[Service]:
 @pytest.mark.parametrize(
     ("service", "target", "part"),
     [
-        (("async", "postgresql"), "test-postgresql", "-n auto tests/isolation"),
+        (("async", "postgresql"), "test-postgresql", "-n auto tests/integration"),
         (("async", "sqlite", "clickhouse"), "test", "-m 'not slow'"),
     ],
     ids=["async-postgresql", "async-sqlite-clickhouse"],

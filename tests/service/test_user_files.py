@@ -16,7 +16,7 @@ WORKFLOW = ".github/workflows/ci.yml"
 # Files of a user that no sync project without a pipeline and analytics has.
 MINE = {
     "mine.py": CODE,
-    "mine.sync.py": CODE,
+    "mine_sync.py": CODE,
     "mine.md": f"```python\n{CODE}```\n",
     "scripts/mine.sh": "#!/bin/sh\n",
     "src/my_service/mine.py": CODE,
@@ -28,7 +28,8 @@ MINE = {
     "licenses/MIT": "mine",
     "licenses/mine": "mine",
     "tests/analytics/test_client.py": CODE,
-    "tests/fixtures/client.async.py": CODE,
+    "tests/fixtures/client_sync.py": CODE,
+    "src/placeholder_service/main.py": CODE,
 }
 
 
@@ -125,7 +126,7 @@ def test_folders_stay_as_they_are(cli: Run, tmp_path: Path, folder: Path) -> Non
 
     assert result.returncode == 0, result.stderr
     assert {(folder / name).stat().st_mode & 0o777 for name in names} == {0o750}
-    assert not (folder / "tests/isolation/clickhouse").exists()
+    assert not (folder / "packages/testdb/src/testdb/clickhouse").exists()
 
 
 @pytest.mark.parametrize("name", ["README.md/mine.txt", ".github"])
@@ -178,6 +179,24 @@ def test_after_an_interruption_the_next_rendering_goes_on(
     found = {path.relative_to(tmp_path) for path in files(folder) - mine}
     assert found == expected
     assert {file.read_text() for file in mine} == {"mine"}
+
+
+def test_what_tools_left_in_the_template_is_not_rendered(
+    run: Run, config_file: Path, tmp_path: Path, folder: Path
+) -> None:
+    template = copy_of_the_template(tmp_path)
+    mine = write(folder / ".ruff_cache/1.0/mine", "mine")
+    for name in (".ruff_cache/1.0/1", ".mypy_cache/3.11/cache.db", "src/__pycache__/x.pyc"):
+        for place in ("", "scripts"):
+            left = template / "{{cookiecutter.project_slug}}" / place / name
+            write(left, "").write_bytes(b"\x8b{{ {%\n" * 100)
+
+    program = ("cookiecutter", "--no-input", "--config-file", str(config_file), "-f")
+    result = run(*program, str(template), cwd=tmp_path, PATH=path())
+
+    assert result.returncode == 0, result.stderr
+    assert [file for file in files(folder) if "cache" in str(file.relative_to(folder))] == [mine]
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.parametrize("style", ["sync", "async"])

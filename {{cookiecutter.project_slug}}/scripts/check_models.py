@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.models import Base
+from placeholder_service.models import Base
 
 
 def warnings(metadata: sa.MetaData) -> Iterator[str]:

@@ -12,12 +12,11 @@ from io import StringIO
 
 from dotenv import dotenv_values
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
+from testdb.postgresql import embedded
 
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.settings import PROJECT_ROOT
 
-from tests.isolation import embedded
-
-DATABASE = "{{cookiecutter.package_name}}"
+DATABASE = "placeholder_service"
 DATA = PROJECT_ROOT / "data" / "postgresql"
 DOTENV = PROJECT_ROOT / ".env"
 MARK = "# Kept by scripts/dev_database.py; put your own line in its place to use another server."

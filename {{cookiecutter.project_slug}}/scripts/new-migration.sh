@@ -3,4 +3,4 @@
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"
-exec "$python" -m {{ cookiecutter.package_name }}.{% if cookiecutter.analytics == "clickhouse" %}analytics{% else %}db{% endif %}.migrate new "$@"
+exec "$python" -m {{ cookiecutter.package_name }}.migrate new "$@"

@@ -17,41 +17,33 @@ import sys
 import time
 from collections.abc import Sequence
 
+import migrator
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
+from migrator.engine import is_missing_file
+from migrator.soundness import check_foreign_keys
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-# if analytics == clickhouse
-from {{cookiecutter.package_name}}.analytics.client import (
+from placeholder_service.analytics.client import (  # if analytics == clickhouse
     LazyClient,
     NotMigratedError,
     UnavailableError,
     explained,
 )
-from {{cookiecutter.package_name}}.analytics.migrate import commands as analytics
-from {{cookiecutter.package_name}}.analytics.relay import (
+from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     BusyError,
     make_relay_engine,
     relay,
 )
-# end if
-from {{cookiecutter.package_name}}.db.migrate import commands
-from {{cookiecutter.package_name}}.db.migrate.config import script_directory
-from {{cookiecutter.package_name}}.db.migrate.engine import (
-    check_foreign_keys,
-    is_missing_file,
-    make_migration_engine,
-)
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import Environment, Settings, explain
+from placeholder_service import migrate
+from placeholder_service.models import Base
+from placeholder_service.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
-# if analytics == clickhouse
-from tests.fixtures.events import load_outbox
-from tests.fixtures.events import rows as rows_of_events
-# end if
+from tests.fixtures.events import load_outbox  # if analytics == clickhouse
+from tests.fixtures.events import rows as rows_of_events  # if analytics == clickhouse
 
 DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
 
@@ -97,11 +89,7 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
     """
     if is_missing_file(settings.url):
         raise RefusedError("there is no database yet. Next: scripts/migrate.sh")
-    engine = make_migration_engine(
-        settings.url,
-        settings.migration_lock_timeout_ms,
-        settings.migration_wait_seconds,
-    )
+    engine = migrate.database().engine()
     bar = ProgressBar()
     with engine.begin() as connection:
         check_revision(connection)
@@ -145,7 +133,7 @@ def check_revision(connection: sa.Connection) -> None:
     Raises:
         RefusedError: They are not, or there are none.
     """
-    head = script_directory().get_current_head()
+    head = migrate.database().scripts().get_current_head()
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision != head:
         raise RefusedError(
@@ -247,11 +235,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "scenarios are made up, and this is production."
                 " Next: run it where ENVIRONMENT=development"
             )
-        if arguments.migrate and (code := commands.main(["upgrade"])) != DONE:
-            return code
+        if arguments.migrate:
+            code = migrator.main(migrate.database, ["upgrade"], names=migrate.SCRIPTS)
+            if code != DONE:
+                return code
         # if analytics == clickhouse
         if arguments.migrate and rows_of_events(scenario, scale):
-            code = analytics.main(["upgrade", "--analytics"])
+            code = migrate.main(["upgrade", "--analytics"])
             if code != DONE:
                 return code
         # end if

@@ -1,19 +1,24 @@
-"""Which databases tests stay away from, how theirs are made, and which fixtures there are.
+"""The pattern for tests with a database: what is protected, how databases are made, the app.
 
 The order matters. The real settings are read first, to know what to protect, and replaced for
-everything that follows, subprocesses included.
+everything that follows, processes that tests start included.
+
+Fixtures: `db_session`, `isolated_database` and all others that give databases are from testdb
+(packages/testdb/README.md); `api_client`, factories and `sample_*` are in tests/fixtures.
 """
 
 import os
 from pathlib import Path
 
-import pytest
 from dotenv import dotenv_values
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+from testdb import Isolation
 
-from {{cookiecutter.package_name}}.db.migrate import alembic_config
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.settings import (
+from placeholder_service import migrate
+from placeholder_service.db import engine, session
+from placeholder_service.models import Base
+from placeholder_service.settings import (
     PROJECT_ROOT,
     Environment,
     Settings,
@@ -23,21 +28,11 @@ from {{cookiecutter.package_name}}.settings import (
     parse_database_url,
 )
 
-# if analytics == clickhouse
-from tests.fixtures.clickhouse import describe_clickhouse
-# end if
+from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load
-from tests.isolation import Isolation, test_session_maker
-from tests.isolation.startup import start
-
-__all__ = ["test_session_maker"]
 
 pytest_plugins = [
-    "tests.coverage_gate",
-    "tests.isolation.plugin",
-    # if analytics == clickhouse
-    "tests.isolation.clickhouse.plugin",
-    # end if
+    "testdb.plugin",
     "tests.fixtures.users",
     "tests.fixtures.contexts",
     "tests.fixtures.thoughts",
@@ -47,7 +42,7 @@ pytest_plugins = [
     "tests.fixtures.required",
 ]
 
-TESTS = Path(__file__).parent
+# What is protected
 
 
 def real_urls() -> list[str]:
@@ -74,38 +69,53 @@ DEVELOPMENT_CLICKHOUSES = [
 DEVELOPMENT_DATABASES = [url for url in DEVELOPMENT_DATABASES if url not in DEVELOPMENT_CLICKHOUSES]
 # end if
 
-# From here on, nobody's own settings count.
+# From here on, no settings but these count.
 Settings.model_config["env_file"] = None
 for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
     del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse
-# Nobody listens there: a test that needs ClickHouse asks for it.
+# No server listens there: a test that needs ClickHouse asks for it.
 os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:tests@127.0.0.1:1/tests"
 # end if
 
+# How databases are made
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Set the isolation up before any test is collected."""
-    alembic = alembic_config()
-    alembic.attributes["history"] = False
-    isolation = Isolation(
-        alembic=alembic,
-        protected=tuple(DEVELOPMENT_DATABASES),
-        # if analytics == clickhouse
-        replaced=("DATABASE_URL", "CLICKHOUSE_URL"),
-        # end if
-        database_free=(TESTS / "unit",),
-        metadata=Base.metadata,
-        schemas={
-            "basic": ["users"],
-            "user_management": ["api_keys", "audit_log"],
-            "thread_messages": ["thought_relationships"],
-        },
-        seed=load,
-        # if analytics == clickhouse
-        clickhouse=describe_clickhouse(DEVELOPMENT_CLICKHOUSES),
-        # end if
-    )
-    start(config, isolation)
+
+def make_engine(url: URL) -> AsyncEngine:
+    """Return the service's own engine, on a database that testdb has made."""
+    settings = Settings(database_url=url.render_as_string(hide_password=False))
+    return engine.make_engine(settings)  # noqa: TID251  # only testdb calls it
+
+
+alembic = migrate.database().config()
+alembic.attributes["history"] = False
+isolation = Isolation(
+    alembic=alembic,
+    protected=DEVELOPMENT_DATABASES,
+    # if analytics == clickhouse
+    replaced=("DATABASE_URL", "CLICKHOUSE_URL"),
+    clickhouse=describe_clickhouse(DEVELOPMENT_CLICKHOUSES),
+    # end if
+    engine=make_engine,
+    sessions=session.make_session_maker,  # noqa: TID251  # it gets engines from the line above
+    database_free=[Path(__file__).parent / "unit"],
+    metadata=Base.metadata,
+    schemas={
+        "basic": ["users"],
+        "user_management": ["api_keys", "audit_log"],
+        "thread_messages": ["thought_relationships"],
+    },
+    seed=load,
+)
+
+
+def pytest_testdb_isolation() -> Isolation[session.SessionMaker]:
+    """Hand it to testdb, which migrates a template before the first test and guards the rest."""
+    return isolation
+
+
+# How the app gets its session: tests/fixtures/api.py makes the app with this factory. While a test
+# with `db_session` runs, all its sessions work in the test's transaction.
+test_session_maker = isolation.session_maker

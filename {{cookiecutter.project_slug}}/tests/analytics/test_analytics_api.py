@@ -8,14 +8,14 @@ from clickhouse_connect.driver.client import Client
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.analytics import relay
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.models import User
-from {{cookiecutter.package_name}}.services import api_keys
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.analytics import relay
+from placeholder_service.main import create_app
+from placeholder_service.models import User
+from placeholder_service.services import api_keys
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import ApiClient, client_of
-from tests.isolation import test_session_maker
+from tests.conftest import test_session_maker
 
 pytestmark = pytest.mark.integration
 

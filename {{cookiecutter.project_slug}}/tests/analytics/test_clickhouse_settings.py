@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT, Environment, Settings
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
 
 SAFE: dict[str, Any] = {
     "environment": Environment.PRODUCTION,

@@ -11,8 +11,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from sqlalchemy import URL
 
-from {{cookiecutter.package_name}}.analytics import client as clients
-from {{cookiecutter.package_name}}.analytics.client import (
+from placeholder_service.analytics import client as clients
+from placeholder_service.analytics.client import (
     LazyClient,
     NotMigratedError,
     UnreachableError,
@@ -21,7 +21,7 @@ from {{cookiecutter.package_name}}.analytics.client import (
     make_engine,
     open_client,
 )
-from {{cookiecutter.package_name}}.settings import parse_clickhouse_url
+from placeholder_service.settings import parse_clickhouse_url
 
 NOBODY = parse_clickhouse_url("clickhouse://user:secret@127.0.0.1:1/service")
 

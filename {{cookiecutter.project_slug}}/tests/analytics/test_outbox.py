@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.domain import TaskStatus, ThoughtStatus
-from {{cookiecutter.package_name}}.models import ApiKey, OutboxEvent, Thought, User
-from {{cookiecutter.package_name}}.services import api_keys
+from placeholder_service.domain import TaskStatus, ThoughtStatus
+from placeholder_service.models import ApiKey, OutboxEvent, Thought, User
+from placeholder_service.services import api_keys
 
 from tests.fixtures.contexts import ContextFactory
 from tests.fixtures.tasks import TaskFactory

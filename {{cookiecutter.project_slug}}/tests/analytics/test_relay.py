@@ -14,14 +14,14 @@ import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
-from {{cookiecutter.package_name}} import relay_events
-from {{cookiecutter.package_name}}.analytics import client as clients
-from {{cookiecutter.package_name}}.analytics import relay as relays
-from {{cookiecutter.package_name}}.analytics.client import LazyClient
-from {{cookiecutter.package_name}}.analytics.relay import relay
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.models import OutboxEvent
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import relay_events
+from placeholder_service.analytics import client as clients
+from placeholder_service.analytics import relay as relays
+from placeholder_service.analytics.client import LazyClient
+from placeholder_service.analytics.relay import relay
+from placeholder_service import migrate
+from placeholder_service.models import OutboxEvent
+from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +45,7 @@ def engine(
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql_database")
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-    migrate.upgrade()
+    migrate.database().upgrade()
     engine = relays.make_relay_engine(Settings())
     yield engine
     engine.dispose()

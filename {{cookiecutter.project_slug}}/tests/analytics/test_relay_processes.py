@@ -15,23 +15,23 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.models import OutboxEvent
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service.models import OutboxEvent
+from placeholder_service.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 RELAY = PROJECT_ROOT / "scripts" / "relay-events.sh"
 HOLD = """
-from {{cookiecutter.package_name}}.analytics.client import open_client
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.analytics.client import open_client
+from placeholder_service.settings import Settings
 client = open_client(Settings().clickhouse)
 print("open", flush=True)
 input()
 """
 COUNT = """
 import json, sys
-from {{cookiecutter.package_name}}.analytics.client import open_client
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.analytics.client import open_client
+from placeholder_service.settings import Settings
 client = open_client(Settings().clickhouse)
 print(json.dumps([
     client.command("SELECT count() FROM events"),

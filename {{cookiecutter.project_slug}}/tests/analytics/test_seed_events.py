@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
-from {{cookiecutter.package_name}}.analytics.client import LazyClient, UnreachableError
-from {{cookiecutter.package_name}}.models import (
+from placeholder_service.analytics.client import LazyClient, UnreachableError
+from placeholder_service.models import (
     Context,
     OutboxEvent,
     Task,

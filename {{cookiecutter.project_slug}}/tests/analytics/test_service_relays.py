@@ -14,9 +14,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from {{cookiecutter.package_name}}.db import migrate
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.settings import PROJECT_ROOT
+from placeholder_service import migrate
+from placeholder_service.main import create_app
+from placeholder_service.settings import PROJECT_ROOT
 
 from tests.fixtures.client import client_of
 
@@ -31,7 +31,7 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
     monkeypatch.setenv("CLICKHOUSE_URL", f"chdb:///{tmp_path}/clickhouse")
     subprocess.run([PROJECT_ROOT / "scripts" / "migrate.sh"], check=True, capture_output=True)
-    module = [*PYTHON, "{{cookiecutter.package_name}}"]
+    module = [*PYTHON, "placeholder_service"]
     command = [*module, "create-key", "--email", "me@example.com"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -42,7 +42,7 @@ def served() -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    factory = "{{cookiecutter.package_name}}.main:serve"
+    factory = "placeholder_service.main:serve"
     command = [*PYTHON, "uvicorn", "--factory", factory, "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -79,7 +79,7 @@ async def test_only_the_embedded_clickhouse_has_its_relay_in_the_service(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/service.db")
     monkeypatch.setenv("CLICKHOUSE_URL", clickhouse.format(folder=tmp_path))
-    migrate.upgrade()
+    migrate.database().upgrade()
 
     async with client_of(create_app()):
         during = relay_threads()

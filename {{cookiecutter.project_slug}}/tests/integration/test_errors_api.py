@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.domain import Scope
-from {{cookiecutter.package_name}}.models import ApiKey, User
-from {{cookiecutter.package_name}}.services import api_keys, thoughts
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import TITLE
+from placeholder_service.domain import Scope
+from placeholder_service.models import ApiKey, User
+from placeholder_service.services import api_keys, thoughts
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import ApiClient
 
@@ -231,6 +233,18 @@ async def test_a_fault_of_ours_tells_the_client_nothing_but_the_request_id(
     assert response.status_code == 500
     assert "secret" not in response.text
     assert UUID(response.json()["request_id"])
+
+
+def test_problems_are_documented_by_their_media_type(app: FastAPI) -> None:
+    document = app.openapi()
+
+    operations = [it for path in document["paths"].values() for it in path.values()]
+    refusals = [it["responses"][status] for it in operations for status in ("4XX", "5XX")]
+    assert {media_type for it in refusals for media_type in it["content"]} == {
+        "application/problem+json"
+    }
+    assert document["info"]["title"] == TITLE
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 async def test_a_request_id_is_repeated(api_client: ApiClient) -> None:

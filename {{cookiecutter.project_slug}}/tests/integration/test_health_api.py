@@ -1,24 +1,27 @@
-"""Liveness never asks the database; readiness tells how its schema compares with the code."""
+"""Liveness never asks the database; readiness compares its schema with what the code expects."""
+
+import socket
+import threading
+from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.db.readiness import ReadinessCheck
-from {{cookiecutter.package_name}}.main import create_app
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.db.readiness import ReadinessCheck
+from placeholder_service.main import create_app
+from placeholder_service.settings import Settings
 
-from tests.fixtures.client import ApiClient, client_of
-from tests.isolation import test_session_maker
+from tests.fixtures.client import client_of
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(autouse=True)
-def fresh_readiness(app: FastAPI) -> None:
-    """Forget what an earlier test found."""
-    app.state.readiness = ReadinessCheck(test_session_maker, cache_seconds=60)
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The URL of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"postgresql://user:password@127.0.0.1:{server.getsockname()[1]}/service"
 
 
 async def test_the_process_is_alive_without_a_database(app: FastAPI) -> None:
@@ -28,39 +31,26 @@ async def test_the_process_is_alive_without_a_database(app: FastAPI) -> None:
     assert response.json() == {"status": "alive"}
 
 
-async def test_a_migrated_database_is_ready(api_client: ApiClient) -> None:
-    response = await api_client.get("/health/ready")
+async def test_readiness_compares_revisions(migrated_url: sa.URL) -> None:
+    app = create_app()
+    app.state.readiness.cache_seconds = 0
+    engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
+    head = app.state.readiness.head
 
-    body = response.json()
-    assert (response.status_code, body["status"]) == (200, "ready")
-    assert body["database_revision"] == body["expected_revision"]
+    for change, revision, status, code in (
+        (None, head, "ready", 200),
+        ("UPDATE alembic_version SET version_num = 'ffff'", "ffff", "ahead", 200),
+        ("DELETE FROM alembic_version", None, "behind", 503),
+        ("DROP TABLE alembic_version", None, "behind", 503),
+    ):
+        with engine.begin() as connection:
+            connection.execute(sa.text(change or "SELECT 1"))
+        async with client_of(app) as client:
+            response = await client.get("/health/ready")
 
-
-@pytest.mark.parametrize(
-    ("change", "revision", "status", "code"),
-    [
-        pytest.param("DELETE FROM alembic_version", None, "behind", 503, id="empty"),
-        pytest.param("DROP TABLE alembic_version", None, "behind", 503, id="never migrated"),
-        pytest.param(
-            "UPDATE alembic_version SET version_num = 'ffff'", "ffff", "ahead", 200, id="newer"
-        ),
-    ],
-)
-async def test_another_revision_is_named(
-    api_client: ApiClient,
-    db_session: AsyncSession,
-    change: str,
-    revision: str | None,
-    status: str,
-    code: int,
-) -> None:
-    await db_session.execute(text(change))
-
-    response = await api_client.get("/health/ready")
-
-    assert (response.status_code, response.json()["status"]) == (code, status)
-    assert response.json()["database_revision"] == revision
-    assert response.json()["expected_revision"] not in (None, revision)
+        assert (response.status_code, response.json()["status"]) == (code, status)
+        assert response.json()["database_revision"] == revision
+        assert response.json()["expected_revision"] == head
 
 
 async def test_an_unreachable_database_is_not_ready() -> None:
@@ -72,13 +62,28 @@ async def test_an_unreachable_database_is_not_ready() -> None:
     assert (response.status_code, response.json()["status"]) == (503, "unreachable")
 
 
-async def test_the_answer_is_kept_for_a_moment(
-    api_client: ApiClient,
-    db_session: AsyncSession,
-) -> None:
-    before = await api_client.get("/health/ready")
-    await db_session.execute(text("DELETE FROM alembic_version"))
+async def test_a_database_that_hangs_is_looked_at_by_one_thread(silent_server: str) -> None:
+    settings = Settings(database_url=silent_server)
+    app = create_app(settings)
+    app.state.readiness = ReadinessCheck(settings, cache_seconds=0, limit_seconds=0.05)
 
-    after = await api_client.get("/health/ready")
+    async with client_of(app) as client:
+        answers = [await client.get("/health/ready") for _ in range(5)]
+        looks = [it for it in threading.enumerate() if it.name == "readiness"]
+
+    assert {answer.json()["detail"] for answer in answers} == {"The database does not answer."}
+    assert len(looks) == 1
+
+
+async def test_the_answer_is_kept_for_a_moment(migrated_url: sa.URL) -> None:
+    app = create_app()
+    app.state.readiness.cache_seconds = 60
+    engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
+
+    async with client_of(app) as client:
+        before = await client.get("/health/ready")
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM alembic_version"))
+        after = await client.get("/health/ready")
 
     assert after.json() == before.json()

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.models import (
+from placeholder_service.models import (
     ApiKey,
     Base,
     ClaudeAnalysisResult,
@@ -155,3 +155,23 @@ async def test_a_context_leaves_its_thoughts_behind(db_session: AsyncSession) ->
     await db_session.refresh(thought)
 
     assert thought.context_id is None
+
+
+async def test_what_is_changed_inside_a_json_column_is_saved(db_session: AsyncSession) -> None:
+    rows = [
+        ThoughtFactory.create(tags=["a"]),
+        ContextFactory.create(data={"a": 1}),
+        AnalysisFactory.create(themes=["a"]),
+    ]
+    db_session.add_all(rows)
+    await db_session.flush()
+    thought, context, result = rows
+
+    thought.tags.append("b")
+    context.data["b"] = 2
+    result.themes.append("b")
+    await db_session.flush()
+    for row in rows:
+        await db_session.refresh(row)
+
+    assert (thought.tags, context.data, result.themes) == (["a", "b"], {"a": 1, "b": 2}, ["a", "b"])

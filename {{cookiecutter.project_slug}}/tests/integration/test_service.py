@@ -5,16 +5,19 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
-from {{cookiecutter.package_name}} import __main__ as commands
-from {{cookiecutter.package_name}} import main
-from {{cookiecutter.package_name}}.db import engine, migrate
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service import __main__ as commands
+from placeholder_service import main, migrate
+from placeholder_service.api.dependencies import SessionDep
+from placeholder_service.db import engine
+from placeholder_service.settings import Settings
 
 from tests.fixtures.client import client_of
 
@@ -26,7 +29,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A migrated database file that the settings point to."""
     path = tmp_path / "service.db"
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
-    migrate.upgrade()
+    migrate.database().upgrade()
     return path
 
 
@@ -69,6 +72,72 @@ async def test_readiness_does_not_wait_for_a_writer(database: Path) -> None:
     writer.close()
 
     assert response.json()["status"] == "ready"
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_the_pool_holds_as_many_connections_as_set(database: Path, size: int) -> None:
+    settings = Settings(database_pool_size=size)
+    app = main.create_app(settings)
+    service_engine = engine.make_engine(settings)  # noqa: TID251  # the database is the test's own
+
+    status = service_engine.pool.status()
+    await service_engine.dispose()
+
+    assert f"Pool size: {size} " in status
+    assert f"Current Overflow: {-size} " in status
+    assert app.state.places.value == size
+
+
+async def test_a_locked_database_is_answered_with_503(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
+    writer = sqlite3.connect(database, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+
+    async with client_of(main.create_app()) as client:
+        locked = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+        writer.close()
+        recovered = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+
+    assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
+    assert locked.headers["Content-Type"] == "application/problem+json"
+    assert recovered.status_code == 401
+
+
+async def test_a_database_without_tables_is_a_fault_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
+
+    async with client_of(main.create_app()) as client:
+        response = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+
+    assert response.status_code == 500
+
+
+async def test_a_stream_cannot_use_the_session_of_its_request(database: Path) -> None:
+    app = main.create_app()
+    errors: list[InvalidRequestError] = []
+
+    @app.get("/stream")
+    async def stream(session: SessionDep) -> StreamingResponse:
+        async def rows() -> AsyncIterator[str]:
+            try:
+                yield str(await session.scalar(text("SELECT 1")))
+            except InvalidRequestError as error:
+                errors.append(error)
+
+        return StreamingResponse(rows())
+
+    async with client_of(app) as client:
+        response = await client.get("/stream")
+        writer = sqlite3.connect(database, timeout=0, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.close()
+
+    assert response.text == ""
+    assert "permanently closed" in str(errors[0])
 
 
 async def test_a_commit_that_fails_does_not_leave_the_database_locked(database: Path) -> None:
@@ -117,7 +186,7 @@ def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_runs_as_a_module(database: Path) -> None:
-    module = [sys.executable, "-m", "{{cookiecutter.package_name}}"]
+    module = [sys.executable, "-m", "placeholder_service"]
 
     key = subprocess.run(
         [*module, "create-key", "--email", "me@example.com"],

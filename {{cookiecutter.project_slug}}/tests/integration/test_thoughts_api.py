@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from {{cookiecutter.package_name}}.domain import AuditAction
-from {{cookiecutter.package_name}}.models import AuditEntry, Context, Thought, User
+from placeholder_service.domain import AuditAction
+from placeholder_service.models import AuditEntry, Context, Thought, User
 
 from tests.fixtures.client import ApiClient
 from tests.fixtures.contexts import ContextFactory

@@ -1,47 +1,72 @@
 """A worked example: how to test a revision that changes rows.
 
 Go to the revision before it, put in rows of each kind that it meets, run it, and look at them.
-Take a copy of this module for your own revision: leave `write_revision` out and name the
-revision in `upgrade`.
+Take a copy of this module for your own revision: use `migrate.database()` in place of `migrations`
+and name the revision in `upgrade`.
 """
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from migrator import Database
 
-from {{cookiecutter.package_name}}.db.migrate import downgrade, upgrade
+from placeholder_service import migrate
+from placeholder_service.settings import PROJECT_ROOT
 
 from tests.fixtures.databases import insert
-from tests.migrations.conftest import WriteRevision
 
 pytestmark = pytest.mark.integration
 
 # Tables are named here as in the revision, and only what it needs: the models will change.
-UPGRADE = """
+REVISION = '''
+"""Remove the spaces around the names of users."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "trim_names", "{head}"
 users = sa.table("users", sa.column("name", sa.String))
-op.execute(users.update().where(users.c.name != sa.func.trim(users.c.name))
-           .values(name=sa.func.trim(users.c.name)))
-"""
+
+
+def upgrade() -> None:
+    trimmed = sa.func.trim(users.c.name)
+    op.execute(users.update().where(users.c.name != trimmed).values(name=trimmed))
+
+
+def downgrade() -> None:
+    """Leave the names as they are."""
+'''
 NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 
-def test_names_lose_the_spaces_around_them(
-    scratch_engine: sa.Engine, write_revision: WriteRevision
-) -> None:
+@pytest.fixture
+def migrations(scratch_url: sa.URL, tmp_path: Path) -> Database:
+    """The migrations on an empty database, in a copy that has the revision as well."""
+    shutil.copy(PROJECT_ROOT / "alembic.ini", tmp_path)
+    shutil.copytree(PROJECT_ROOT / "migrations", tmp_path / "migrations")
+    copy = replace(migrate.database(), url=scratch_url, ini=tmp_path / "alembic.ini")
+    [head] = copy.scripts().get_heads()
+    (tmp_path / "migrations/versions/trim_names.py").write_text(REVISION.format(head=head))
+    return copy
+
+
+def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
     names = ["Ada", " Ben", "Cy  ", "D E"]
-    with scratch_engine.connect() as connection:
-        upgrade("head", connection)
-        write_revision("trim_names", UPGRADE)
+    with migrations.only_run() as connection:
+        migrations.upgrade("trim_names-1", connection)
         for number, name in enumerate(names):
             row = {"id": UUID(int=number), "email": f"{number}@example.com", "name": name}
             connection.execute(sa.text(insert("users", **row)))
         connection.commit()
 
-        upgrade("trim_names", connection)
+        migrations.upgrade("trim_names", connection)
         after = connection.scalars(NAMES).all()
         connection.rollback()
-        downgrade("-1", connection)
+        migrations.downgrade("-1", connection)
 
         assert after == ["Ada", "Ben", "Cy", "D E"]
         assert connection.scalars(NAMES).all() == after

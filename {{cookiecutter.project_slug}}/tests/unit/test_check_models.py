@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from {{cookiecutter.package_name}}.models import Base
+from placeholder_service.models import Base
 
 from scripts.check_models import warnings
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from {{cookiecutter.package_name}}.domain import TaskPriority, TaskStatus
+from placeholder_service.domain import TaskPriority, TaskStatus
 
 from tests.fixtures.tasks import TaskCreateFactory, TaskFactory
 from tests.fixtures.thoughts import ThoughtCreateFactory, ThoughtFactory

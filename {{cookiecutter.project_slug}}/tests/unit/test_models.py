@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy.dialects import sqlite
 
-from {{cookiecutter.package_name}}.models import Base
-from {{cookiecutter.package_name}}.models.base import UtcDateTime
+from placeholder_service.models import Base
+from placeholder_service.models.base import UtcDateTime
 
 pytestmark = pytest.mark.unit
 

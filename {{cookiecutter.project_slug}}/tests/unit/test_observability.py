@@ -10,9 +10,9 @@ from asgi_correlation_id import correlation_id
 from pydantic import TypeAdapter
 from sqlalchemy.exc import OperationalError
 
-from {{cookiecutter.package_name}}.observability import configure_logging
-from {{cookiecutter.package_name}}.redaction import REDACTED, TEXT_MAX, redact
-from {{cookiecutter.package_name}}.settings import Settings
+from placeholder_service.observability import configure_logging
+from placeholder_service.redaction import REDACTED, TEXT_MAX, redact
+from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 from pydantic import EmailStr, TypeAdapter
 
-from {{cookiecutter.package_name}}.domain import TAG_LENGTH_MAX, TAGS_MAX, TaskStatus
-from {{cookiecutter.package_name}}.models import Base
+from placeholder_service.domain import TAG_LENGTH_MAX, TAGS_MAX, TaskStatus
+from placeholder_service.models import Base
 
 from tests.fixtures import scenarios
 from tests.fixtures.scenarios import Row, ScenarioError, rows

@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from {{cookiecutter.package_name}}.domain import ThoughtStatus
-from {{cookiecutter.package_name}}.schemas.contexts import ContextCreate, ContextUpdate
-from {{cookiecutter.package_name}}.schemas.tasks import TaskCreate, TaskUpdate
-from {{cookiecutter.package_name}}.schemas.thoughts import (
+from placeholder_service.domain import ThoughtStatus
+from placeholder_service.schemas.contexts import ContextCreate, ContextUpdate
+from placeholder_service.schemas.tasks import TaskCreate, TaskUpdate
+from placeholder_service.schemas.thoughts import (
     ThoughtCreate,
     ThoughtResponse,
     ThoughtUpdate,

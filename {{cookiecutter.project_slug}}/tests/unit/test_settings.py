@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from {{cookiecutter.package_name}}.settings import (
+from placeholder_service.settings import (
     PROJECT_ROOT,
     Settings,
     explain,
@@ -70,13 +70,15 @@ def test_production_refuses_what_is_unsafe(values: dict[str, str], message: str)
 def test_production_accepts_what_is_safe(url: str) -> None:
     settings = Settings.model_validate({"environment": "production", "database_url": url})
 
-    assert settings.database_url == url
+    assert settings.url == parse_database_url(url)
 
 
 def test_settings_do_not_show_the_password() -> None:
-    settings = Settings(database_url="postgresql://u:secret@h/d")
+    settings = Settings(database_url="postgresql://u:secret@h/d?sslpassword=secret")
 
-    assert "secret" not in repr(settings)
+    for shown in (repr(settings), settings, settings.model_dump(), settings.model_dump_json()):
+        assert "secret" not in str(shown)
+    assert settings.url.password == "secret"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from testdb.run import Run, run_key
 ROOT = Path(__file__).parents[1]
 DEVELOPMENT = f"sqlite:///{ROOT / 'development.db'}"
 
+# For everything that reads the service's settings, in processes as well.
+os.environ["DATABASE_URL"] = "sqlite://"
+
 
 def prepare(connection: Connection) -> None:
     """Add a row that every test starts with."""

@@ -336,9 +336,15 @@ def test_the_cheapest_way_back_is_taken(
 
 
 @pytest.mark.slow
-def test_other_schemas_are_put_back_too(own_run: Run, postgresql_server: Server) -> None:
+def test_other_schemas_and_generated_columns_are_put_back_too(
+    own_run: Run, postgresql_server: Server
+) -> None:
     def fill(connection: Connection) -> None:
-        connection.execute(text("CREATE SCHEMA audit CREATE TABLE log (id INTEGER)"))
+        log = (
+            "CREATE TABLE log (id INTEGER, double INTEGER GENERATED ALWAYS AS (2 * id) STORED,"
+            " number INTEGER GENERATED ALWAYS AS IDENTITY)"
+        )
+        connection.execute(text(f"CREATE SCHEMA audit {log}"))
         connection.execute(text("INSERT INTO audit.log VALUES (1)"))
 
     part = f"_{uuid4().hex[:8]}"
@@ -351,11 +357,11 @@ def test_other_schemas_are_put_back_too(own_run: Run, postgresql_server: Server)
         left_over = database.left_over()
         needed = database.renew()
         with database.connected() as connection:
-            found = connection.scalars(text("SELECT id FROM audit.log")).all()
+            found = connection.execute(text("TABLE audit.log")).one()
 
     postgresql_server.drop(template)
-    assert left_over["audit.log"].added == [(2,)]
-    assert (needed, found) == ("rows", [1])
+    assert left_over["audit.log"].added == [(2, 4, 2)]
+    assert (needed, found) == ("rows", (1, 2, 1))
 
 
 @pytest.mark.slow

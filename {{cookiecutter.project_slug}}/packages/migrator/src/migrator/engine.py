@@ -50,11 +50,7 @@ def make_migration_engine(
 ) -> Engine:
     """Return an engine for one migration run.
 
-    Args:
-        url: The database.
-        lock_timeout_ms: The longest wait for each lock on PostgreSQL.
-        wait_seconds: The longest wait for a SQLite file.
-        application_name: How PostgreSQL lists the connection.
+    PostgreSQL waits for each lock at most `lock_timeout_ms`, SQLite for the file `wait_seconds`.
     """
     if is_sqlite(url):
         return make_sqlite_migration_engine(url, wait_seconds)
@@ -69,9 +65,6 @@ def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
     """Return an engine that holds the file's write lock for the whole run.
 
     Runs that start at the same time wait for the lock and then find nothing left to do.
-
-    Raises:
-        RuntimeError: The SQLite library of this Python is too old.
     """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))

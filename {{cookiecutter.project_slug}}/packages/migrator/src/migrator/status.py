@@ -51,11 +51,7 @@ class Status:
         return (self.unfinished.revision,) if self.unfinished else self.revisions
 
     def pending_until(self, revision: str) -> tuple[Script, ...]:
-        """Return the revisions that an upgrade to `revision` would apply, in order.
-
-        Raises:
-            UnknownRevisionError: No file has this revision.
-        """
+        """Return the revisions that an upgrade would apply, or raise `UnknownRevisionError`."""
         try:
             wanted = self.scripts.iterate_revisions(revision, self.revisions, implicit_base=True)
             names = {script.revision for script in wanted}
@@ -64,11 +60,7 @@ class Status:
         return tuple(script for script in self.pending if script.revision in names)
 
     def revisions_to_undo(self, target: str) -> tuple[Script, ...]:
-        """Return the revisions that a downgrade to `target` would undo, in order.
-
-        Raises:
-            UnknownRevisionError: No file has this revision, or it is not applied.
-        """
+        """Return the revisions that a downgrade would undo, or raise `UnknownRevisionError`."""
         try:
             found = self.scripts.iterate_revisions(self.start, target, select_for_downgrade=True)
             return tuple(found)

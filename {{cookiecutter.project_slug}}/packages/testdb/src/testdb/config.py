@@ -72,6 +72,8 @@ class Isolation(Generic[Sessions]):
             PRAGMAs hold in tests as they do in production.
         sessions: The service's own function that makes a session factory for an engine; for a
             global factory, `lambda engine: SessionLocal`.
+        replaced: Environment variables whose values conftest.py has replaced. A process that a test
+            starts without them gets them back, and reads no settings file for them.
         database: What tests run on unless `--database` says otherwise.
         database_free: Folders of tests that need no database. A run limited to them builds none.
         prepare: Adds the rows that every test starts with, after the migrations.
@@ -86,6 +88,7 @@ class Isolation(Generic[Sessions]):
     protected: Sequence[URL | str]
     engine: "Callable[[URL], Engine | AsyncEngine]"
     sessions: Callable[[Any], Sessions]
+    replaced: Sequence[str] = ("DATABASE_URL",)
     database: Database = "sqlite"
     database_free: Sequence[Path] = ()
     prepare: Callable[[Connection], object] | None = None

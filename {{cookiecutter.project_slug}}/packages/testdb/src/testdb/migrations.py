@@ -4,35 +4,108 @@ import hashlib
 import inspect
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
+
+CURE = """
+Begin `run_migrations_online()` there with:
+
+    connection = context.config.attributes.get("connection")
+    if connection is not None:
+        context.configure(connection=connection, target_metadata=target_metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+
+In a synchronous env.py this goes before `engine_from_config(...)`. In one that starts an event loop
+it goes before the loop starts. In one that takes the database from the application's settings it
+goes before they are read."""
 
 
 class MigrationError(RuntimeError):
     """The service's migrations fail. The cause is what a migration raised."""
 
 
+class UnusedConnectionError(MigrationError):
+    """env.py does not run migrations on the connection that it is given."""
+
+
 def migrate(alembic: Config, connection: Connection) -> None:
-    """Apply all migrations.
+    """Apply all migrations on a connection, and on no other database.
 
     Raises:
-        MigrationError: One of them fails.
+        UnusedConnectionError: env.py does not use it. No migration was run.
+        MigrationError: A migration fails.
     """
     alembic.attributes["connection"] = connection
     try:
         with logging_kept():
-            command.upgrade(alembic, "heads")
+            run_env(alembic)
+    except UnusedConnectionError:
+        raise
     except Exception as error:
         raise MigrationError(f"The migrations fail, so no test can run: {error!r}") from error
+
+
+def run_env(alembic: Config) -> None:
+    """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
+    scripts = ScriptDirectory.from_config(alembic)
+    was_run = False
+
+    def revisions(current: Any, _: object) -> Any:
+        nonlocal was_run
+        was_run = True
+        return scripts._upgrade_revs("heads", current)
+
+    environment = EnvironmentContext(alembic, scripts, fn=revisions, destination_rev="heads")
+    configure = environment.configure
+
+    def configure_given(connection: Connection | None = None, *rest: Any, **options: Any) -> None:
+        if connection is not alembic.attributes["connection"]:
+            raise unused(scripts, "called context.configure() without it")
+        configure(connection, *rest, **options)
+
+    # Not in a subclass: Alembic shows env.py no object of one.
+    environment.configure = configure_given  # type: ignore[method-assign]
+    with environment, no_connections(unused(scripts, "opened a connection of its own")):
+        scripts.run_env()
+    if not was_run:
+        raise unused(scripts, "did not call context.run_migrations()")
+
+
+def unused(scripts: ScriptDirectory, deed: str) -> UnusedConnectionError:
+    """Return the error that says what env.py did, and how to change it."""
+    return UnusedConnectionError(
+        f"{scripts.env_py_location} does not use the connection that the tests put into"
+        f" config.attributes: it {deed}. No migration was run.\n{CURE}"
+    )
+
+
+@contextmanager
+def no_connections(error: Exception) -> Iterator[None]:
+    """Refuse every connection that this thread opens meanwhile, before it reaches a database."""
+    thread = threading.get_ident()
+
+    def refuse(*_: object) -> None:
+        if threading.get_ident() == thread:
+            raise error
+
+    # Before the guard, whose error would not speak of env.py.
+    event.listen(Engine, "do_connect", refuse, insert=True)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", refuse)
 
 
 def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> None:
@@ -90,7 +163,7 @@ def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
         for path in folder.rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    for path in [*sorted(migrations), *sorted(Path(__file__).parent.glob("*.py"))]:
+    for path in [*sorted(migrations), *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     if isolation.prepare is not None:

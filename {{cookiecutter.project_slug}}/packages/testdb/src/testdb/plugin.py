@@ -4,6 +4,7 @@ It does nothing until a conftest.py implements `pytest_testdb_isolation`.
 """
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from . import guard, hooks
 from .config import Isolation
 from .coverage_gate import lift_gate
 from .fixtures import make_fixtures
+from .guard.children import keep_variables
+from .guard.earlier import close_earlier_connections
 from .migrations import MigrationError
 from .run import Run, failed_key, run_key
 from .signature import is_marked
@@ -72,14 +75,29 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.database_file is not None and getattr(option, "numprocesses", None):
         raise pytest.UsageError("--database-file is for one process: leave out -n")
     refuse_foreign(option.database_file)
+    is_worker = hasattr(config, "workerinput")
     guard.protect(isolation.protected_urls)
     guard.hide()
+    close_earlier_connections()
+    if not is_worker:
+        guard_children(config, isolation)
     run = config.stash[run_key] = Run(config, isolation)
     register_plugins(config, run)
     lift_gate(config)
-    is_worker = hasattr(config, "workerinput")
     if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
         build_template(run)
+
+
+def guard_children(config: pytest.Config, isolation: Isolation[Any]) -> None:
+    """Keep the replaced variables in all processes that tests start, until the run ends."""
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    try:
+        stack.enter_context(keep_variables(isolation.replaced))
+    except OSError as error:
+        names = ", ".join(isolation.replaced)
+        message = f"a process that a test starts without {names} is not guarded: {error}"
+        config.issue_config_time_warning(pytest.PytestWarning(message), 2)
 
 
 def refuse_foreign(file: Path | None) -> None:

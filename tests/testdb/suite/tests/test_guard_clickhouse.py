@@ -1,0 +1,332 @@
+"""Attacks on the guard of ClickHouse: no way leads to a protected folder or server."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from sqlalchemy import URL, Engine, create_engine
+from testdb import ProtectedDatabaseError
+from testdb.clickhouse import ClickhouseEnvironment
+from testdb.clickhouse.guard import protect
+
+from tests.processes import PYTEST
+
+pytestmark = pytest.mark.slow
+
+# Addresses that are for documentation, so nothing is ever reached there.
+REMOTE = "192.0.2.1"
+# No service uses it.
+PORT = 3
+
+
+@contextmanager
+def refused(rule: str) -> Iterator[None]:
+    """Expect the refusal by a rule, as it is or in an error of the client's own."""
+    with pytest.raises(Exception, match=rf"rule: {rule}") as refusal:
+        yield
+    error: BaseException | None = refusal.value
+    while not isinstance(error, ProtectedDatabaseError):
+        assert error is not None, "something else has failed"
+        error = error.__cause__
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A protected folder with other names beside it, in the current folder. It stays as it is."""
+    path = tmp_path / "50%-real"
+    path.mkdir()
+    (tmp_path / "soft").symlink_to(path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    protect([URL.create("chdb", database=str(path))])
+    yield path
+    assert list(path.iterdir()) == []
+
+
+def engine_on(options: dict[str, Any]) -> Engine:
+    """Return SQLAlchemy's engine for a client with these options."""
+    return create_engine("clickhousedb+connect://", connect_args=options)
+
+
+# A path, as everybody takes it; and what only chdb itself makes of a text.
+PATHS: dict[str, Callable[[Path], str]] = {
+    "absolute path": str,
+    "trailing slash": "{}/".format,
+    "more slashes": "//{}".format,
+    "path with dots": lambda path: f"{path.parent}/link/../{path.parent.name}/{path.name}",
+    "relative path": lambda path: path.name,
+    "linked folder": lambda path: f"link/{path.name}",
+    "symbolic link": lambda _: "soft",
+    "folder inside": "{}/store".format,
+}
+TEXTS: dict[str, Callable[[Path], str]] = {
+    "uri": "file:{}".format,
+    "uri with slashes": "file://{}".format,
+    "relative uri": lambda path: f"file:{path.name}",
+    "read-only": "file:{}?mode=ro".format,
+    "options": "{}?max_threads=1&verbose".format,
+    "option of the engine": ":memory:?path={}".format,
+    "escaped option": lambda path: f":memory:?path={str(path).replace('-', '%2D')}",
+    "null": "{}\0other".format,
+}
+
+
+CHDB: dict[str, Callable[[str], object]] = {
+    "chdb": lambda name: import_module("chdb").connect(name),
+    "session": lambda name: import_module("chdb.session").Session(name),
+    "query": lambda name: import_module("chdb").query("SELECT 1", path=name),
+    "query of the engine": lambda name: import_module("chdb._chdb").query("SELECT 1", path=name),
+}
+ALL: dict[str, Callable[[str], object]] = {
+    **CHDB,
+    "dbapi": lambda name: import_module("chdb.dbapi").connect(path=name),
+    "clickhouse-connect": lambda name: clickhouse_connect.get_client(interface="chdb", path=name),
+    "SQLAlchemy": lambda name: engine_on({"interface": "chdb", "path": name}).connect(),
+}
+
+
+@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS)
+@pytest.mark.parametrize("way", ALL.values(), ids=ALL)
+def test_a_protected_folder_is_not_opened(
+    folder: Path,
+    way: Callable[[str], object],
+    name: Callable[[Path], str],
+) -> None:
+    with refused("chdb"):
+        way(name(folder))
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("way", CHDB.values(), ids=CHDB)
+def test_a_protected_folder_is_not_opened_by_another_spelling(
+    folder: Path,
+    way: Callable[[str], object],
+    text: Callable[[Path], str],
+) -> None:
+    with refused("chdb"):
+        way(text(folder))
+
+
+def test_a_url_does_not_open_a_protected_folder(folder: Path) -> None:
+    with refused("chdb"):
+        clickhouse_connect.get_client(dsn=f"chdb://{folder}")
+
+
+def test_a_protected_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    protect([URL.create("chdb", database=str(missing))])
+
+    for way in ALL.values():
+        with refused("chdb"):
+            way(str(missing))
+
+    assert not missing.exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM file('{}/data.csv', CSV, 'line String')",
+        "INSERT INTO FUNCTION file('{}/data.csv', CSV, 'n UInt8') SELECT 1",
+    ],
+)
+def test_a_statement_does_not_reach_into_a_protected_folder(
+    folder: Path,
+    isolated_clickhouse: tuple[Client, ClickhouseEnvironment],
+    statement: str,
+) -> None:
+    client, config = isolated_clickhouse
+    if config.database.server.folder is None:
+        pytest.skip("a server has its own files")
+
+    for execute in (client.command, client.query, client.raw_query):
+        with refused("statement of chdb"):
+            execute(statement.format(folder))
+
+
+def test_an_engine_that_was_loaded_before_the_guard_is_watched(tmp_path: Path) -> None:
+    attack = (
+        "import sys, chdb\n"
+        "from sqlalchemy import URL\n"
+        "from testdb.clickhouse.guard import protect\n"
+        "protect([URL.create('chdb', database=sys.stdin.read())])\n"
+        "chdb.connect('late')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", attack],
+        input=str(tmp_path / "late"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "rule: chdb" in done.stderr
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_connection_from_before_the_guard_is_not_used(tmp_path: Path) -> None:
+    attack = (
+        "import sys, chdb\n"
+        "from sqlalchemy import URL\n"
+        "from testdb.clickhouse.guard import protect\n"
+        "earlier = chdb.connect('real')\n"
+        "earlier.query('CREATE DATABASE before')\n"
+        "protect([URL.create('chdb', database=sys.stdin.read())])\n"
+        "earlier.query('CREATE DATABASE after')"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", attack],
+        input=str(tmp_path / "real"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "rule: chdb; the connection was there before the guard" in done.stderr
+    databases = {path.stem for path in (tmp_path / "real" / "metadata").glob("*.sql")}
+    assert "before" in databases
+    assert "after" not in databases
+
+
+def test_other_folders_open(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import chdb\n"
+        "from sqlalchemy import URL\n"
+        "from testdb.clickhouse.guard import protect\n"
+        "protect([URL.create('chdb', database='real')])\n"
+        "print(chdb.connect('own?max_threads=1').query('SELECT 42'))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.strip() == "42"
+    assert (tmp_path / "own").is_dir()
+
+
+# Servers
+
+
+@pytest.fixture
+def _server() -> None:
+    """Protected servers with which the tests have nothing to do."""
+    protect([URL.create("clickhouse", host=host, port=PORT) for host in ("localhost", REMOTE)])
+
+
+@pytest.fixture
+def _sockets_stay_open() -> Iterator[None]:
+    """urllib3 closes a socket after errors of the system's, and a refusal is none."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("_server", "_sockets_stay_open")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", REMOTE])
+def test_a_protected_server_is_not_reached(host: str) -> None:
+    options: dict[str, Any] = {"host": host, "port": PORT, "connect_timeout": 2}
+
+    with refused("socket.connect"):
+        clickhouse_connect.get_client(**options)
+    with refused("socket.connect"):
+        engine_on(options).connect()
+
+
+@pytest.mark.usefixtures("_server")
+def test_other_servers_are_tried() -> None:
+    with pytest.raises(ClickHouseError, match="refused"):
+        clickhouse_connect.get_client(host="127.0.0.1", port=PORT + 1)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_tests_have_no_place_on_a_protected_server(
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+) -> None:
+    monkeypatch.setenv("TEST_CLICKHOUSE_HOST", "127.0.0.1")
+    monkeypatch.setenv("TEST_CLICKHOUSE_PORT", str(PORT))
+
+    with pytest.raises(pytest.UsageError, match="need one that holds no data"):
+        protect([URL.create("clickhouse", host=host, port=PORT, database="real")])
+
+
+# Processes
+
+
+URLS: dict[str, Callable[[Path], str]] = {
+    "folder": "chdb://{}".format,
+    "folder, absolute": "chdb:///{}".format,
+    "folder, relative": lambda path: f"chdb:///{path.name}",
+    "link": lambda path: f"chdb:///{path.parent}/soft",
+    "options": "chdb:///{}?max_threads=1".format,
+    "path": str,
+    "server": lambda _: f"clickhouse://me:secret@localhost:{PORT}/real",
+    "SQLAlchemy": lambda _: f"clickhousedb+connect://me@{REMOTE}:{PORT}/real",
+    "http": lambda _: f"http://127.0.0.1:{PORT}/?query=SELECT+1",
+}
+by_any_url = pytest.mark.parametrize("url", URLS.values(), ids=URLS)
+
+
+@by_any_url
+@pytest.mark.usefixtures("_server")
+def test_no_process_starts_with_a_protected_url(folder: Path, url: Callable[[Path], str]) -> None:
+    env = {**os.environ, "CLICKHOUSE_URL": url(folder)}
+
+    with refused("process"):
+        subprocess.run([sys.executable, "--version"], env=env, check=True)
+
+
+@by_any_url
+@pytest.mark.usefixtures("_server")
+def test_no_process_is_told_of_a_protected_url(folder: Path, url: Callable[[Path], str]) -> None:
+    with refused("process"):
+        subprocess.run(["curl", url(folder)], check=True)
+    with refused("process"):
+        subprocess.run([sys.executable, "-c", f"serve('{url(folder)}')"], check=True)
+
+
+@pytest.mark.usefixtures("_server")
+def test_other_processes_start(folder: Path) -> None:
+    env = {
+        **os.environ,
+        "CLICKHOUSE_URL": "chdb:///own",
+        "OTHER": f"http://localhost:{PORT + 1}",
+        "BROKEN": "clickhouse://host:port/[",
+        "NULL": "chdb:///own?path=/a%00b",
+    }
+
+    done = subprocess.run([sys.executable, "--version"], env=env, check=True)
+
+    assert done.returncode == 0
+
+
+def test_what_needs_no_clickhouse_does_not_load_chdb(pytestconfig: pytest.Config) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *PYTEST[1:], "-q", "tests/test_db_session.py"],
+        cwd=pytestconfig.rootpath,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "clickhouse_connect" in loaded
+    assert "chdb" not in loaded

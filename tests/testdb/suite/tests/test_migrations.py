@@ -1,0 +1,148 @@
+"""Attacks: an env.py that would migrate another database than the one it is given."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, inspect
+from testdb.migrations import UnusedConnectionError, migrate
+
+REVISION = """
+from alembic import op
+revision, down_revision = "{name}", {after!r}
+def upgrade():
+    op.execute("CREATE TABLE made_by_{name} (id INTEGER)")
+"""
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """The development database, which no setting of the tests tells of."""
+    path = tmp_path / "real.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE rows_of_somebody (id INTEGER)")
+    return path
+
+
+@pytest.fixture
+def alembic(tmp_path: Path, real: Path) -> Config:
+    """Migrations with two heads, made by `alembic init`. Its env.py connects by itself."""
+    config = Config(attributes={"real": str(real)})
+    config.config_file_name = str(tmp_path / "alembic.ini")
+    folder = tmp_path / "migrations"
+    command.init(config, str(folder))
+    made = Config(attributes={"real": str(real)})
+    made.set_main_option("script_location", str(folder))
+    made.set_main_option("sqlalchemy.url", f"sqlite:///{real}")
+    for name, after in (("one", None), ("two", "one"), ("three", "one")):
+        (folder / "versions" / f"{name}.py").write_text(REVISION.format(name=name, after=after))
+    return made
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """A connection to the isolation's own database."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+# What an env.py can do instead of using the connection.
+FROM_SETTINGS = """
+import sqlalchemy as sa
+from alembic import context
+engine = sa.create_engine("sqlite:///" + context.config.attributes["real"])
+with engine.begin() as connection:
+    connection.exec_driver_sql("CREATE TABLE before_alembic (id INTEGER)")
+    context.configure(connection=connection)
+    context.run_migrations()
+"""
+WITH_A_FUNCTION = """
+import sqlite3
+import sqlalchemy as sa
+from alembic import context
+def connect():
+    return sqlite3.connect(context.config.attributes["real"])
+with sa.create_engine("sqlite://", creator=connect).connect() as connection:
+    context.configure(connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+OFFLINE = """
+from alembic import context
+context.configure(url="sqlite:///" + context.config.attributes["real"])
+context.run_migrations()
+"""
+TWICE = """
+from alembic import context
+context.configure(connection=context.config.attributes["connection"])
+context.configure(dialect_name="sqlite")
+context.run_migrations()
+"""
+NOTHING = "from alembic import context"
+
+OWN = "opened a connection of its own"
+OTHER = "called context.configure() without it"
+WRONG: dict[str, tuple[str | None, str]] = {
+    "stock": (None, OWN),
+    "settings": (FROM_SETTINGS, OWN),
+    "function of its own": (WITH_A_FUNCTION, OTHER),
+    "offline": (OFFLINE, OTHER),
+    "another one at last": (TWICE, OTHER),
+    "nothing": (NOTHING, "did not call context.run_migrations()"),
+}
+
+
+@pytest.mark.parametrize(("text", "deed"), WRONG.values(), ids=WRONG)
+def test_nothing_is_migrated_without_the_connection(
+    alembic: Config, real: Path, connection: Connection, text: str | None, deed: str
+) -> None:
+    env_py = Path(str(alembic.get_main_option("script_location"))) / "env.py"
+    if text is not None:
+        env_py.write_text(text)
+    before = real.read_bytes()
+
+    with pytest.raises(UnusedConnectionError) as refusal:
+        migrate(alembic, connection)
+
+    message = str(refusal.value)
+    assert message.startswith(str(env_py))
+    assert deed in message
+    for word in ('attributes.get("connection")', "synchronous", "event loop", "settings"):
+        assert word in message
+    assert real.read_bytes() == before
+    assert inspect(connection).get_table_names() == []
+
+
+def test_the_cure_in_the_message_is_one(
+    alembic: Config, real: Path, connection: Connection
+) -> None:
+    env_py = Path(str(alembic.get_main_option("script_location"))) / "env.py"
+    before = real.read_bytes()
+    with pytest.raises(UnusedConnectionError) as refusal:
+        migrate(alembic, connection)
+    lines = [line for line in str(refusal.value).splitlines() if line.startswith("    ")]
+    start = "def run_migrations_online() -> None:\n"
+    env_py.write_text(env_py.read_text().replace(start, start + "\n".join(lines) + "\n"))
+
+    migrate(alembic, connection)
+
+    made = {"alembic_version", "made_by_one", "made_by_two", "made_by_three"}
+    assert set(inspect(connection).get_table_names()) == made
+    assert real.read_bytes() == before
+
+
+def test_connections_open_as_before_when_it_is_done(
+    alembic: Config, connection: Connection
+) -> None:
+    with pytest.raises(UnusedConnectionError):
+        migrate(alembic, connection)
+
+    engine = create_engine("sqlite://")
+    engine.connect().close()
+    engine.dispose()

@@ -1,0 +1,91 @@
+"""The guard inside `sqlite3`: ATTACH raises no audit event, so an authorizer looks at it."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from sqlite3 import SQLITE_ATTACH, SQLITE_AUTH, SQLITE_DENY, SQLITE_OK
+from typing import Any
+
+from .rules import ProtectedDatabaseError, refusal, refuse_file
+
+denied = threading.local()
+
+
+def authorize(action: int, name: str | None, _1: object, _2: object, _3: object) -> int:
+    """Deny to attach a protected file. SQLite asks several times for each new statement."""
+    if action != SQLITE_ATTACH:
+        return SQLITE_OK
+    try:
+        for meant in [name] if name is not None else bound_names():
+            refuse_file("ATTACH", meant)
+    except ProtectedDatabaseError as error:
+        # SQLite would swallow it; see `explained`.
+        denied.error = error
+        return SQLITE_DENY
+    return SQLITE_OK
+
+
+def bound_names() -> list[str]:
+    """Return what `ATTACH ?` can attach: the texts that were given with the statement."""
+    given = getattr(denied, "parameters", ())
+    values = given.values() if isinstance(given, Mapping) else given
+    names = [os.fsdecode(value) for value in values if isinstance(value, str | bytes | Path)]
+    if not names:
+        raise refusal("ATTACH of a name that the statement does not spell out", "some file")
+    return names
+
+
+def explained(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method raise the refusal where SQLite itself only says "not authorized"."""
+
+    def call(*arguments: Any) -> Any:
+        # SQLite tells the authorizer nothing of them.
+        denied.parameters = arguments[2] if len(arguments) > 2 else ()
+        try:
+            return method(*arguments)
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", None) == SQLITE_AUTH:
+                raise vars(denied).pop("error", error) from None
+            raise
+
+    return call
+
+
+class GuardedCursor(sqlite3.Cursor):
+    """A cursor that says what the guard refused."""
+
+    execute = explained(sqlite3.Cursor.execute)
+    executemany = explained(sqlite3.Cursor.executemany)
+    executescript = explained(sqlite3.Cursor.executescript)
+
+
+class GuardedConnection(sqlite3.Connection):
+    """A connection that does not attach protected files."""
+
+    execute = explained(sqlite3.Connection.execute)
+    executemany = explained(sqlite3.Connection.executemany)
+    executescript = explained(sqlite3.Connection.executescript)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Open the database, which raises the audit event."""
+        super().__init__(*arguments, **options)
+        self.set_authorizer(authorize)
+
+    def cursor(self, factory: Any = GuardedCursor) -> Any:
+        """Return a cursor."""
+        return super().cursor(factory)
+
+
+def connect_sqlite(
+    *arguments: Any,
+    original: Callable[..., sqlite3.Connection] = sqlite3.connect,
+    **options: Any,
+) -> sqlite3.Connection:
+    """Connect as `sqlite3.connect` does, with the authorizer set."""
+    if len(arguments) < 6:
+        options.setdefault("factory", GuardedConnection)
+    connection = original(*arguments, **options)
+    connection.set_authorizer(authorize)
+    return connection

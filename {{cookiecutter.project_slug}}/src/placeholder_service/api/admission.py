@@ -1,0 +1,39 @@
+"""Lets as many requests use the database at once as the pool has connections.
+
+The others wait outside of a transaction, and without a thread. In a thread, they could take the
+last one from those that hold a connection, and none of them would ever end. Waiting needs the event
+loop, so this module is the same in both session styles.
+"""
+
+from collections.abc import AsyncIterator
+
+import anyio
+from fastapi import HTTPException, Request
+
+from placeholder_service.api.problems import RETRY_AFTER
+
+WAIT_SECONDS = 30
+
+
+def make_places(count: int) -> anyio.Semaphore:
+    """Return what `admit` expects in `app.state.places`, for `count` requests at once."""
+    return anyio.Semaphore(count)
+
+
+async def admit(request: Request) -> AsyncIterator[None]:
+    """Wait until fewer requests than `DATABASE_POOL_SIZE` use the database, and count as one.
+
+    Raises:
+        HTTPException: 503 if that takes longer than `WAIT_SECONDS`.
+    """
+    places: anyio.Semaphore = request.app.state.places
+    try:
+        with anyio.fail_after(WAIT_SECONDS):
+            await places.acquire()
+    except TimeoutError:
+        detail = "The service is busy. Try again later."
+        raise HTTPException(503, detail, RETRY_AFTER) from None
+    try:
+        yield
+    finally:
+        places.release()

@@ -1,0 +1,130 @@
+"""Errors as problem documents: `application/problem+json`, RFC 9457."""
+
+import logging
+import sqlite3
+from http import HTTPStatus
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from placeholder_service.services.errors import InvalidKeyError, NotFoundError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+# Sent with every 503, in seconds.
+RETRY_AFTER = {"Retry-After": "5"}
+
+# A response lists so many errors, each about a name of so many characters: both come from the
+# client, who could make the response as large as the request.
+ERRORS_MAX = 20
+FIELD_MAX = 100
+
+
+class Problem(BaseModel):
+    """The document's members, for the OpenAPI description.
+
+    Invalid input has `errors`, each with a `field` and a `message`; a fault of the service has the
+    `request_id` that its log names.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[dict[str, str]] = []
+    request_id: str = ""
+
+
+PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+# Of every route.
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What is wrong with the request", "content": PROBLEM_CONTENT},
+    "5XX": {"description": "What is wrong with the service", "content": PROBLEM_CONTENT},
+}
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **extensions: object,
+) -> JSONResponse:
+    """Return a problem document; `extensions` are further members, such as `errors`."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        **extensions,
+    }
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    """Answer what a router or the framework refused."""
+    headers = dict(error.headers) if error.headers else None
+    return problem(request, error.status_code, str(error.detail), headers)
+
+
+def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Answer input that does not fit, naming each field. The input itself is not repeated."""
+    faults = error.errors()
+    errors = [
+        {"field": ".".join(map(str, fault["loc"]))[:FIELD_MAX], "message": fault["msg"]}
+        for fault in faults[:ERRORS_MAX]
+    ]
+    detail = "The request is invalid; see `errors`."
+    if len(faults) > ERRORS_MAX:
+        detail += f" It lists {ERRORS_MAX} of {len(faults)}."
+    return problem(request, 422, detail, errors=errors)
+
+
+def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
+    """Answer a look-up that found nothing."""
+    return problem(request, 404, str(error))
+
+
+def on_invalid_key(request: Request, error: InvalidKeyError) -> JSONResponse:
+    """Answer a key that is not valid, without saying why."""
+    return problem(request, 401, "The API key is not valid.", {"WWW-Authenticate": "ApiKey"})
+
+
+def on_database_failure(
+    request: Request, error: OperationalError | PoolTimeoutError
+) -> JSONResponse:
+    """Answer that the database cannot do its work now. A wrong statement stays a fault of ours."""
+    cause = getattr(error, "orig", None)
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        raise error
+    log.warning("database unavailable", extra={"error": error})
+    detail = "The database cannot be used now. Try again later."
+    return problem(request, 503, detail, RETRY_AFTER)
+
+
+def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer a fault of ours. What it was, the server writes to the log, not to the client."""
+    detail = "Something went wrong here. It has been logged under this request id."
+    return problem(request, 500, detail, request_id=correlation_id.get())
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+    app.exception_handler(HTTPException)(on_http_error)
+    app.exception_handler(RequestValidationError)(on_invalid_request)
+    app.exception_handler(NotFoundError)(on_not_found)
+    app.exception_handler(InvalidKeyError)(on_invalid_key)
+    app.exception_handler(OperationalError)(on_database_failure)
+    app.exception_handler(PoolTimeoutError)(on_database_failure)
+    app.exception_handler(Exception)(on_unexpected_error)

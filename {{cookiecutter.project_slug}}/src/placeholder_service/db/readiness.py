@@ -1,0 +1,126 @@
+"""Whether the database can be reached, and whether its schema is the one this code expects.
+
+A look has a connection and a thread of its own, so that neither requests that use all of the pool
+nor a database that hangs keep the service from answering. It is asked for on the event loop, so
+this module is the same in both session styles.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from placeholder_service.migrate import database
+from placeholder_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# How drivers call the time a connection may take, in seconds.
+TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout"}
+
+Status = Literal["ready", "ahead", "behind", "unreachable"]
+
+
+class Readiness(BaseModel):
+    """What was found. Only `behind` and `unreachable` are reasons to get no traffic."""
+
+    status: Status
+    database_revision: str | None = None
+    expected_revision: str | None = None
+    detail: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether the service can do its work."""
+        return self.status in ("ready", "ahead")
+
+
+class ReadinessCheck:
+    """Reads the database's revision, one look at a time.
+
+    An answer is repeated for `cache_seconds`. A look may take longer than `limit_seconds`; until it
+    ends, the database counts as unreachable.
+    """
+
+    def __init__(
+        self, settings: Settings, cache_seconds: float = 1.0, limit_seconds: float = 3.0
+    ) -> None:
+        """Read the revisions this code knows from its migrations folder. Nothing connects yet."""
+        self.cache_seconds = cache_seconds
+        self.limit_seconds = limit_seconds
+        self.engine = sa.create_engine(
+            settings.url,
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            connect_args={TIMEOUTS[settings.url.get_backend_name()]: max(2, int(limit_seconds))},
+        )
+        scripts = database().scripts()
+        self.head = scripts.get_current_head()
+        self.known = {script.revision for script in scripts.walk_revisions()}
+        self.last_look: Future[Readiness] | None = None
+        self.last_look_at = 0.0
+
+    async def check(self) -> Readiness:
+        """Return the state of the database. Read-only; raises nothing for a broken database."""
+        now = time.monotonic()
+        look = self.last_look
+        if look is None or (look.done() and now - self.last_look_at >= self.cache_seconds):
+            look = self.last_look = self.start_look()
+            self.last_look_at = now
+        await asyncio.wait([asyncio.wrap_future(look)], timeout=self.limit_seconds)
+        if look.done():
+            return look.result()
+        log.warning("database does not answer", extra={"seconds": self.limit_seconds})
+        return self.found("unreachable", None, "The database does not answer.")
+
+    def start_look(self) -> Future[Readiness]:
+        """Look in a new thread, which does not keep the process from ending."""
+        future: Future[Readiness] = Future()
+
+        def look() -> None:
+            try:
+                future.set_result(self.look())
+            except BaseException as error:  # noqa: BLE001  # `check` raises it
+                future.set_exception(error)
+
+        threading.Thread(target=look, name="readiness", daemon=True).start()
+        return future
+
+    def look(self) -> Readiness:
+        """Ask the database itself."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+                revision = read_revision(connection)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("database unreachable", extra={"error": error})
+            return self.found("unreachable", None, "The database cannot be reached.")
+        if revision == self.head:
+            return self.found("ready", revision, "The database is at the expected revision.")
+        if revision is None or revision in self.known:
+            return self.found("behind", revision, "Run scripts/migrate.sh.")
+        # An older version of the service during a rollout: newer schemas keep serving it.
+        return self.found("ahead", revision, "The database is newer than this code.")
+
+    def found(self, status: Status, revision: str | None, detail: str) -> Readiness:
+        """Return an answer with both revisions named."""
+        return Readiness(
+            status=status,
+            database_revision=revision,
+            expected_revision=self.head,
+            detail=detail,
+        )
+
+
+def read_revision(connection: sa.Connection) -> str | None:
+    """Return the database's revision; None if it was never migrated."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return revision

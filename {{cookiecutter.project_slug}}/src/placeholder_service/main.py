@@ -1,0 +1,85 @@
+"""Puts the service together. `create_app` is what a server runs."""
+
+from collections.abc import Callable
+from importlib.metadata import metadata
+
+from clickhouse_connect.driver.client import Client  # if analytics == clickhouse
+from fastapi import FastAPI
+
+from placeholder_service import TITLE, observability
+from placeholder_service.analytics.client import LazyClient  # if analytics == clickhouse
+from placeholder_service.analytics.relay import BackgroundRelay  # if analytics == clickhouse
+from placeholder_service.api import health, problems, thoughts
+from placeholder_service.api.admission import make_places
+from placeholder_service.api.analytics import router as analytics  # if analytics == clickhouse
+from placeholder_service.api.bodies import BodyLimit
+from placeholder_service.db.engine import make_engine
+from placeholder_service.db.readiness import ReadinessCheck
+from placeholder_service.db.session import SessionMaker, make_session_maker
+from placeholder_service.lifespan import make_lifespan
+from placeholder_service.settings import Settings
+
+
+def create_app(
+    settings: Settings | None = None,
+    session_maker: SessionMaker | None = None,
+    # if analytics == clickhouse
+    clickhouse: Client | None = None,
+    # end if
+) -> FastAPI:
+    """Return the service as an ASGI application.
+
+    Tests pass their own `session_maker`, and then no engine is made. Otherwise the app makes
+    one for the configured database and closes it when it stops.
+
+    Raises:
+        pydantic.ValidationError: The settings are unusable, or unsafe in production.
+    """
+    settings = settings or Settings()
+    on_startup: list[Callable[[], object]] = []
+    on_shutdown: list[Callable[[], object]] = []
+    # if analytics == clickhouse
+    client = LazyClient(settings.clickhouse, clickhouse)
+    if session_maker is None and settings.clickhouse.drivername == "chdb":
+        # Its folder serves one process, so a relay could not be another one.
+        background = BackgroundRelay(settings, client.get)
+        on_startup.append(background.start)
+        on_shutdown.append(background.stop)
+    on_shutdown.append(client.close)
+    # end if
+    if session_maker is None:
+        engine = make_engine(settings)
+        session_maker = make_session_maker(engine)
+        on_shutdown.append(engine.dispose)
+
+    about = metadata("placeholder_service")
+    app = FastAPI(
+        title=TITLE,
+        summary=about["Summary"],
+        version=about["Version"],
+        responses=problems.PROBLEM_RESPONSES,
+        lifespan=make_lifespan(on_startup, on_shutdown),
+    )
+    app.state.session_maker = session_maker
+    # if analytics == clickhouse
+    app.state.clickhouse = client
+    # end if
+    app.state.places = make_places(settings.database_pool_size)
+    app.state.readiness = ReadinessCheck(settings)
+    # Inside of what measures requests and gives them ids, so that a refused one has both.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    observability.install(app)
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(thoughts.router)
+    # if analytics == clickhouse
+    app.include_router(analytics)
+    # end if
+    return app
+
+
+def serve() -> FastAPI:
+    """Return the app for a server process, logging set up: the factory given to uvicorn."""
+    settings = Settings()
+    observability.configure_logging(settings)
+    return create_app(settings)

@@ -1,0 +1,71 @@
+"""The migrations of the service, and the program behind `scripts/*.sh`.
+
+From Python: `database().upgrade()`, `.downgrade()`, `.status()`, `.plan()` and `.new_revision()`.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import migrator
+from migrator import Database, Names
+from migrator.clickhouse import ClickHouse  # if analytics == clickhouse
+from pydantic import ValidationError
+
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings, explain
+
+SCRIPTS = Names(
+    upgrade="scripts/migrate.sh",
+    downgrade="scripts/migrate-down.sh",
+    status="scripts/migrate-status.sh",
+    new="scripts/new-migration.sh",
+)
+
+
+def database() -> Database:
+    """Return the migrations of the database in `DATABASE_URL`."""
+    settings = Settings()
+    return Database(
+        url=settings.url,
+        ini=PROJECT_ROOT / "alembic.ini",
+        name="placeholder_service",
+        backup_folder=settings.backup_folder,
+        wait_seconds=settings.migration_wait_seconds,
+        lock_timeout_ms=settings.migration_lock_timeout_ms,
+        production=settings.environment is Environment.PRODUCTION,
+    )
+
+
+# if analytics == clickhouse
+def analytics() -> ClickHouse:
+    """Return the migrations of the ClickHouse in `CLICKHOUSE_URL`."""
+    transactional = database()
+    return ClickHouse(
+        url=Settings().clickhouse,
+        ini=transactional.ini,
+        section="analytics",
+        name=transactional.name,
+        backup_folder=transactional.backup_folder,
+        production=transactional.production,
+        turns=transactional,
+    )
+
+
+# end if
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command, such as `upgrade`, and return its exit code."""
+    try:
+        return migrator.main(
+            database,
+            argv,
+            names=SCRIPTS,
+            # if analytics == clickhouse
+            analytics=analytics,
+            # end if
+        )
+    except ValidationError as error:
+        print(explain(error), file=sys.stderr)
+        return migrator.Exit.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

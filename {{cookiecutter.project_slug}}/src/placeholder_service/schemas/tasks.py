@@ -1,0 +1,54 @@
+"""Inputs and outputs about tasks."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, StringConstraints
+
+from placeholder_service.domain import (
+    TASK_DESCRIPTION_MAX,
+    TASK_TITLE_MAX,
+    TaskPriority,
+    TaskStatus,
+)
+from placeholder_service.schemas.base import Input, Output, PartialUpdate
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=TASK_TITLE_MAX)]
+Description = Annotated[str, StringConstraints(max_length=TASK_DESCRIPTION_MAX)]
+
+
+class TaskCreate(Input):
+    """A new task. It starts as pending."""
+
+    title: Title
+    description: Description | None = None
+    thought_id: UUID | None = None
+    priority: TaskPriority = TaskPriority.MEDIUM
+    due_at: AwareDatetime | None = None
+
+
+class TaskUpdate(PartialUpdate):
+    """A change to a task. When it is done, the service notes the time."""
+
+    clearable: ClassVar[frozenset[str]] = frozenset({"description", "thought_id", "due_at"})
+
+    title: Title | None = None
+    description: Description | None = None
+    thought_id: UUID | None = None
+    status: TaskStatus | None = None
+    priority: TaskPriority | None = None
+    due_at: AwareDatetime | None = None
+
+
+class TaskResponse(Output):
+    """A task as the API shows it."""
+
+    user_id: UUID
+    thought_id: UUID | None
+    title: str
+    description: str | None
+    status: TaskStatus
+    priority: TaskPriority
+    due_at: datetime | None
+    completed_at: datetime | None

@@ -1,1 +1,0 @@
-"""A personal knowledge service: thoughts, their relations, contexts and tasks."""

@@ -1,1 +1,0 @@
-"""What every kind of test database holds; attacks, crashes and many processes included."""
