@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pre_gen_project import Answers, faults
 
-from tests.service.conftest import TEMPLATE, Project, Render
-from tests.service.project import Run
+from tests.running import TEMPLATE, Run
+from tests.service.conftest import Project, Render
 
 GOOD: Answers = {
     "project_name": "My Service",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import succeeded
 from tests.service.conftest import Change
-from tests.service.project import PACKAGE, Service, combinations, succeeded
+from tests.service.project import PACKAGE, Service, combinations
 
 both = combinations("sync-sqlite", "async-postgresql")
 

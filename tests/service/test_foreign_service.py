@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.project import Service, combinations, succeeded
+from tests.running import succeeded
+from tests.service.project import Service, combinations
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.running import succeeded
 from tests.service.conftest import Change
-from tests.service.project import PACKAGE, Service, combinations, succeeded
+from tests.service.project import PACKAGE, Service, combinations
 
 MODEL = f'''"""Notes on a task."""
 

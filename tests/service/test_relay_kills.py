@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.service.project import Service, combinations, succeeded
+from tests.running import succeeded
+from tests.service.project import Service, combinations
 
-ROUNDS = Path(__file__).with_name("relay_rounds.py")
+ROUNDS = Path(__file__).parent / "programs" / "relay_rounds.py"
 KILLS = 10
 SEED = 20
 

@@ -22,8 +22,8 @@ import pytest
 import yaml
 from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
-from tests.service.conftest import BIN, TEMPLATE, Project
-from tests.service.project import Run
+from tests.running import BIN, LIMIT, TEMPLATE, Run
+from tests.service.conftest import Project
 
 CHOICES = {
     name: values
@@ -252,7 +252,7 @@ def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path
         stdin=theirs,
         capture_output=True,
         env=environment,
-        timeout=60,
+        timeout=LIMIT,
         check=False,
     )
     os.close(ours)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from testdb import RefusedError, current_session, drop_db
 
-from tests.service.conftest import test_session_maker
+from tests.conftest import test_session_maker
 
 # The same test several times: whichever runs later would see what an earlier one left.
 twice = pytest.mark.parametrize("run", [1, 2])

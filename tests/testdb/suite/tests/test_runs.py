@@ -16,7 +16,7 @@ from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb.postgresql.server import Server
 from testdb.run import Run
 
-from tests.service.conftest import isolation
+from tests.conftest import isolation
 from tests.processes import run_pytest, start_pytest, wait_for
 
 pytestmark = pytest.mark.slow

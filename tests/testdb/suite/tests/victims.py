@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from testdb.asyncio import AsyncIsolatedDatabase
 
-from tests.service.conftest import test_session_maker
+from tests.conftest import test_session_maker
 
 ADD_USER = text(
     "INSERT INTO users (id, email, name)"
