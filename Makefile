@@ -17,6 +17,7 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 ENV := .venv/.installed
 SERVICE := {{cookiecutter.project_slug}}
+TESTDB := $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group bench --output-file
 
@@ -37,13 +38,16 @@ test: $(ENV) ## Run the template's tests, all of them
 check: .venv/.service ## Lint and type-check all Python of the template
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@for action in check 'format --check'; do \
+		$(BIN)/ruff $$action --config '$(TESTDB)/pyproject.toml' '$(TESTDB)' || exit 1; done
 	@$(BIN)/mypy
 	@rm -rf .check
 	@$(BIN)/cookiecutter --no-input --output-dir .check . project_slug=service \
 		package_name=placeholder_service session_style=async database=postgresql \
 		analytics=clickhouse >/dev/null
 	@cd '$(SERVICE)' && config=../.check/service/pyproject.toml && \
-		export RUFF_CACHE_DIR=../.ruff_cache && \
+		export RUFF_CACHE_DIR=../.ruff_cache \
+			MYPYPATH=packages/migrator/src:packages/testdb/src && \
 		../$(BIN)/ruff check --config $$config --extend-exclude pyproject.toml,packages && \
 		../$(BIN)/ruff format --check --config $$config --exclude packages && \
 		../$(BIN)/mypy --config-file $$config --cache-dir ../.mypy_cache/service

@@ -35,7 +35,7 @@ from sqlalchemy import create_engine as create_plain_engine
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from my_service.db.migrate import upgrade
+from my_service.migrate import database
 from my_service.models import Base, Context, Thought, User
 
 numbers = itertools.count()
@@ -230,7 +230,7 @@ server = make_url(os.environ["TEST_DATABASE_URL"])
 def migrate(*, user, dbname, **_):
     engine = create_plain_engine(server.set(database=dbname), poolclass=NullPool)
     with engine.connect() as connection:
-        upgrade("head", connection)
+        database().upgrade("head", connection)
 
 
 migrated = factories.postgresql_noproc(
@@ -317,7 +317,7 @@ SQLITE = (
         "sqlite",
         "migrations in memory",
         NEW_MEMORY_DATABASE.format(
-            begin="connect", make="lambda connection: upgrade('head', connection)"
+            begin="connect", make="lambda connection: database().upgrade('head', connection)"
         ),
         slow=True,
     ),

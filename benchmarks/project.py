@@ -55,12 +55,12 @@ with embedded_server(Path.cwd()) as url:
 PREPARE = """
 import os
 import sqlalchemy as sa
-from my_service.db.migrate import upgrade
+from my_service.migrate import database
 
 def migrate(url):
     engine = sa.create_engine(url)
     with engine.connect() as connection:
-        upgrade("head", connection)
+        database().upgrade("head", connection)
     engine.dispose()
 
 server = sa.make_url(os.environ["TEST_DATABASE_URL"])

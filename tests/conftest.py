@@ -1,10 +1,20 @@
-"""Hands tests to workers, and runs programs for them."""
+"""Hands tests to workers, runs programs for them, and renders projects."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+from cookiecutter.main import cookiecutter
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import running
+from tests.running import BIN, TEMPLATE, Result, Run
+
+Answers = Mapping[str, str]
+Render = Callable[[Answers, Path], Path]
+Project = Callable[..., Path]
 
 
 class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -34,6 +44,63 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def run() -> running.Run:
+def run() -> Run:
     """Return a function that runs a program to its end and captures what it prints."""
     return running.run
+
+
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a Cookiecutter configuration that keeps it out of the home folder."""
+    folder = tmp_path_factory.mktemp("cookiecutter")
+    path = folder / "config.yaml"
+    path.write_text(f"replay_dir: {folder / 'replay'}\ncookiecutters_dir: {folder / 'clones'}\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def render(config_file: Path) -> Render:
+    """Return a function that renders a project from answers into a folder."""
+
+    def render(answers: Answers, folder: Path) -> Path:
+        # Cookiecutter leaves a file of each hook behind.
+        before, tempfile.tempdir = tempfile.tempdir, str(config_file.parent)
+        try:
+            result = cookiecutter(
+                str(TEMPLATE),
+                no_input=True,
+                extra_context=dict(answers),
+                output_dir=str(folder),
+                config_file=str(config_file),
+            )
+        finally:
+            tempfile.tempdir = before
+        return Path(result)
+
+    return render
+
+
+@pytest.fixture(scope="session")
+def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a function that gives the project for some answers. Do not change what is in it."""
+    rendered: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def project(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in rendered:
+            rendered[key] = render(answers, tmp_path_factory.mktemp("rendered"))
+        return rendered[key]
+
+    return project
+
+
+@pytest.fixture(scope="session")
+def cli(config_file: Path) -> Run:
+    """Return a function that runs Cookiecutter on the template as a user does."""
+
+    def cli(*arguments: str, cwd: Path, text: str | None = None) -> Result:
+        options = ("--config-file", str(config_file), *(() if text else ("--no-input",)))
+        program = (BIN / "cookiecutter", *options, str(TEMPLATE), *arguments)
+        return running.run(*program, cwd=cwd, text=text, TMPDIR=str(config_file.parent))
+
+    return cli

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,8 +76,13 @@ class Project:
         """Run a command, as the scripts do."""
         return main(lambda: self.database, arguments, names=SCRIPTS)
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a module of Python in a process of its own: its name and its arguments."""
+    def start(
+        self, *words: str, prefix: Sequence[str] = (), **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start a module of Python in a process of its own: its name and its arguments.
+
+        A prefix is a program that starts it, with its arguments.
+        """
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -86,7 +91,7 @@ class Project:
             **variables,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [*prefix, sys.executable, "-m", *words],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pre_gen_project import Answers, faults
 
+from tests.conftest import Project, Render
 from tests.running import TEMPLATE, Run
-from tests.service.conftest import Project, Render
 
 GOOD: Answers = {
     "project_name": "My Service",

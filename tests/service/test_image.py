@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from testdb.postgresql import embedded
 
+from tests.conftest import Project, Render
 from tests.running import LIMIT, TEMPLATE, wait_until
-from tests.service.conftest import Project, Render
 from tests.service.deployment import health_command, last_command, migrate_command
 from tests.service.image import Image, build
 from tests.service.project import PACKAGE

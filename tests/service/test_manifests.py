@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from tests.conftest import Project
 from tests.running import BIN, Run
-from tests.service.conftest import Project
 from tests.service.deployment import (
     compose,
     container,
@@ -152,7 +152,7 @@ def test_a_service_that_stops_has_the_time_it_asks_for(project: Project) -> None
     ],
 )
 def test_revisions_are_linted_wherever_code_is(project: Project, path: str) -> None:
-    assert "python -m scripts.lint_revisions" in (project() / path).read_text()
+    assert "python -m my_service.migrate lint" in (project() / path).read_text()
 
 
 @pytest.mark.parametrize(

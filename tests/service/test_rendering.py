@@ -22,8 +22,8 @@ import pytest
 import yaml
 from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
+from tests.conftest import Project
 from tests.running import BIN, LIMIT, TEMPLATE, Run
-from tests.service.conftest import Project
 
 CHOICES = {
     name: values

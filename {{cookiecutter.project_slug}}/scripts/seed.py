@@ -26,6 +26,7 @@ from migrator.soundness import check_foreign_keys
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from placeholder_service import migrate
 from placeholder_service.analytics.client import (  # if analytics == clickhouse
     LazyClient,
     NotMigratedError,
@@ -37,7 +38,6 @@ from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     make_relay_engine,
     relay,
 )
-from placeholder_service import migrate
 from placeholder_service.models import Base
 from placeholder_service.settings import Environment, Settings, explain
 

@@ -161,12 +161,14 @@ class Settings(BaseSettings):
     def url(self) -> URL:
         """Where the database is: `sqlite` or `postgresql+psycopg`, paths absolute."""
         return parse_database_url(self.database_url.get_secret_value())
+
     # if analytics == clickhouse
 
     @property
     def clickhouse(self) -> URL:
         """Where the events go: `chdb` with an absolute folder, or `clickhouse` with a host."""
         return parse_clickhouse_url(self.clickhouse_url.get_secret_value())
+
     # end if
 
     @property

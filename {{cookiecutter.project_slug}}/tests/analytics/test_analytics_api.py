@@ -14,8 +14,8 @@ from placeholder_service.models import User
 from placeholder_service.services import api_keys
 from placeholder_service.settings import Settings
 
-from tests.fixtures.client import ApiClient, client_of
 from tests.conftest import test_session_maker
+from tests.fixtures.client import ApiClient, client_of
 
 pytestmark = pytest.mark.integration
 
@@ -216,8 +216,9 @@ async def test_a_clickhouse_that_fails_in_between_is_a_503(
     assert response.status_code == 503
 
 
-async def test_readiness_is_about_the_transactional_database(api_client: ApiClient) -> None:
-    async with client_of(create_app(Settings(), test_session_maker)) as client:
+@pytest.mark.usefixtures("migrated_url")
+async def test_readiness_is_about_the_transactional_database() -> None:
+    async with client_of(create_app()) as client:
         response = await client.get("/health/ready")
 
     assert response.status_code == 200

@@ -51,7 +51,9 @@ def events(client: Client) -> int:
     return int(str(client.command("SELECT count() FROM events")))
 
 
-async def test_the_scenario_for_analytics_is_consistent(isolated_full_stack: AsyncFullStack) -> None:
+async def test_the_scenario_for_analytics_is_consistent(
+    isolated_full_stack: AsyncFullStack,
+) -> None:
     config = isolated_full_stack["config"]
 
     await config.seed("analytics")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from clickhouse_connect.driver.client import Client
 from migrator.clickhouse import ClickHouse
 from migrator.testing import (
     Rows,
@@ -15,11 +16,10 @@ from migrator.testing import (
     test_there_is_one_head,
 )
 from sqlalchemy import URL
+from testdb.clickhouse import ClickhouseEnvironment
+from testdb.signature import PREFIX
 
 from placeholder_service import migrate
-
-from tests.isolation.clickhouse.server import ClickhouseServer
-from tests.isolation.server import PREFIX
 
 __all__ = [
     "test_every_downgrade_restores_the_schema",
@@ -52,16 +52,19 @@ def migrations() -> ClickHouse:
 
 
 @pytest.fixture
-def empty_database(clickhouse_server: ClickhouseServer) -> Iterator[URL]:
+def empty_database(
+    isolated_clickhouse: tuple[Client, ClickhouseEnvironment],
+) -> Iterator[URL]:
     """An empty database on the ClickHouse of the tests."""
-    name = f"{PREFIX}{clickhouse_server.run}_migrations"
-    clickhouse_server.create(name)
-    place = clickhouse_server.arguments
+    server = isolated_clickhouse[1].database.server
+    name = f"{PREFIX}{server.run}_migrations"
+    server.create(name)
+    place = server.arguments
     if "path" in place:
         yield URL.create("chdb", database=place["path"], query={"database": name})
     else:
         yield URL.create("clickhouse", **place, database=name)
-    clickhouse_server.drop(name)
+    server.drop(name)
 
 
 @pytest.fixture

@@ -14,12 +14,11 @@ import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 
-from placeholder_service import relay_events
+from placeholder_service import migrate, relay_events
 from placeholder_service.analytics import client as clients
 from placeholder_service.analytics import relay as relays
 from placeholder_service.analytics.client import LazyClient
 from placeholder_service.analytics.relay import relay
-from placeholder_service import migrate
 from placeholder_service.models import OutboxEvent
 from placeholder_service.settings import Settings
 

@@ -148,6 +148,20 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"testdb: tests run on {config.option.database}; protected: {protected}"
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse an isolation that comes too late: no test would be guarded, and nothing said.
+
+    Raises:
+        pytest.UsageError: Pytest found its conftest.py while it collected tests.
+    """
+    config = session.config
+    if run_key not in config.stash and config.hook.pytest_testdb_isolation(config=config):
+        raise pytest.UsageError(
+            "a conftest.py hands its isolation to testdb too late: pytest found it while it"
+            " collected tests. Name its folder in `testpaths` or on the command line"
+        )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
     """Keep pytest from taking `test_session_maker` for a test, where a module imports it."""
