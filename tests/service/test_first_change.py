@@ -46,8 +46,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from {PACKAGE}.models.audit import IDENTITY
-from {PACKAGE}.models.base import Base
+from {PACKAGE}.models.base import IDENTITY, Base
 
 
 class Note(Base):
@@ -153,15 +152,14 @@ def test_a_column_that_needs_a_value_ends_the_run_with_the_places_to_write_it(
     change(
         factory, factory.read_text().replace("    is_active", '    motto = "Now"\n    is_active')
     )
-    line = '    columns["motto"] = ["Now"] * size.users\n'
     text = scenarios.read_text()
-    change(scenarios, text.replace("    # The first one can", f"{line}    # The first one can"))
+    change(scenarios, text.replace('"email": ', '"motto": "Now", "email": ', 1))
     service = migrated.folder / "src" / PACKAGE / "services" / "users.py"
     change(service, service.read_text().replace("User(", 'User(motto="Now", '))
 
     assert stopped.returncode != 0
     assert "users.motto: add it to UserFactory in tests/fixtures/users.py" in stopped.stderr
-    assert "users.motto: add it to tests/fixtures/scenarios.py" in stopped.stderr
+    assert "users.motto: add it to the rows in tests/fixtures/scenarios.py" in stopped.stderr
     assert "Traceback" not in stopped.stderr
     assert " failed" not in stopped.stdout
     run_concerned(migrated)

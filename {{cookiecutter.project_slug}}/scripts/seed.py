@@ -7,7 +7,7 @@
 It adds all rows or, where something fails, none. A database that holds rows is only added
 to with `--append`, and a production database never.
 # if analytics == clickhouse
-Events that ClickHouse does not take now wait in the outbox: scripts/relay-events.sh ships them.
+If ClickHouse does not take the events now, they wait in the outbox: scripts/relay-events.sh.
 # end if
 """
 
@@ -19,9 +19,7 @@ from collections.abc import Sequence
 
 import migrator
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
-from alembic.util import CommandError
-from migrator.engine import is_missing_file
+from migrator import Exit, MigrationError, RefusedError
 from migrator.soundness import check_foreign_keys
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -38,46 +36,12 @@ from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     make_relay_engine,
     relay,
 )
-from placeholder_service.models import Base
+from placeholder_service.models import Base, User
 from placeholder_service.settings import Environment, Settings, explain
 
 from tests.fixtures import scenarios
 from tests.fixtures.events import load_outbox  # if analytics == clickhouse
 from tests.fixtures.events import rows as rows_of_events  # if analytics == clickhouse
-
-DONE, FAILED, USAGE, REFUSED = 0, 1, 2, 4
-
-
-class RefusedError(Exception):
-    """Nothing was done. The message says why, and what to do instead."""
-
-
-class ProgressBar:
-    """A bar on a terminal, once the work has taken a second; elsewhere nothing."""
-
-    WIDTH = 40
-
-    def __init__(self) -> None:
-        """Take the time."""
-        self.started = time.monotonic()
-        self.is_shown = False
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        if time.monotonic() - self.started < 1 or not sys.stderr.isatty():
-            return
-        self.is_shown = True
-        bar = "#" * (self.WIDTH * done // total)
-        self.write(f"\r[{bar:<{self.WIDTH}}] {done / total:4.0%}")
-
-    def clear(self) -> None:
-        """Leave an empty line."""
-        if self.is_shown:
-            self.write("\r" + " " * (self.WIDTH + len("[] 100%")) + "\r")
-
-    def write(self, text: str) -> None:
-        """Write at once, not when a line is full."""
-        print(text, end="", file=sys.stderr, flush=True)
 
 
 def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
@@ -87,15 +51,17 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
         RefusedError: The database is not migrated, or not empty.
         sqlalchemy.exc.SQLAlchemyError: The database refused; nothing was added.
     """
-    if is_missing_file(settings.url):
-        raise RefusedError("there is no database yet. Next: scripts/migrate.sh")
-    engine = migrate.database().engine()
-    bar = ProgressBar()
-    with engine.begin() as connection:
-        check_revision(connection)
+    migrations = migrate.database()
+    found = migrations.status()
+    if found.revisions != found.heads:
+        raise RefusedError(
+            f"the database is at {found.revision}, not at {' and '.join(found.heads)}."
+            " Next: scripts/migrate.sh"
+        )
+    started = time.perf_counter()
+    with migrations.engine().begin() as connection:
         if not append:
             check_empty(connection, scenario, scale)
-        started = time.perf_counter()
         number = next_seed(connection)
         # if analytics == clickhouse
         events = rows_of_events(scenario, scale, number)
@@ -103,51 +69,27 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
         if events:
             check_events(clickhouse, append)
         # end if
-        try:
-            added = scenarios.load(connection, scenario, scale, number, bar)
-            # if analytics == clickhouse
-            load_outbox(connection, events, are_shipped=False)
-            # end if
-            check_foreign_keys(connection)
-        finally:
-            bar.clear()
-        email = connection.scalar(
-            sa.select(sa.func.min(scenarios.USERS.c.email)).where(scenarios.USERS.c.is_active)
-        )
+        scenarios.load(connection, scenario, scale, number)
+        # if analytics == clickhouse
+        load_outbox(connection, events, are_shipped=False)
+        # end if
+        check_foreign_keys(connection)
+        email = connection.scalar(sa.select(sa.func.min(User.email)).where(User.is_active))
     # if analytics == clickhouse
     if events:
         ship_events(settings, clickhouse)
     # end if
-    seconds = time.perf_counter() - started
-    rows = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in added._asdict().items())
+    added = scenarios.counts(scenario, scale)._asdict()
     # if analytics == clickhouse
-    rows += f", {len(events)} events"
+    added["events"] = len(events)
     # end if
-    print(f"Added {rows} in {seconds:.2f} s.")
+    rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in added.items())
+    print(f"Added {rows} in {time.perf_counter() - started:.2f} s.")
     print(f"A key for one of the users: make api-key EMAIL={email}")
 
 
-def check_revision(connection: sa.Connection) -> None:
-    """Make sure that the tables are those of the models.
-
-    Raises:
-        RefusedError: They are not, or there are none.
-    """
-    head = migrate.database().scripts().get_current_head()
-    revision = MigrationContext.configure(connection).get_current_revision()
-    if revision != head:
-        raise RefusedError(
-            f"the database is at {revision or 'an empty schema'}, not at {head}."
-            " Next: scripts/migrate.sh"
-        )
-
-
 def check_empty(connection: sa.Connection, scenario: str, scale: int) -> None:
-    """Make sure that there is nobody's data to mix with.
-
-    Raises:
-        RefusedError: Some table has rows.
-    """
+    """Make sure that there is nobody's data to mix with, or raise `RefusedError`."""
     filled = [
         table.name
         for table in Base.metadata.sorted_tables
@@ -201,15 +143,15 @@ def next_seed(connection: sa.Connection) -> int:
 
     It follows from their ids: the same commands on an empty database fill it with the same rows.
     """
-    users = connection.scalars(sa.select(scenarios.USERS.c.id).order_by(scenarios.USERS.c.id)).all()
+    users = connection.scalars(sa.select(User.id).order_by(User.id)).all()
     if not users:
         return scenarios.DEFAULT_SEED
     digest = hashlib.sha256(b"".join(user.bytes for user in users)).digest()
     return int.from_bytes(digest[:8])
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the arguments; a wrong call exits with 2."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong call, 4 refused."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.seed",
         description=__doc__,
@@ -219,12 +161,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", default="1", help=f"times {scenarios.SCALABLE} is as large")
     parser.add_argument("--append", action="store_true", help="also where there are rows")
     parser.add_argument("--migrate", action="store_true", help="apply migrations first")
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong call, 4 refused."""
-    arguments = parse_arguments(argv)
+    arguments = parser.parse_args(argv)
     scenario = arguments.scenario
     scale = int(arguments.scale) if arguments.scale.isdecimal() else 0
     try:
@@ -237,37 +174,35 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         if arguments.migrate:
             code = migrator.main(migrate.database, ["upgrade"], names=migrate.SCRIPTS)
-            if code != DONE:
+            # if analytics == clickhouse
+            if code == Exit.DONE and rows_of_events(scenario, scale):
+                code = migrate.main(["upgrade", "--analytics"])
+            # end if
+            if code != Exit.DONE:
                 return code
-        # if analytics == clickhouse
-        if arguments.migrate and rows_of_events(scenario, scale):
-            code = migrate.main(["upgrade", "--analytics"])
-            if code != DONE:
-                return code
-        # end if
         seed(settings, scenario, scale, arguments.append)
     except scenarios.ScenarioError as error:
         example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"
-        return fail(USAGE, f"Wrong call: {error}. Next: {example}")
+        return fail(Exit.USAGE, f"Wrong call: {error}. Next: {example}")
     except RefusedError as error:
-        return fail(REFUSED, f"Refused: {error}")
+        return fail(Exit.REFUSED, f"Refused: {error}")
     # if analytics == clickhouse
     except NotMigratedError as error:
-        return fail(REFUSED, f"Refused: {error}")
+        return fail(Exit.REFUSED, f"Refused: {error}")
     except UnavailableError as error:
-        return fail(FAILED, f"Failed: {error}")
+        return fail(Exit.FAILED, f"Failed: {error}")
     # end if
     except ValidationError as error:
-        return fail(FAILED, explain(error))
-    except (CommandError, SQLAlchemyError, RuntimeError) as error:
+        return fail(Exit.FAILED, explain(error))
+    except (MigrationError, SQLAlchemyError, RuntimeError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error)
         reason = reason.strip().partition("\n")[0].rstrip(".")
-        return fail(FAILED, f"Failed, nothing was added: {reason}. Next: mend it and try again")
-    return DONE
+        return fail(Exit.FAILED, f"Failed, nothing was added: {reason}. Next: fix it and try again")
+    return Exit.DONE
 
 
-def fail(code: int, message: str) -> int:
-    """Say what went wrong, and return the exit code."""
+def fail(code: Exit, message: str) -> Exit:
+    """Print what went wrong, and return the exit code."""
     print(message, file=sys.stderr)
     return code
 

@@ -33,13 +33,13 @@ from tests.fixtures.scenarios import load
 
 pytest_plugins = [
     "testdb.plugin",
+    "tests.fixtures.base",
     "tests.fixtures.users",
     "tests.fixtures.contexts",
     "tests.fixtures.thoughts",
     "tests.fixtures.tasks",
     "tests.fixtures.api",
     "tests.fixtures.databases",
-    "tests.fixtures.required",
 ]
 
 # What is protected

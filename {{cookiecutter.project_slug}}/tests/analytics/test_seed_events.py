@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
+from migrator import Exit
 
 from placeholder_service.analytics.client import LazyClient, UnreachableError
 from placeholder_service.models import (
@@ -61,7 +62,7 @@ def test_both_databases_have_the_same_events(
         users = set(connection.scalars(sa.select(User.id)))
         waiting = connection.scalars(query.where(OutboxEvent.shipped_at.is_(None))).all()
     stored = clickhouse.query("SELECT event_id, user_id, name FROM events").result_rows
-    assert (exit_code, len(stored), waiting) == (seed.DONE, COUNT, [])
+    assert (exit_code, len(stored), waiting) == (Exit.DONE, COUNT, [])
     assert set(stored) == told
     assert {row[1] for row in stored} == users
     assert f"50 tasks, {COUNT} events in " in output
@@ -83,7 +84,7 @@ def test_the_metrics_are_those_of_the_events(
 def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run_seed: Seed) -> None:
     exit_code, output = run_seed("minimal")
 
-    assert exit_code == seed.DONE
+    assert exit_code == Exit.DONE
     assert ", 0 events in " in output
     assert count(engine, OutboxEvent) == 0
 
@@ -108,9 +109,9 @@ def test_where_clickhouse_cannot_take_events_nothing_is_added(
     if fault == "not migrated":
         clickhouse.command("RENAME TABLE elsewhere TO events")
     expected = {
-        "unreachable": (seed.FAILED, "ClickHouse at 127.0.0.1:1 cannot be reached"),
-        "not migrated": (seed.REFUSED, "Next: scripts/migrate.sh"),
-        "not empty": (seed.REFUSED, f"it has {COUNT} events. To add to them: make seed"),
+        "unreachable": (Exit.FAILED, "ClickHouse at 127.0.0.1:1 cannot be reached"),
+        "not migrated": (Exit.REFUSED, "Next: scripts/migrate.sh"),
+        "not empty": (Exit.REFUSED, f"it has {COUNT} events. To add to them: make seed"),
     }
     assert exit_code == expected[fault][0]
     assert expected[fault][1] in output
@@ -127,7 +128,7 @@ def test_events_wait_where_clickhouse_fails_at_the_last_moment(
         patch.setattr(seed, "relay", fail)
         exit_code, output = run_seed("analytics")
 
-    assert exit_code == seed.FAILED
+    assert exit_code == Exit.FAILED
     assert "The events wait in the outbox. Next: scripts/relay-events.sh" in output
     assert count(engine, OutboxEvent) == COUNT
 
@@ -137,7 +138,7 @@ def test_appending_adds_as_many_again(
 ) -> None:
     exit_codes = [run_seed("analytics", "--append")[0] for _ in range(2)]
 
-    assert exit_codes == [seed.DONE] * 2
+    assert exit_codes == [Exit.DONE] * 2
     assert count(engine, OutboxEvent) == 2 * COUNT
     assert clickhouse.command("SELECT uniqExact(event_id) FROM events") == 2 * COUNT
 
@@ -146,11 +147,10 @@ def test_events_are_about_rows_of_the_scenario_and_never_before_them() -> None:
     made = events.rows("analytics")
 
     rows = scenarios.rows("analytics")
-    tables = {model.__name__.lower(): model.__table__ for model in (User, Context, Thought, Task)}
     known = {
-        (name, row["id"]): row
-        for name, table in tables.items()
-        for row in rows[table]  # type: ignore[index]
+        (model.__name__.lower(), row["id"]): row
+        for model in (User, Context, Thought, Task)
+        for row in rows[model.__tablename__]
     }
     assert len(made) == COUNT == len({event["event_id"] for event in made})
     assert [event["occurred_at"] for event in made] == sorted(

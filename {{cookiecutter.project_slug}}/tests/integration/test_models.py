@@ -19,6 +19,7 @@ from placeholder_service.models import (
     User,
 )
 
+from scripts.check_models import warnings
 from tests.fixtures.contexts import ContextFactory
 from tests.fixtures.tasks import TaskFactory
 from tests.fixtures.thoughts import (
@@ -175,3 +176,11 @@ async def test_what_is_changed_inside_a_json_column_is_saved(db_session: AsyncSe
         await db_session.refresh(row)
 
     assert (thought.tags, context.data, result.themes) == (["a", "b"], {"a": 1, "b": 2}, ["a", "b"])
+
+
+def test_the_models_that_came_with_the_service_have_their_indexes() -> None:
+    shipped = {"api_keys", "claude_analysis_results", "contexts", "tasks", "thoughts"}
+
+    named = {warning.split()[1].partition(".")[0] for warning in warnings(Base.metadata)}
+
+    assert not shipped & named

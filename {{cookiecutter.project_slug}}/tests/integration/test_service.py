@@ -1,20 +1,17 @@
 """The service on its own engine, as `make run` starts it, on a database file of its own."""
 
 import logging
-import re
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
-from placeholder_service import __main__ as commands
-from placeholder_service import main, migrate
+from placeholder_service import main
 from placeholder_service.api.dependencies import SessionDep
 from placeholder_service.db import engine
 from placeholder_service.settings import Settings
@@ -22,15 +19,6 @@ from placeholder_service.settings import Settings
 from tests.fixtures.client import client_of
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A migrated database file that the settings point to."""
-    path = tmp_path / "service.db"
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
-    migrate.database().upgrade()
-    return path
 
 
 @pytest.fixture
@@ -42,17 +30,26 @@ def root_logger() -> Iterator[logging.Logger]:
     root.handlers = handlers
 
 
-async def test_the_service_serves_from_its_database(database: Path) -> None:
-    async with client_of(main.create_app()) as client:
-        ready = await client.get("/health/ready")
-        refused = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+def app_with_query(sql: str) -> FastAPI:
+    """Return the service with a route more, which runs a query."""
+    app = main.create_app()
 
-    assert ready.json()["status"] == "ready"
-    assert refused.status_code == 401
+    @app.get("/query")
+    async def query(session: SessionDep) -> None:
+        await session.execute(text(sql))
+
+    return app
+
+
+async def test_the_service_serves_from_its_database(database_file: Path) -> None:
+    async with client_of(main.create_app()) as client:
+        response = await client.get("/health/ready")
+
+    assert response.json()["status"] == "ready"
 
 
 async def test_the_server_gets_an_app_that_logs(
-    database: Path,
+    database_file: Path,
     root_logger: logging.Logger,
 ) -> None:
     app = main.serve()  # noqa: TID251  # the database is this test's own
@@ -62,8 +59,8 @@ async def test_the_server_gets_an_app_that_logs(
     assert handler.formatter is not None
 
 
-async def test_readiness_does_not_wait_for_a_writer(database: Path) -> None:
-    writer = sqlite3.connect(database, isolation_level=None)
+async def test_readiness_does_not_wait_for_a_writer(database_file: Path) -> None:
+    writer = sqlite3.connect(database_file, isolation_level=None)
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("BEGIN IMMEDIATE")
 
@@ -75,7 +72,7 @@ async def test_readiness_does_not_wait_for_a_writer(database: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3])
-async def test_the_pool_holds_as_many_connections_as_set(database: Path, size: int) -> None:
+async def test_the_pool_holds_as_many_connections_as_set(database_file: Path, size: int) -> None:
     settings = Settings(database_pool_size=size)
     app = main.create_app(settings)
     service_engine = engine.make_engine(settings)  # noqa: TID251  # the database is the test's own
@@ -89,34 +86,30 @@ async def test_the_pool_holds_as_many_connections_as_set(database: Path, size: i
 
 
 async def test_a_locked_database_is_answered_with_503(
-    database: Path, monkeypatch: pytest.MonkeyPatch
+    database_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
-    writer = sqlite3.connect(database, isolation_level=None)
+    writer = sqlite3.connect(database_file, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
 
-    async with client_of(main.create_app()) as client:
-        locked = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+    async with client_of(app_with_query("SELECT 1")) as client:
+        locked = await client.get("/query")
         writer.close()
-        recovered = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+        recovered = await client.get("/query")
 
     assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
     assert locked.headers["Content-Type"] == "application/problem+json"
-    assert recovered.status_code == 401
+    assert recovered.status_code == 200
 
 
-async def test_a_database_without_tables_is_a_fault_of_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
-
-    async with client_of(main.create_app()) as client:
-        response = await client.get("/thoughts", headers={"X-API-Key": "unknown.key"})
+async def test_a_table_that_is_not_there_is_a_fault_of_ours(database_file: Path) -> None:
+    async with client_of(app_with_query("SELECT * FROM nowhere")) as client:
+        response = await client.get("/query")
 
     assert response.status_code == 500
 
 
-async def test_a_stream_cannot_use_the_session_of_its_request(database: Path) -> None:
+async def test_a_stream_cannot_use_the_session_of_its_request(database_file: Path) -> None:
     app = main.create_app()
     errors: list[InvalidRequestError] = []
 
@@ -132,7 +125,7 @@ async def test_a_stream_cannot_use_the_session_of_its_request(database: Path) ->
 
     async with client_of(app) as client:
         response = await client.get("/stream")
-        writer = sqlite3.connect(database, timeout=0, isolation_level=None)
+        writer = sqlite3.connect(database_file, timeout=0, isolation_level=None)
         writer.execute("BEGIN IMMEDIATE")
         writer.close()
 
@@ -140,101 +133,20 @@ async def test_a_stream_cannot_use_the_session_of_its_request(database: Path) ->
     assert "permanently closed" in str(errors[0])
 
 
-async def test_a_commit_that_fails_does_not_leave_the_database_locked(database: Path) -> None:
+async def test_a_commit_that_fails_does_not_leave_the_database_locked(database_file: Path) -> None:
     service_engine = engine.make_engine(Settings())  # noqa: TID251  # the database is the test's own
     async with service_engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE parents (id INTEGER PRIMARY KEY)")
         await connection.exec_driver_sql(
-            "CREATE TABLE children (parent REFERENCES users (id) DEFERRABLE INITIALLY DEFERRED)"
+            "CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
         )
 
     async with service_engine.connect() as connection:
-        await connection.exec_driver_sql("INSERT INTO children VALUES ('nobody')")
+        await connection.exec_driver_sql("INSERT INTO children VALUES (1)")
         with pytest.raises(IntegrityError):
             await connection.commit()
-    writer = sqlite3.connect(database, timeout=0, isolation_level=None)
+    writer = sqlite3.connect(database_file, timeout=0, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
 
     writer.close()
     await service_engine.dispose()
-
-
-def test_a_key_is_printed_once_and_kept_as_a_hash(
-    database: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exit_code = commands.main(["create-key", "--email", "Me@Example.com"])
-
-    key = capsys.readouterr().out.strip()
-    with sqlite3.connect(database) as connection:
-        rows = connection.execute("SELECT email, prefix FROM api_keys JOIN users").fetchall()
-    connection.close()
-    assert exit_code == 0
-    assert re.fullmatch(r"[0-9a-f]{12}\.[\w-]{43}", key)
-    assert rows == [("me@example.com", key.partition(".")[0])]
-
-
-def test_a_second_key_goes_to_the_same_user(database: Path) -> None:
-    for _ in range(2):
-        commands.main(["create-key", "--email", "me@example.com"])
-
-    with sqlite3.connect(database) as connection:
-        counts = connection.execute(
-            "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM api_keys)"
-        ).fetchone()
-    connection.close()
-    assert counts == (1, 2)
-
-
-@pytest.mark.slow
-def test_the_command_runs_as_a_module(database: Path) -> None:
-    module = [sys.executable, "-m", "placeholder_service"]
-
-    key = subprocess.run(
-        [*module, "create-key", "--email", "me@example.com"],
-        check=True,
-        text=True,
-        capture_output=True,
-    ).stdout
-
-    assert "." in key
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--email", "nobody"], "--email: value is not a valid email address"),
-        (["--email", "me@example.com", "--name", ""], "--name: use 1 to 100 characters"),
-    ],
-)
-def test_a_wrong_call_is_explained(
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        commands.main(["create-key", *arguments])
-
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_unusable_settings_are_explained(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
-
-    exit_code = commands.main(["create-key", "--email", "me@example.com"])
-
-    assert exit_code == 1
-    assert "unsupported database 'mysql'" in capsys.readouterr().err
-
-
-def test_a_key_for_an_unmigrated_database_tells_the_next_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
-
-    exit_code = commands.main(["create-key", "--email", "me@example.com"])
-
-    assert exit_code == 1
-    assert "Run scripts/migrate.sh" in capsys.readouterr().err

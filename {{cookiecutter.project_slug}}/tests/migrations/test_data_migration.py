@@ -1,23 +1,23 @@
 """A worked example: how to test a revision that changes rows.
 
 Go to the revision before it, put in rows of each kind that it meets, run it, and look at them.
-Take a copy of this module for your own revision: use `migrate.database()` in place of `migrations`
-and name the revision in `upgrade`.
+Take a copy of this module for your own revision: use `migrate.database()` in place of `migrations`,
+name the revision in `upgrade`, and insert rows by SQL: the models will change.
 """
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from migrator import Database
 
 from placeholder_service import migrate
+from placeholder_service.models import User
 from placeholder_service.settings import PROJECT_ROOT
 
-from tests.fixtures.databases import insert
+from tests.fixtures import scenarios
 
 pytestmark = pytest.mark.integration
 
@@ -55,12 +55,12 @@ def migrations(scratch_url: sa.URL, tmp_path: Path) -> Database:
 
 
 def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
-    names = ["Ada", " Ben", "Cy  ", "D E"]
+    names = ["Ada", " Ben", "Cy  "]
+    users = scenarios.rows("minimal")["users"]
+    rows = [user | {"name": name} for user, name in zip(users, names, strict=True)]
     with migrations.only_run() as connection:
         migrations.upgrade("trim_names-1", connection)
-        for number, name in enumerate(names):
-            row = {"id": UUID(int=number), "email": f"{number}@example.com", "name": name}
-            connection.execute(sa.text(insert("users", **row)))
+        connection.execute(sa.insert(User), rows)
         connection.commit()
 
         migrations.upgrade("trim_names", connection)
@@ -68,5 +68,5 @@ def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
         connection.rollback()
         migrations.downgrade("-1", connection)
 
-        assert after == ["Ada", "Ben", "Cy", "D E"]
+        assert after == ["Ada", "Ben", "Cy"]
         assert connection.scalars(NAMES).all() == after

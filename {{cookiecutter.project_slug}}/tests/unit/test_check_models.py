@@ -3,8 +3,6 @@
 import pytest
 import sqlalchemy as sa
 
-from placeholder_service.models import Base
-
 from scripts.check_models import warnings
 
 pytestmark = pytest.mark.unit
@@ -47,11 +45,3 @@ def test_a_foreign_key_without_an_index_is_named(metadata: sa.MetaData) -> None:
 )
 def test_an_index_that_begins_with_it_is_enough(metadata: sa.MetaData) -> None:
     assert list(warnings(metadata)) == []
-
-
-def test_the_models_that_came_with_the_service_have_their_indexes() -> None:
-    shipped = {"api_keys", "claude_analysis_results", "contexts", "tasks", "thoughts"}
-
-    named = {warning.split()[1].partition(".")[0] for warning in warnings(Base.metadata)}
-
-    assert not shipped & named
