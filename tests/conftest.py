@@ -17,6 +17,36 @@ Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
 
 
+# What the quick lane leaves out: fixtures that install something or start a server, words in the
+# names of tests that take long, and of all combinations of answers all but these.
+INSTALLED_OR_SERVED = {"install", "image", "foreign", "own_server", "postgresql_server"}
+LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed", "test_diff")
+QUICK_COMBINATIONS = ("3.11-sync-sqlite-none-none-MIT", "3.11-async-sqlite-none-none-MIT")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the quick lane."""
+    parser.addoption("--quick", action="store_true", help="only tests that install nothing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, if only the quick tests are wanted."""
+    if config.getoption("--quick"):
+        quick = [item for item in items if is_quick(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in quick])
+        items[:] = quick
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Return whether a test installs nothing, needs no server and renders little."""
+    if isinstance(item, pytest.Function) and INSTALLED_OR_SERVED & {*item.fixturenames}:
+        return False
+    _, _, parameters = item.name.partition("[3.")
+    if parameters:
+        return f"3.{parameters[:-1]}" in QUICK_COMBINATIONS
+    return not any(word in item.nodeid for word in LONG)
+
+
 class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives all tests of one rendered project to one worker, which renders and installs it once.
 

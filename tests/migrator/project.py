@@ -17,6 +17,7 @@ from migrator.testing import read_catalogue
 from migrator.testing.catalogue import Catalogue
 
 from tests.migrator.sample.migrate import SCRIPTS
+from tests.running import LIMIT
 
 SAMPLE = Path(__file__).parent / "sample"
 COMMANDS = "tests.migrator.sample.migrate"
@@ -37,7 +38,7 @@ class Project:
 
     @classmethod
     def in_folder(cls, root: Path, url: sa.URL) -> "Project":
-        """Copy the sample into a folder. Runs wait for a short time only."""
+        """Copy the sample into a folder. Runs wait for earlier ones as long as they take."""
         for name in ("migrations", "events"):
             shutil.copytree(SAMPLE / name, root / name)
         for name in ("alembic.ini", ".squawk.toml"):
@@ -48,8 +49,7 @@ class Project:
                 ini=root / "alembic.ini",
                 name="sample",
                 backup_folder=root / "backups",
-                wait_seconds=0.3,
-                lock_timeout_ms=100,
+                wait_seconds=LIMIT,
             )
         )
 
