@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEMPLATE, Render
-from tests.service import PACKAGE, Run, succeeded
-from tests.test_deployment import UV
+from tests.conftest import Render
+from tests.running import TEMPLATE, UV, Run, succeeded
+from tests.service.project import PACKAGE
 
 # What lies in the project itself. Anybody could publish something of these names.
 LOCAL = {"migrator", "testdb", PACKAGE, PACKAGE.replace("_", "-")}

@@ -13,7 +13,8 @@ from derivation import derive_sync
 from tree import PACKAGE as PLACEHOLDER
 
 from tests.conftest import Render
-from tests.service import PACKAGE, Run, Service, succeeded
+from tests.running import succeeded
+from tests.service.project import PACKAGE, Service
 
 REPLACEMENT = Path(__file__).with_name("replacement")
 
@@ -68,8 +69,6 @@ LINES = {
 def replaced(
     request: pytest.FixtureRequest,
     render: Render,
-    run: Run,
-    environment: dict[str, str],
 ) -> Iterator[Service]:
     """Return the installed project of a style and a database, with the team's tables."""
     style, database = request.param
@@ -77,7 +76,7 @@ def replaced(
     with tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True) as folder:
         project = render({"session_style": style, "database": database}, Path(folder))
         replace_sample(project, style)
-        service = Service(project, style, database, run, environment)
+        service = Service(project, style, database)
         succeeded(service.make("env"))
         yield service
         if database == "postgresql":
