@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
 # A service for test_foreign_service.py, with tests of its own.
-collect_ignore = ["foreign_service", "service/replacement"]
+collect_ignore = ["foreign_service", "service/entity", "service/replacement"]
 
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
