@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Change
-from tests.service import PACKAGE, Service, combinations, succeeded
-
-from sources import changed, sources
+from tests.running import succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, Service, combinations
+from tests.service.sources import changed, sources
 
 ENTITY = Path(__file__).with_name("entity")
 VERSIONS = "migrations/versions/"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
-from tests.service import PACKAGE, Run, Service, succeeded
-
-from sources import changed, sources
+from tests.running import succeeded
+from tests.service.project import PACKAGE, Service
+from tests.service.sources import changed, sources
 
 REPLACEMENT = Path(__file__).with_name("replacement")
 
@@ -64,23 +64,17 @@ LINES = {
 
 
 @pytest.fixture
-def replaced(
-    request: pytest.FixtureRequest,
-    render: Render,
-    run: Run,
-    environment: dict[str, str],
-) -> Iterator[Service]:
+def replaced(request: pytest.FixtureRequest, render: Render) -> Iterator[Service]:
     """Return the installed project of a style and a database, with the team's tables."""
     style, database = request.param
     # Not in pytest's own temporary folder, which runs of pytest in the project would clean up.
     with tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True) as folder:
         project = render({"session_style": style, "database": database}, Path(folder))
         replace_sample(project, style)
-        service = Service(project, style, database, run, environment)
-        succeeded(service.make("env"))
+        service = Service(project, style, database)
+        service.install()
         yield service
-        if database == "postgresql":
-            succeeded(service.make("database-stop"))
+        service.stop()
 
 
 def replace_sample(project: Path, style: str) -> None:

@@ -7,8 +7,7 @@ import pytest
 from option_lines import chosen_lines
 from tree import SourceError
 
-from tests.conftest import BIN
-from tests.service import Run
+from tests.running import BIN, Run
 
 # What is written, and what it becomes with `ci=github` and with `ci=none`.
 CASES = {

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BIN, TEMPLATE
-from tests.service import Run, succeeded
+from tests.running import BIN, TEMPLATE, Run, succeeded
 
 SERVICE = "{{cookiecutter.project_slug}}"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import BIN, TEMPLATE
-from tests.service import Run
+from tests.running import BIN, TEMPLATE, Run
 
 CODE = "async def mine(): ...\n"
 WORKFLOW = ".github/workflows/ci.yml"

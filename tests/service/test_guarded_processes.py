@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from tests.conftest import Change
-from tests.service import Service, combinations, succeeded
+from tests.running import succeeded
+from tests.service.conftest import Change
+from tests.service.project import Service, combinations
 
-ATTACK = Path(__file__).with_name("processes_without_settings.py")
+ATTACK = Path(__file__).parent / "programs" / "processes_without_settings.py"
 
 
 @combinations("sync-sqlite", "async-postgresql", "async-sqlite-clickhouse")

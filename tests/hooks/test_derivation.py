@@ -8,8 +8,7 @@ import finishing
 import pytest
 from tree import PROJECT, SourceError, TemplateError, TemplateFile, template_files
 
-from tests.conftest import BIN
-from tests.service import Run
+from tests.running import BIN, Run
 
 # What is written, and what it becomes. Everything must come out as the formatter leaves it.
 DERIVED = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tree import PACKAGE, PROJECT
 
-from tests.conftest import BIN, Project
-from tests.service import Run
+from tests.conftest import Project
+from tests.running import BIN, Run
 
 EVERYTHING = {"session_style": "async", "database": "postgresql", "analytics": "clickhouse"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pre_gen_project import Answers, faults
 
-from tests.conftest import TEMPLATE, Project, Render
-from tests.service import Run
+from tests.conftest import Project, Render
+from tests.running import TEMPLATE, Run
 
 GOOD: Answers = {
     "project_name": "My Service",

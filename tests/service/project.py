@@ -1,15 +1,15 @@
-"""An installed project, and what tests do with it."""
+"""A rendered project, and what tests do with it."""
 
 import contextlib
 import hashlib
 import sqlite3
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.running import Result, run, succeeded
 
 PACKAGE = "my_service"
 TABLES = {
@@ -25,35 +25,60 @@ TABLES = {
 # What a run of the tests may leave in the project, besides hidden files.
 MADE_BY_TESTS = {"htmlcov"}
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @dataclass(frozen=True)
 class Service:
-    """An installed project, and how to run things in it."""
+    """A rendered project with the default name, and how to run things in it.
+
+    Attributes:
+        folder: Where it is.
+        style: sync or async.
+        database: sqlite or postgresql.
+
+    """
 
     folder: Path
     style: str
     database: str
-    execute: Run
-    environment: dict[str, str]
 
-    def run(
-        self, *command: str | Path, cwd: Path | None = None, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
+    def install(self) -> None:
+        """Bring its environment, and start its development server if it has one."""
+        succeeded(self.make("env"))
+        if self.database == "postgresql":
+            succeeded(self.make("database"))
+
+    def stop(self) -> None:
+        """Stop its development server if it has one."""
+        if self.database == "postgresql":
+            succeeded(self.make("database-stop"))
+
+    def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> Result:
         """Run a command in the project; a name without a slash is a program of its environment."""
         program, *arguments = command
         if "/" not in str(program):
-            program = self.folder / ".venv" / "bin" / program
-        return self.execute(program, *arguments, cwd=cwd or self.folder, **variables)
+            program = self.program(str(program))
+        return run(program, *arguments, cwd=cwd or self.folder, **variables)
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str) -> Result:
         """Run make in the project."""
-        return self.execute("make", *arguments, cwd=self.folder)
+        return run("make", *arguments, cwd=self.folder)
+
+    def script(self, name: str, *arguments: str, **variables: str) -> Result:
+        """Run one of its scripts, such as `migrate.sh`."""
+        return self.run(f"scripts/{name}", *arguments, cwd=self.folder, **variables)
+
+    def program(self, name: str) -> Path:
+        """Return the path of a program of its environment."""
+        return self.folder / ".venv" / "bin" / name
+
+    @property
+    def versions(self) -> Path:
+        """The folder of its revisions."""
+        return self.folder / "migrations" / "versions"
 
     def migrate(self) -> None:
         """Bring the development database to head."""
-        succeeded(self.run(self.folder / "scripts" / "migrate.sh"))
+        succeeded(self.script("migrate.sh"))
 
     def create_key(self) -> str:
         """Return a new API key."""
@@ -119,9 +144,3 @@ def combinations(*names: str) -> pytest.MarkDecorator:
     """Run a test on these combinations: style, database and, if there are any, analytics."""
     answers = [tuple(name.split("-")) for name in names]
     return pytest.mark.parametrize("service", answers, ids=names, indirect=True)
-
-
-def succeeded(result: subprocess.CompletedProcess[str]) -> str:
-    """Return what a program printed, after checking that it ended well."""
-    assert result.returncode == 0, f"{result.args}\n{result.stdout}\n{result.stderr}"
-    return result.stdout

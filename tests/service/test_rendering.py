@@ -22,8 +22,8 @@ import pytest
 import yaml
 from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
-from tests.conftest import BIN, TEMPLATE, Project
-from tests.service import Run
+from tests.conftest import Project
+from tests.running import BIN, LIMIT, TEMPLATE, Run
 
 CHOICES = {
     name: values
@@ -252,7 +252,7 @@ def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path
         stdin=theirs,
         capture_output=True,
         env=environment,
-        timeout=60,
+        timeout=LIMIT,
         check=False,
     )
     os.close(ours)

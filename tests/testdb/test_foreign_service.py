@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEMPLATE
-from tests.service import Run, succeeded
+from tests.running import TEMPLATE, Run, succeeded
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 TESTDB = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb"

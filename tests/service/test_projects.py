@@ -5,20 +5,16 @@ those that change the project put it back.
 """
 
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
 from pre_gen_project import taken
 
-from tests.conftest import Change
-from tests.service import PACKAGE, TABLES, Service, combinations, succeeded
+from tests.running import clean_environment, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, TABLES, Service, combinations
+from tests.service.server import served
 
 # Of any two answers, each pair is in one of them.
 every_project = combinations(
@@ -92,11 +88,11 @@ def test_a_new_revision_of_an_unchanged_schema_is_empty(service: Service) -> Non
 
 
 @every_project
-def test_it_serves_with_one_command(service: Service) -> None:
+def test_it_serves_with_one_command(service: Service, tmp_path: Path) -> None:
     service.migrate()
     key = service.create_key()
 
-    with served(service) as client:
+    with serve_by_make(service, tmp_path) as client:
         ready = client.get("/health/ready")
         refused = client.post("/thoughts", json={"content": "First."})
         created = client.post("/thoughts", json={"content": "First."}, headers={"X-API-Key": key})
@@ -111,6 +107,14 @@ def test_it_serves_with_one_command(service: Service) -> None:
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert created.status_code == 201
     assert read.json()["content"] == "First."
+
+
+def serve_by_make(
+    service: Service, folder: Path
+) -> contextlib.AbstractContextManager[httpx2.Client]:
+    """Serve a project as its README says."""
+    command = ("make", "run", "PORT=0")
+    return served(command, service.folder, folder / "serve.log", clean_environment())
 
 
 def create(client: httpx2.Client, key: str) -> httpx2.Response:
@@ -188,40 +192,3 @@ def test_untested_code_fails_a_suite_that_passes_but_no_part_of_it(
     assert "Required test coverage of 95% not reached" in whole.stdout + whole.stderr
     assert service.state() == before
     assert part.returncode == 0, part.stdout
-
-
-@contextlib.contextmanager
-def served(service: Service) -> Iterator[httpx2.Client]:
-    """Serve a project by `make run` on a free port, and give a client that knows it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = service.folder.parent / "serve.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            ["make", "run", f"PORT={port}"],
-            cwd=service.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=service.environment,
-            start_new_session=True,
-        )
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            for _ in range(300):
-                with contextlib.suppress(httpx2.TransportError):
-                    client.get("/health/live")
-                    break
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.1)
-            yield client
-    finally:
-        # The whole group: make, the shell, the server and what it started to reload itself.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGINT)
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
