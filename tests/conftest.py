@@ -17,14 +17,11 @@ Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
 
 
-# What the quick lane leaves out: fixtures that install something or start a server, words in the
-# names of tests that take long, and of all combinations of answers all but these.
-INSTALLED_OR_SERVED = {
-    *("install", "image", "foreign", "own_server", "postgresql_server"),
-    *("elsewhere", "replaced"),
-}
-LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed", "test_diff")
+# The combinations that the quick lane renders, the fixtures of installations and servers that it
+# leaves out, and words in the names of tests that take long.
 QUICK_COMBINATIONS = ("3.11-sync-sqlite-none-none-MIT", "3.11-async-sqlite-none-none-MIT")
+INSTALLED_OR_SERVED = {"foreign", "own_server", "postgresql_server"}
+LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,11 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a test installs nothing, needs no server and renders little."""
+    if item.nodeid.startswith("tests/service/"):
+        return any(combination in item.nodeid for combination in QUICK_COMBINATIONS)
     if isinstance(item, pytest.Function) and INSTALLED_OR_SERVED & {*item.fixturenames}:
         return False
-    _, _, parameters = item.name.partition("[3.")
-    if parameters:
-        return f"3.{parameters[:-1]}" in QUICK_COMBINATIONS
     return not any(word in item.nodeid for word in LONG)
 
 
