@@ -11,6 +11,7 @@ from pathlib import Path
 TEMPLATE = Path(__file__).parent.parent
 # Where the programs of the template's environment are.
 BIN = Path(sys.executable).parent
+# As in the Makefile.
 UV = shutil.which("uv") or str(TEMPLATE / ".uv" / "bin" / "uv")
 
 # Seconds. Nothing takes as long, not even on a busy machine: whatever does will never end.
