@@ -36,20 +36,17 @@ async def test_a_request_without_a_key_is_told_how_to_send_one(api_client: ApiCl
     }
 
 
-@pytest.mark.parametrize("key", ["unknown.key", "no-dot", "", "."])
-async def test_an_unknown_key_is_refused(api_client: ApiClient, key: str) -> None:
-    response = await api_client.get("/thoughts", headers={"X-API-Key": key})
-
-    assert response.status_code == 401
-
-
-async def test_a_key_with_the_right_prefix_and_the_wrong_secret_is_refused(
-    api_client: ApiClient, api_headers: Headers
+@pytest.mark.parametrize("key", ["unknown.key", "no-dot", ".", "{prefix}.guess"])
+async def test_an_unknown_key_is_refused(
+    api_client: ApiClient,
+    api_headers: Headers,
+    key: str,
 ) -> None:
     prefix = api_headers["X-API-Key"].partition(".")[0]
 
-    response = await api_client.get("/thoughts", headers={"X-API-Key": f"{prefix}.guess"})
+    response = await api_client.get("/thoughts", headers={"X-API-Key": key.format(prefix=prefix)})
 
+    assert response.status_code == 401
     assert response.json()["detail"] == "The API key is not valid."
 
 
@@ -88,9 +85,10 @@ async def test_a_key_may_do_only_what_it_allows(
     assert written.json()["detail"] == "This API key does not allow: thoughts:write."
 
 
-async def test_the_use_of_a_key_is_noted_once_a_minute(
+async def test_a_key_is_stored_as_a_hash_and_its_use_noted_once_a_minute(
     api_client: ApiClient, api_headers: Headers, db_session: AsyncSession
 ) -> None:
+    secret = api_headers["X-API-Key"].partition(".")[2]
     key = (await db_session.scalars(select(ApiKey))).one()
 
     await api_client.get("/thoughts", headers=api_headers)
@@ -101,43 +99,21 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
 
     assert first_use is not None
     assert key.last_used_at == first_use
-
-
-async def test_a_key_is_stored_as_a_hash_only(
-    api_headers: Headers,
-    db_session: AsyncSession,
-) -> None:
-    secret = api_headers["X-API-Key"].partition(".")[2]
-    row = (await db_session.scalars(select(ApiKey))).one()
-
-    stored = [str(getattr(row, column.key)) for column in ApiKey.__table__.columns]
-
-    assert not any(secret in value for value in stored)
+    assert not any(secret in str(getattr(key, it.key)) for it in ApiKey.__table__.columns)
 
 
 async def test_bad_input_names_each_field(api_client: ApiClient, api_headers: Headers) -> None:
     data = {"content": "", "tags": ["x" * 51]}
+    unknown = dict.fromkeys(map(str, range(25)))
 
     response = await api_client.post("/thoughts", json=data, headers=api_headers)
+    many = await api_client.post("/thoughts", json=unknown, headers=api_headers)
 
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert {error["field"] for error in response.json()["errors"]} == {
-        "body.content",
-        "body.tags.0",
-    }
-
-
-@pytest.mark.parametrize("data", [{"content": "a\0b"}, {"content": "a", "tags": ["b\0"]}])
-async def test_what_no_database_can_store_is_refused(
-    api_client: ApiClient,
-    api_headers: Headers,
-    data: dict[str, object],
-) -> None:
-    response = await api_client.post("/thoughts", json=data, headers=api_headers)
-
-    assert response.status_code == 422
-    assert "U+0000" in response.json()["errors"][0]["message"]
+    fields = {error["field"] for error in response.json()["errors"]}
+    assert fields == {"body.content", "body.tags.0"}
+    assert many.json()["detail"].endswith("It lists 20 of 26.")
 
 
 @pytest.mark.parametrize(
@@ -247,17 +223,11 @@ def test_problems_are_documented_by_their_media_type(app: FastAPI) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-async def test_a_request_id_is_repeated(api_client: ApiClient) -> None:
+async def test_a_request_id_is_repeated_and_requests_are_measured(api_client: ApiClient) -> None:
     request_id = uuid4().hex
 
     response = await api_client.get("/health/live", headers={"X-Request-ID": request_id})
+    metrics = await api_client.get("/metrics")
 
     assert response.headers["X-Request-ID"] == request_id
-
-
-async def test_requests_are_measured_by_route(api_client: ApiClient) -> None:
-    await api_client.get("/health/live")
-
-    response = await api_client.get("/metrics")
-
-    assert 'handler="/health/live"' in response.text
+    assert 'handler="/health/live"' in metrics.text
