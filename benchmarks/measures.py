@@ -1,13 +1,12 @@
 """What the small tests do not show: states and scenarios, many revisions, workers, growth."""
 
 import itertools
+import shutil
 import statistics
 from dataclasses import dataclass
 
-from derivation import derive_sync
-
 from benchmarks.patterns import GROWING, POSTGRESQL, PRELUDE, SQLITE, Pattern
-from benchmarks.project import Project
+from benchmarks.project import PROGRAMS, Project, in_style
 
 ENGINES = ("sqlite", "postgresql")
 REVISIONS = 200
@@ -15,76 +14,6 @@ MANY = 1000
 
 # By style and engine, or style and kind of tests: the seconds of two things to compare.
 Pairs = dict[tuple[str, str], tuple[float, float]]
-
-# What tests that time their own steps begin with.
-TIMED = """
-import json
-import os
-import time
-from collections import defaultdict
-from contextlib import contextmanager
-
-import pytest
-
-seconds = defaultdict(list)
-
-
-@contextmanager
-def timed(step):
-    start = time.perf_counter()
-    yield
-    seconds[step].append(time.perf_counter() - start)
-
-"""
-
-STATES = """
-@pytest.mark.parametrize("number", range({repeats}))
-async def test_states(isolated_database, number):
-    with timed("seed"):
-        await isolated_database.seed("performance")
-    with timed("snapshot"):
-        await isolated_database.snapshot("filled")
-    async with isolated_database.session() as session:
-        rows = [0]
-        for table in Base.metadata.sorted_tables:
-            rows[0] += await session.scalar(select(func.count()).select_from(table))
-        await session.execute(text("DELETE FROM tasks"))
-        await session.commit()
-    with timed("restore"):
-        await isolated_database.restore("filled")
-    async with isolated_database.session() as session:
-        assert await session.scalar(text("SELECT count(*) FROM tasks")) == 500
-    with open(os.environ["BENCH_OUTPUT"], "w") as output:
-        json.dump({{"rows": rows, **seconds}}, output)
-"""
-
-# ClickHouse has no coroutines: the tests are the same in both styles.
-CLICKHOUSE_STATES = """
-@pytest.mark.parametrize("number", range({repeats}))
-def test_states(isolated_clickhouse, number):
-    client, config = isolated_clickhouse
-    with timed("seed"):
-        config.seed("analytics")
-    events, metrics = (client.command(f"SELECT count() FROM {{t}}") for t in ("events", "metrics"))
-    seconds["rows"].append(events + metrics)
-    with timed("snapshot"):
-        filled = config.create_snapshot("filled")
-    client.command("TRUNCATE TABLE events")
-    with timed("restore"):
-        config.restore_snapshot(filled)
-    assert client.command("SELECT count() FROM events") == events
-
-
-@pytest.mark.parametrize("number", range({repeats}))
-def test_reset(isolated_clickhouse, number):
-    client, config = isolated_clickhouse
-    client.command("INSERT INTO metrics VALUES ('visits', '2025-01-01', 1)")
-    with timed("reset"):
-        config.database.reset()
-    assert client.command("SELECT count() FROM metrics") == 0
-    with open(os.environ["BENCH_OUTPUT"], "w") as output:
-        json.dump(seconds, output)
-"""
 
 START = """
 async def test_start(db_session):
@@ -171,30 +100,7 @@ async def test_rows(number, rows, ready):
     assert await ready.scalar(select(func.count()).select_from(User)) == rows
 """
 
-# Writes the seconds of set-up and tear-down of each test, by its parameter `rows`.
-CLOCK = """
-import json
-import os
-from collections import defaultdict
-
-seconds = defaultdict(list)
-running = {}
-
-
-def pytest_runtest_logreport(report):
-    if report.when == "setup":
-        running[report.nodeid] = report.duration
-    if report.when == "teardown" and report.nodeid.endswith("]"):
-        rows = report.nodeid.partition("[")[2].partition("-")[0]
-        seconds[rows].append(running[report.nodeid] + report.duration)
-
-
-def pytest_sessionfinish():
-    if "BENCH_OUTPUT" in os.environ:
-        with open(os.environ["BENCH_OUTPUT"], "w") as output:
-            json.dump(seconds, output)
-"""
-
+# The plugin that measures what comes before and after a test.
 PLUGIN = "bench_clock"
 
 
@@ -245,9 +151,9 @@ class States:
 
 def measure_states(project: Project, engine: str, repeats: int) -> States:
     """Return what it takes to fill a database at `performance` scale, keep it and go back."""
-    source = PRELUDE + TIMED + STATES.format(repeats=repeats)
-    project.write("test_states", derive_sync(source) if project.style == "sync" else source)
-    found = project.measured("test_states", "--database", engine)
+    project.add("timing")
+    project.add("test_states")
+    found = project.measured("test_states", "--database", engine, repeats=repeats)
     middle = {step: statistics.median(found[step]) for step in ("seed", "snapshot", "restore")}
     return States(middle["seed"] / found["rows"][0] * 100, middle["snapshot"], middle["restore"])
 
@@ -264,8 +170,9 @@ class ClickhouseStates:
 
 def measure_clickhouse(project: Project, repeats: int) -> ClickhouseStates:
     """Return what it takes to fill ClickHouse with the `analytics` scenario, and to go back."""
-    project.write("test_clickhouse", TIMED + CLICKHOUSE_STATES.format(repeats=repeats))
-    found = project.measured("test_clickhouse")
+    project.add("timing")
+    project.add("test_clickhouse")
+    found = project.measured("test_clickhouse", repeats=repeats)
     middle = {step: statistics.median(values) for step, values in found.items()}
     return ClickhouseStates(
         seed=middle["seed"] / middle["rows"] * 100,
@@ -284,9 +191,8 @@ def measure_starts(project: Project, rounds: int) -> Pairs:
         up, down = STEPS[number % 2], STEPS[1 - number % 2]
         source = REVISION.format(revision=revision, before=before, upgrade=up, downgrade=down)
         (versions / f"{revision}.py").write_text(source)
-    source = PRELUDE + START
     for copy in (one, many):
-        copy.write("test_start", derive_sync(source) if copy.style == "sync" else source)
+        copy.write("test_start", in_style(copy.style, PRELUDE + START))
     figures: Pairs = {}
     for engine in ENGINES:
         runs: dict[str, list[float]] = {one.path.name: [], many.path.name: []}
@@ -336,7 +242,7 @@ def measure_growth(project: Project, repeats: int) -> list[Point]:
         init.write_text(init.read_text() + MORE_TABLES.format(tables=tables - own))
         source = REVISION_WITH_TABLES.format(tables=tables - own)
         (copy.path / "migrations/versions/0002_more_tables.py").write_text(source)
-        (copy.path / f"{PLUGIN}.py").write_text(CLOCK)
+        shutil.copy(PROGRAMS / f"{PLUGIN}.py", copy.path)
         copy.prepare(f"tables_{tables}")
         rows = [1, 10, 100, 1000, 10000] if tables == own else [10]
         for (engine, name), pattern in GROWING.items():

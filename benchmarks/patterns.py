@@ -7,7 +7,7 @@ for the service.
 
 from dataclasses import dataclass
 
-from derivation import derive_sync
+from benchmarks.project import in_style
 
 TESTS = 200
 
@@ -301,7 +301,7 @@ class Pattern:
     def source(self, style: str, tests: str) -> str:
         """Return some tests on this pattern, in a session style."""
         source = PRELUDE + self.fixtures + tests
-        return CALL[style] + (derive_sync(source) if style == "sync" else source)
+        return CALL[style] + in_style(style, source)
 
 
 SQLITE = (

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from cookiecutter.main import cookiecutter
+from derivation import OWN, derive_sync
 
 TEMPLATE = Path(__file__).parent.parent
+PROGRAMS = Path(__file__).parent / "programs"
+PACKAGE = "my_service"
 BENCH = Path("tests/bench")
 EMPTY = '"""Benchmarks."""\n'
 
@@ -26,52 +29,10 @@ HIDDEN = (
     " VIRTUAL_ENV"
 )
 
-# Starts the server that the service brings, says what there is, and waits for its input to end.
-SERVER = """
-import json, platform, sqlite3, sys
-from pathlib import Path
-import sqlalchemy
-from testdb.postgresql.server import embedded_server
 
-with embedded_server(Path.cwd()) as url:
-    engine = sqlalchemy.create_engine(url)
-    with engine.connect() as connection:
-        found = {
-            "url": url.render_as_string(hide_password=False),
-            "folder": url.query["host"],
-            "versions": {
-                "Python": platform.python_version(),
-                "SQLAlchemy": sqlalchemy.__version__,
-                "SQLite": sqlite3.sqlite_version,
-                "PostgreSQL": connection.scalar(sqlalchemy.text("SHOW server_version")).split()[0],
-            },
-        }
-    engine.dispose()
-    print(json.dumps(found), flush=True)
-    sys.stdin.read()
-"""
-
-# Makes the databases of the patterns that are not the service's own.
-PREPARE = """
-import os
-import sqlalchemy as sa
-from my_service.migrate import database
-
-def migrate(url):
-    engine = sa.create_engine(url)
-    with engine.connect() as connection:
-        database().upgrade("head", connection)
-    engine.dispose()
-
-server = sa.make_url(os.environ["TEST_DATABASE_URL"])
-engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-with engine.connect() as connection:
-    for name in ("migrated", "empty"):
-        connection.execute(sa.text(f"CREATE DATABASE {os.environ['BENCH_PREFIX']}{name}"))
-engine.dispose()
-migrate(server.set(database=os.environ["BENCH_PREFIX"] + "migrated"))
-migrate(f"sqlite:///{os.environ['BENCH_MIGRATED']}")
-"""
+def in_style(style: str, source: str) -> str:
+    """Return asynchronous code in a session style."""
+    return derive_sync(source, (*OWN, PACKAGE)) if style == "sync" else source
 
 
 def clean_environment() -> dict[str, str]:
@@ -109,14 +70,9 @@ class Project:
         (folder / "__init__.py").write_text(EMPTY)
         (folder / f"{module}.py").write_text(source)
 
-    def run_python(self, program: str) -> None:
-        """Run a program with the service's Python.
-
-        Raises:
-            RuntimeError: It fails.
-
-        """
-        self.run([str(self.python), "-c", program])
+    def add(self, module: str) -> None:
+        """Write one of the programs as a module of tests, or for them, in the service's style."""
+        self.write(module, in_style(self.style, (PROGRAMS / f"{module}.py").read_text()))
 
     def pytest(self, module: str, *arguments: str, plugin: str = "") -> float:
         """Run a module of tests; return how long it took, by pytest's own count of seconds.
@@ -158,8 +114,9 @@ class Project:
             raise RuntimeError(f"{command} failed:\n{done.stdout}")
         return done.stdout
 
-    def measured(self, module: str, *arguments: str) -> dict[str, list[float]]:
+    def measured(self, module: str, *arguments: str, repeats: int = 1) -> dict[str, list[float]]:
         """Run a module of tests that writes figures to `BENCH_OUTPUT`, and return them."""
+        self.variables["BENCH_REPEATS"] = str(repeats)
         output = self.path / ".bench.json"
         self.variables["BENCH_OUTPUT"] = str(output)
         self.pytest(module, *arguments)
@@ -183,7 +140,7 @@ class Project:
         """Make the databases of the patterns that are not the service's own."""
         self.variables["BENCH_PREFIX"] = f"bench_{prefix}_"
         self.variables["BENCH_MIGRATED"] = str(self.path / "bench.sqlite")
-        self.run_python(PREPARE)
+        self.run([str(self.python), str(PROGRAMS / "prepare.py")])
 
 
 def render(style: str, folder: Path, analytics: str = "none") -> Project:
@@ -235,7 +192,7 @@ def project_with_clickhouse(style: str) -> Iterator[Project]:
 def server(project: Project) -> Iterator[dict[str, Any]]:
     """Run the PostgreSQL server that a service brings, and remove its data at the end."""
     with subprocess.Popen(
-        [project.python, "-c", SERVER],
+        [project.python, PROGRAMS / "server.py"],
         cwd=project.path,
         env=project.environment,
         stdin=subprocess.PIPE,

@@ -52,6 +52,7 @@ ALWAYS_ASYNC = (
     "src/*/api/health.py",
     "src/*/db/readiness.py",
     "src/*/lifespan.py",
+    "tests/unit/test_event_loop.py",
 )
 
 # The folder of the libraries. They serve both styles and any service, so they stay as they are.

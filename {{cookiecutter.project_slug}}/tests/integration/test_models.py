@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from migrator.indexes import warnings
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -151,3 +152,11 @@ async def test_what_is_changed_inside_a_json_column_is_saved(db_session: AsyncSe
         await db_session.refresh(row)
 
     assert (thought.tags, context.data, result.themes) == (["a", "b"], {"a": 1, "b": 2}, ["a", "b"])
+
+
+def test_the_models_that_came_with_the_service_have_their_indexes() -> None:
+    shipped = {"api_keys", "claude_analysis_results", "contexts", "tasks", "thoughts"}
+
+    named = {warning.split()[1].partition(".")[0] for warning in warnings(Base.metadata)}
+
+    assert not shipped & named

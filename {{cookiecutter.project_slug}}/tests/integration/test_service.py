@@ -1,70 +1,44 @@
 """The service on its own engine, as `make run` starts it, on a database of its own."""
 
 import logging
-import re
-import runpy
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
+from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
-from placeholder_service import __main__ as commands
-from placeholder_service import main, migrate
-from placeholder_service.api import admission
+from placeholder_service import main
 from placeholder_service.api.dependencies import SessionDep
 from placeholder_service.db import engine
-from placeholder_service.db.readiness import ReadinessCheck
-from placeholder_service.lifespan import make_lifespan
-from placeholder_service.models import ApiKey, User
 from placeholder_service.settings import Settings
 
 from tests.fixtures.client import client_of
 
 pytestmark = pytest.mark.integration
 
-STRANGER = {"X-API-Key": "unknown.key"}
-CREATE_KEY = ["create-key", "--email", "Me@Example.com"]
 
-
-@pytest.fixture
-def sqlite_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A SQLite file that is not migrated, and that the settings name."""
-    path = tmp_path / "service.db"
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
-    return path
-
-
-async def test_the_service_serves_from_its_database(migrated_url: sa.URL) -> None:
+def app_with_query(sql: str) -> FastAPI:
+    """Return the service with a route more, which runs a query."""
     app = main.create_app()
-    errors: list[InvalidRequestError] = []
 
-    @app.get("/stream")
-    async def stream(session: SessionDep) -> StreamingResponse:
-        async def rows() -> AsyncIterator[str]:
-            try:
-                yield str(await session.scalar(sa.text("SELECT 1")))
-            except InvalidRequestError as error:
-                errors.append(error)
+    @app.get("/query")
+    async def query(session: SessionDep) -> None:
+        await session.execute(text(sql))
 
-        return StreamingResponse(rows())
+    return app
 
-    async with client_of(app) as client:
+
+async def test_the_service_serves_from_its_database(migrated_url: URL) -> None:
+    async with client_of(app_with_query("SELECT count(*) FROM alembic_version")) as client:
         ready = await client.get("/health/ready")
-        refused = await client.get("/thoughts", headers=STRANGER)
-        streamed = await client.get("/stream")
+        queried = await client.get("/query")
 
     assert ready.json()["status"] == "ready"
-    assert refused.status_code == 401
-    # A stream outlives the transaction of its request.
-    assert streamed.text == ""
-    assert "permanently closed" in str(errors[0])
+    assert queried.status_code == 200
 
 
 def test_the_server_gets_an_app_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,78 +51,81 @@ def test_the_server_gets_an_app_that_logs(monkeypatch: pytest.MonkeyPatch) -> No
     assert [handler.formatter is not None for handler in root.handlers] == [True]
 
 
-async def test_everything_is_stopped_even_if_a_step_fails() -> None:
-    calls: list[str] = []
-
-    def fail() -> None:
-        raise RuntimeError("stuck")
-
-    stop = partial(calls.append, "stopped")
-    # A coroutine function in both session styles.
-    look = ReadinessCheck(Settings()).check
-    app = FastAPI(lifespan=make_lifespan([look], [fail, stop]))
-
-    async def start_and_stop() -> None:
-        async with client_of(app):
-            calls.append("started")
-
-    with pytest.raises(RuntimeError, match="stuck"):
-        await start_and_stop()
-
-    assert calls == ["started", "stopped"]
-
-
-async def test_as_many_requests_use_the_database_as_it_has_connections(
-    sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = Settings(database_pool_size=3)
-    service_engine = engine.make_engine(settings)  # noqa: TID251  # the database is the test's own
+@pytest.mark.parametrize("size", [1, 3])
+async def test_the_pool_holds_as_many_connections_as_set(sqlite_file: Path, size: int) -> None:
+    settings = Settings(database_pool_size=size)
     app = main.create_app(settings)
-    places = app.state.places.value
-    app.state.places = admission.make_places(0)
-    monkeypatch.setattr(admission, "WAIT_SECONDS", 0)
+    service_engine = engine.make_engine(settings)  # noqa: TID251  # the database is the test's own
 
-    async with client_of(app) as client:
-        busy = await client.get("/thoughts")
-
-    assert "Pool size: 3 " in service_engine.pool.status()
-    assert "Current Overflow: -3 " in service_engine.pool.status()
-    assert places == 3
-    assert (busy.status_code, busy.headers["Retry-After"]) == (503, "5")
+    status = service_engine.pool.status()
     await service_engine.dispose()
 
+    assert f"Pool size: {size} " in status
+    assert f"Current Overflow: {-size} " in status
+    assert app.state.places.value == size
 
-async def test_a_writer_on_sqlite_stops_other_writers_but_not_readiness(
+
+async def test_a_writer_on_sqlite_keeps_others_waiting_but_not_readiness(
     sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrate.database().upgrade()
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
     writer = sqlite3.connect(sqlite_file, isolation_level=None)
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("BEGIN IMMEDIATE")
 
-    async with client_of(main.create_app()) as client:
+    async with client_of(app_with_query("SELECT 1")) as client:
         ready = await client.get("/health/ready")
-        locked = await client.get("/thoughts", headers=STRANGER)
+        locked = await client.get("/query")
         writer.close()
-        recovered = await client.get("/thoughts", headers=STRANGER)
+        recovered = await client.get("/query")
 
-    assert ready.json()["status"] == "ready"
+    assert ready.json()["status"] == "behind"
     assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
     assert locked.headers["Content-Type"] == "application/problem+json"
-    assert recovered.status_code == 401
+    assert recovered.status_code == 200
 
 
-async def test_a_commit_that_fails_on_sqlite_leaves_the_file_unlocked(sqlite_file: Path) -> None:
+async def test_a_table_that_is_not_there_is_a_fault_of_ours(sqlite_file: Path) -> None:
+    async with client_of(app_with_query("SELECT * FROM nowhere")) as client:
+        response = await client.get("/query")
+
+    assert response.status_code == 500
+
+
+async def test_a_stream_cannot_use_the_session_of_its_request(sqlite_file: Path) -> None:
+    app = main.create_app()
+    errors: list[InvalidRequestError] = []
+
+    @app.get("/stream")
+    async def stream(session: SessionDep) -> StreamingResponse:
+        async def rows() -> AsyncIterator[str]:
+            try:
+                yield str(await session.scalar(text("SELECT 1")))
+            except InvalidRequestError as error:
+                errors.append(error)
+
+        return StreamingResponse(rows())
+
+    async with client_of(app) as client:
+        response = await client.get("/stream")
+        writer = sqlite3.connect(sqlite_file, timeout=0, isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.close()
+
+    assert response.text == ""
+    assert "permanently closed" in str(errors[0])
+
+
+async def test_a_commit_that_fails_does_not_leave_the_database_locked(sqlite_file: Path) -> None:
     service_engine = engine.make_engine(Settings())  # noqa: TID251  # the database is the test's own
     async with service_engine.begin() as connection:
-        await connection.exec_driver_sql("CREATE TABLE parents (id PRIMARY KEY)")
+        await connection.exec_driver_sql("CREATE TABLE parents (id INTEGER PRIMARY KEY)")
         await connection.exec_driver_sql(
             "CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
         )
 
     async with service_engine.connect() as connection:
-        await connection.exec_driver_sql("INSERT INTO children VALUES ('nobody')")
+        await connection.exec_driver_sql("INSERT INTO children VALUES (1)")
         with pytest.raises(IntegrityError):
             await connection.commit()
     writer = sqlite3.connect(sqlite_file, timeout=0, isolation_level=None)
@@ -156,82 +133,3 @@ async def test_a_commit_that_fails_on_sqlite_leaves_the_file_unlocked(sqlite_fil
 
     writer.close()
     await service_engine.dispose()
-
-
-async def test_a_database_without_tables_is_a_fault_of_ours(sqlite_file: Path) -> None:
-    async with client_of(main.create_app()) as client:
-        response = await client.get("/thoughts", headers=STRANGER)
-
-    assert response.status_code == 500
-
-
-def test_keys_are_printed_once_and_kept_as_hashes(
-    migrated_url: sa.URL, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exit_codes = [commands.main(CREATE_KEY) for _ in range(2)]
-
-    keys = capsys.readouterr().out.split()
-    test_engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
-    with test_engine.connect() as connection:
-        emails = connection.scalars(sa.select(User.email)).all()
-        prefixes = connection.scalars(sa.select(ApiKey.prefix)).all()
-    assert exit_codes == [0, 0]
-    assert all(re.fullmatch(r"[0-9a-f]{12}\.[\w-]{43}", key) for key in keys)
-    assert emails == ["me@example.com"]
-    assert set(prefixes) == {key.partition(".")[0] for key in keys}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--email", "nobody"], "--email: value is not a valid email address"),
-        (["--email", "me@example.com", "--name", ""], "--name: use 1 to 100 characters"),
-    ],
-)
-def test_a_wrong_call_is_explained(
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        commands.main(["create-key", *arguments])
-
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-RUNS = [partial(commands.main, CREATE_KEY), partial(migrate.main, ["status"])]
-
-
-@pytest.mark.parametrize("run", RUNS)
-def test_unusable_settings_are_explained(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Callable[[], int]
-) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
-
-    exit_code = run()
-
-    assert exit_code == 1
-    assert "unsupported database 'mysql'" in capsys.readouterr().err
-
-
-def test_a_key_for_an_unmigrated_database_names_the_next_command(
-    sqlite_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exit_code = commands.main(CREATE_KEY)
-
-    assert exit_code == 1
-    assert "Run scripts/migrate.sh" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("module", [commands, migrate])
-def test_commands_run_as_modules(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: ModuleType
-) -> None:
-    monkeypatch.setattr("sys.argv", ["command", "--help"])
-
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(module.__file__), run_name="__main__")
-
-    assert stop.value.code == 0
-    assert "usage: " in capsys.readouterr().out

@@ -151,3 +151,12 @@ async def test_a_failed_request_changes_nothing_and_keeps_what_was_there(
 
     assert response.status_code == 404
     assert sample_thought.content == content
+
+
+@pytest.mark.parametrize("query", ["limit=0", f"offset={2**63}", "status=lost"])
+async def test_a_list_that_cannot_be_is_refused(
+    api_client: ApiClient, api_headers: Headers, query: str
+) -> None:
+    response = await api_client.get(f"/thoughts?{query}", headers=api_headers)
+
+    assert response.status_code == 422

@@ -82,6 +82,13 @@ def test_settings_do_not_show_the_password() -> None:
     assert settings.secrets == {"secret"}
 
 
+def test_settings_know_their_secrets_in_every_spelling() -> None:
+    settings = Settings(database_url="postgresql://u:p%40s%20s@h/d?sslpassword=q&sslmode=require")
+
+    assert settings.secrets >= {"p@s s", "p%40s%20s", "p%40s+s", "q"}
+    assert "require" not in settings.secrets
+
+
 @pytest.mark.parametrize(
     ("values", "explained"),
     [

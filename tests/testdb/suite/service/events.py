@@ -14,7 +14,7 @@ from service.models import User
 ROOT = Path(__file__).parents[1]
 DEVELOPMENT = URL.create("chdb", database=str(ROOT / "development-clickhouse"))
 
-# An event for nobody in particular.
+# Events without a user.
 ADD_EVENTS = (
     "INSERT INTO events SELECT generateUUIDv4(), toDateTime64('2025-01-01', 6, 'UTC') + number,"
     " NULL, 'user.created', generateUUIDv4(), '' FROM numbers({})"

@@ -11,7 +11,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """Somebody with tasks."""
+    """A person with tasks."""
 
     __tablename__ = "users"
     __table_args__ = (sa.CheckConstraint("email = lower(email)", name="email_is_lower"),)

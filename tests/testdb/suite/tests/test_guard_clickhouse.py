@@ -264,7 +264,7 @@ def test_tests_have_no_place_on_a_protected_server(
     monkeypatch.setenv("TEST_CLICKHOUSE_HOST", "127.0.0.1")
     monkeypatch.setenv("TEST_CLICKHOUSE_PORT", str(PORT))
 
-    with pytest.raises(pytest.UsageError, match="need one that holds no data"):
+    with pytest.raises(pytest.UsageError, match="need one that holds no real data"):
         protect([URL.create("clickhouse", host=host, port=PORT, database="real")])
 
 

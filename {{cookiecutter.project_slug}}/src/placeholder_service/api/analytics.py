@@ -11,7 +11,7 @@ from fastapi.security import SecurityScopes
 
 from placeholder_service.analytics import queries
 from placeholder_service.analytics.client import LazyClient, UnavailableError
-from placeholder_service.api.dependencies import api_key_header, get_caller
+from placeholder_service.api.callers import api_key_header, get_caller
 from placeholder_service.api.problems import RETRY_AFTER
 from placeholder_service.db.session import SessionMaker
 from placeholder_service.domain import Scope

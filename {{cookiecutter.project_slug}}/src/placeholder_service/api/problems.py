@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from placeholder_service.services.errors import InvalidKeyError, NotFoundError
+from placeholder_service.services.errors import NotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +96,6 @@ def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
     return problem(request, 404, str(error))
 
 
-def on_invalid_key(request: Request, error: InvalidKeyError) -> JSONResponse:
-    """Answer a key that is not valid, without saying why."""
-    return problem(request, 401, "The API key is not valid.", {"WWW-Authenticate": "ApiKey"})
-
-
 def on_database_failure(
     request: Request, error: OperationalError | PoolTimeoutError
 ) -> JSONResponse:
@@ -124,7 +119,6 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(on_http_error)
     app.exception_handler(RequestValidationError)(on_invalid_request)
     app.exception_handler(NotFoundError)(on_not_found)
-    app.exception_handler(InvalidKeyError)(on_invalid_key)
     app.exception_handler(OperationalError)(on_database_failure)
     app.exception_handler(PoolTimeoutError)(on_database_failure)
     app.exception_handler(Exception)(on_unexpected_error)

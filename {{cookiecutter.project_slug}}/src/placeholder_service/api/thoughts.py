@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, Security
 
 from placeholder_service.api.bodies import JsonRoute
-from placeholder_service.api.dependencies import SessionDep, get_caller
+from placeholder_service.api.callers import get_caller
+from placeholder_service.api.dependencies import SessionDep
 from placeholder_service.domain import Scope, ThoughtStatus
 from placeholder_service.schemas.thoughts import (
     ThoughtCreate,

@@ -8,10 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from placeholder_service.domain import NAME_MAX, AuditAction
-from placeholder_service.models.base import Base, one_of, utc_now
-
-# SQLite numbers rows by itself only where the key's type is exactly INTEGER.
-IDENTITY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+from placeholder_service.models.base import IDENTITY, Base, one_of, utc_now
 
 
 class AuditEntry(Base):

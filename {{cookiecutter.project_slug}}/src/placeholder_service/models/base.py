@@ -18,6 +18,9 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
+# The type of a key that the database numbers: SQLite does so only where it is exactly INTEGER.
+IDENTITY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """An aware datetime in UTC, also on SQLite, which stores no time zone.

@@ -15,8 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Mapped, Session, UOWTransaction, mapped_column
 
 from placeholder_service.domain import NAME_MAX
-from placeholder_service.models.audit import IDENTITY
-from placeholder_service.models.base import Base, utc_now
+from placeholder_service.models.base import IDENTITY, Base, utc_now
 from placeholder_service.models.contexts import Context
 from placeholder_service.models.tasks import Task
 from placeholder_service.models.thoughts import Thought

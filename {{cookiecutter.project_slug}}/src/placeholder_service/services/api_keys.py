@@ -18,10 +18,13 @@ from sqlalchemy.orm import joinedload
 from placeholder_service.domain import KEY_PREFIX_MAX, Scope
 from placeholder_service.models import ApiKey, User
 from placeholder_service.models.base import utc_now
-from placeholder_service.services.errors import InvalidKeyError
 
 # Noting every use would turn each read of the API into a write.
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
+
+
+class InvalidKeyError(Exception):
+    """The API key is unknown, expired, revoked, or its user is not active."""
 
 
 def digest(key: str) -> str:

@@ -9,7 +9,3 @@ class NotFoundError(Exception):
     def __init__(self, what: str, key: UUID) -> None:
         """Say what was looked for, such as "thought", and by which id."""
         super().__init__(f"There is no {what} {key}.")
-
-
-class InvalidKeyError(Exception):
-    """The API key is unknown, expired, revoked, or its user is not active."""

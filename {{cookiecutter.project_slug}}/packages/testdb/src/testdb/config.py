@@ -1,4 +1,4 @@
-"""`Isolation`: what a service tells testdb about itself."""
+"""`Isolation`: what testdb needs to know about a service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

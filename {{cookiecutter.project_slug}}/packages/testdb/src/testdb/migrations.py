@@ -1,4 +1,4 @@
-"""Runs the service's migrations on a test database, and tells when they have changed."""
+"""Runs the service's migrations on a test database, and hashes them to notice changes."""
 
 import hashlib
 import inspect

@@ -59,7 +59,7 @@ class SharedTransaction:
     def session(self, is_kept: Callable[[], bool]) -> Iterator[Any]:
         """Give the session of a test; the factory makes others in the same transaction.
 
-        The engine's transactions begin with a savepoint, which tells at the end whether it still is
+        The engine's transactions begin with a savepoint, which shows at the end whether it still is
         the same transaction. It is rolled back then, or committed if `is_kept` says so.
 
         Raises:

@@ -177,7 +177,7 @@ def migrations_are_applied(heads: set[str], connection: Connection) -> Finding:
 
 
 def no_table_is_left_over(connection: Connection) -> Finding:
-    """Find the tables of migrations that broke off."""
+    """Find the temporary tables of migrations that did not finish."""
     names = inspect(connection).get_table_names()
     return none_of({name: "of a migration" for name in names if name.startswith("_alembic_tmp_")})
 

@@ -1,4 +1,4 @@
-"""`Clickhouse`: what a service tells testdb about its ClickHouse."""
+"""`Clickhouse`: what testdb needs to know about a service's ClickHouse."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
     @property
     def hides_rows(self) -> bool:
-        """Whether it may have rows of which no part tells."""
+        """Whether it may have rows that are in no part."""
         return not self.engine.endswith(("MergeTree", "View", "Dictionary"))
 
 
@@ -249,7 +249,7 @@ def copy_rows(server: ClickhouseServer, source: str, target: str, table: str) ->
 
 
 def opening(arguments: Mapping[str, object]) -> str:
-    """Return the command that opens a database for somebody to look at."""
+    """Return the command that opens a database in Python."""
     options = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     code = f"import clickhouse_connect; client = clickhouse_connect.get_client({options})"
     return f'python -ic "{code}"'

@@ -173,7 +173,7 @@ class FullStackEnvironment:
         return Report(dict(sorted(findings.items(), key=lambda item: order(item[0][0]))))
 
     def get_database_info(self) -> dict[str, Any]:
-        """Return what each tells about itself, and the snapshots of both."""
+        """Return the same of each, and the snapshots of both."""
         return {
             "postgresql": self.postgres.get_database_info(),
             "clickhouse": self.clickhouse.get_database_info(),

@@ -42,8 +42,8 @@ def protect(urls: Iterable[URL]) -> None:
     """Refuse every connection to these, from now on in this process.
 
     Raises:
-        pytest.UsageError: TEST_CLICKHOUSE_HOST names one of them. Whoever is connected to a server
-            reaches all its databases, so there the name of a database protects nothing.
+        pytest.UsageError: TEST_CLICKHOUSE_HOST names one of them. A client reaches all databases of
+            its server, so the name of a database protects nothing there.
     """
     install()
     tests = named_clickhouse()
@@ -55,7 +55,7 @@ def protect(urls: Iterable[URL]) -> None:
         if tests and same_server(server, (tests["host"], str(tests["port"]))):
             raise pytest.UsageError(
                 f"TEST_CLICKHOUSE_HOST names the server of CLICKHOUSE_URL, {':'.join(server)};"
-                " tests need one that holds no data of anybody's"
+                " tests need one that holds no real data"
             )
         rules.servers.add((server, None))
     close_earlier_connections()
@@ -143,7 +143,7 @@ def refusal(rule: str, folder: Path) -> rules.ProtectedDatabaseError:
     """Return the error that says what was refused, by which rule, and what to use instead."""
     return rules.ProtectedDatabaseError(
         f"A test tried to open {folder}, which is not a test database (rule: {rule})."
-        " Use the isolated_clickhouse fixture. TESTING.md tells why."
+        " Use the isolated_clickhouse fixture; see the README of testdb."
     )
 
 
@@ -160,7 +160,7 @@ def refuse_statement(statement: str) -> None:
 
 
 def refuse_word(word: str, start: Path) -> None:
-    """Refuse a process that is told of a protected folder or server."""
+    """Refuse a process that is given a protected folder or server."""
     for folder in {Path(), start}:
         refuse_folder("process", word, folder)
     try:

@@ -1,4 +1,4 @@
-"""Tells which test runs still live, so that only what others left behind is removed.
+"""Finds out which test runs are in progress, so that only the data of finished ones is removed.
 
 Each process of a run holds a lock on the run's file. The system frees it when the process ends,
 however it ends. Neither ids of processes nor clocks are asked: both come around again.
@@ -76,7 +76,7 @@ def lock(run: str, kind: int) -> int | None:
             return None
         if os.fstat(file).st_nlink:
             return file
-        # Somebody removed it while this process waited.
+        # Another process removed it while this one waited.
         os.close(file)
 
 

@@ -1,7 +1,7 @@
 """The ClickHouse of the tests, and who may clean up on it.
 
 It is the server that TEST_CLICKHOUSE_HOST names, else chdb in this process, on a folder of its own.
-Databases carry the id of their run. Whoever starts next drops those whose run is over.
+Databases carry the id of their run. The next run drops those whose run is over.
 """
 
 import os
@@ -86,7 +86,7 @@ class ClickhouseServer:
     def left_behind(self, database: str) -> list[str]:
         """Return what a test left outside of its database; other databases are dropped.
 
-        Those only where nobody else can have made them: in the embedded one.
+        Those only in the embedded one, where no other process can have made them.
         """
         running = self.rows(
             f"SELECT query FROM system.processes WHERE current_database = '{database}'"

@@ -44,7 +44,7 @@ def protect(urls: Iterable[URL]) -> None:
 def hide() -> None:
     """Take the URLs of protected databases out of the environment, which processes inherit.
 
-    A service may have one under several names. No process would start that was told of it.
+    A service may have one under several names, and no process with one of them would start.
     """
     for name, value in list(os.environ.items()):
         if name != rules.REMEMBERED:

@@ -1,4 +1,4 @@
-"""Tells which database server a URL, a driver's options or an address lead to."""
+"""Finds the database server that a URL, a driver's options or an address lead to."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What the guard refuses: files, servers, and processes that are told of either."""
+"""What the guard refuses: files, servers, and processes that are given the name of either."""
 
 import os
 import re
@@ -22,7 +22,7 @@ WORD_ENDS = re.compile(r"[\s'\"(),;]+(?:\w+=)?")
 files: set[Path] = set()
 # Without a name of a database, all of that server.
 servers: set[tuple[Endpoint, str | None]] = set()
-# Look at a word that a process is told, and the folder it starts in.
+# Called with a word of a command, and the folder that the process starts in.
 more_rules: list[Callable[[str, Path], None]] = []
 
 
@@ -35,7 +35,7 @@ def refusal(rule: str, target: object) -> ProtectedDatabaseError:
     return ProtectedDatabaseError(
         f"A test tried to open {target}, which is not a test database (rule: {rule})."
         " Use the db_session fixture, `from tests.conftest import test_session_maker`, or on"
-        " PostgreSQL the postgresql_database fixture. TESTING.md tells why."
+        " PostgreSQL the postgresql_database fixture; see the README of testdb."
     )
 
 
@@ -55,7 +55,7 @@ def refuse_engine(
 def refuse_child(
     arguments: Iterable[Any], env: Mapping[Any, Any] | None, folder: Any = None
 ) -> None:
-    """Refuse a process that is told of a protected database, in an argument or a variable."""
+    """Refuse a process with a protected database in an argument or a variable."""
     start = Path(os.fsdecode(folder or ""))
     for argument in map(os.fsdecode, arguments):
         # Of a command for a shell, or of a program, each word counts.

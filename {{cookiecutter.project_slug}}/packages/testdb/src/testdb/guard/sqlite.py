@@ -41,7 +41,7 @@ def explained(method: Callable[..., Any]) -> Callable[..., Any]:
     """Let a method raise the refusal where SQLite itself only says "not authorized"."""
 
     def call(*arguments: Any) -> Any:
-        # SQLite tells the authorizer nothing of them.
+        # SQLite does not pass them to the authorizer.
         denied.parameters = arguments[2] if len(arguments) > 2 else ()
         try:
             return method(*arguments)

@@ -1,8 +1,8 @@
 """The PostgreSQL server of the tests, and who may clean up on it.
 
 The server is the one that TEST_DATABASE_URL or TEST_POSTGRES_HOST names, else an embedded one.
-Each run holds a lock there, and its databases carry the run's id. Whoever starts next drops the
-databases whose lock is free, and never any other.
+Each run holds a lock there, and its databases carry the run's id. The next run drops the databases
+whose lock is free, and never any other.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class Server:
         return f"{COMMENT} of run {run} by {self.url.database}"
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever is connected to it.
+        """Drop a database and close all connections to it.
 
         Raises:
             RuntimeError: It has not both the name and the mark of a test database.
@@ -101,7 +101,7 @@ class Server:
                     log.warning("%s is left from an earlier run, and stays: %s", name, error.orig)
 
     def drop_unless_locked(self, name: str, lock: str) -> None:
-        """Drop a database if nobody holds a lock, not even in part."""
+        """Drop a database if no session holds a lock, not even a shared one."""
         if self.call("pg_try_advisory_lock", lock):
             try:
                 # Another run may have been faster.
@@ -156,7 +156,7 @@ def named_server() -> URL | None:
 def embedded_server(project: Path) -> Iterator[URL]:
     """Start a server of the project's own; the last process that uses it stops it.
 
-    It goes on while it has databases that were kept for somebody to look at. Its data stay in
+    It keeps running while it holds kept databases. Its data stay in
     memory until the machine restarts, so that the next run starts at once and finds its templates.
     """
     if not embedded.is_installed():

@@ -45,7 +45,7 @@ def load_template(
 
 
 def build(isolation: Isolation[Any], path: Path) -> None:
-    """Write the image beside its place and rename it: nobody ever reads a part of it."""
+    """Write the image beside its place and rename it, so that no process reads a part of it."""
     image = migrated_image(isolation)
     for outdated in path.parent.glob("*.sqlite"):
         outdated.unlink()

@@ -1,0 +1,33 @@
+"""Fills ClickHouse with the `analytics` scenario, and goes back. The same in both styles."""
+
+import pytest
+from clickhouse_connect.driver.client import Client
+from testdb.clickhouse import ClickhouseEnvironment
+from tests.bench.timing import REPEATS, timed, write
+
+rows: list[int] = []
+
+
+@pytest.mark.parametrize("number", REPEATS)
+def test_states(isolated_clickhouse: tuple[Client, ClickhouseEnvironment], number: int) -> None:
+    client, config = isolated_clickhouse
+    with timed("seed"):
+        config.seed("analytics")
+    events, metrics = (client.command(f"SELECT count() FROM {t}") for t in ("events", "metrics"))
+    rows.append(events + metrics)
+    with timed("snapshot"):
+        filled = config.create_snapshot("filled")
+    client.command("TRUNCATE TABLE events")
+    with timed("restore"):
+        config.restore_snapshot(filled)
+    assert client.command("SELECT count() FROM events") == events
+
+
+@pytest.mark.parametrize("number", REPEATS)
+def test_reset(isolated_clickhouse: tuple[Client, ClickhouseEnvironment], number: int) -> None:
+    client, config = isolated_clickhouse
+    client.command("INSERT INTO metrics VALUES ('visits', '2025-01-01', 1)")
+    with timed("reset"):
+        config.database.reset()
+    assert client.command("SELECT count() FROM metrics") == 0
+    write(rows=rows)

@@ -1,0 +1,118 @@
+"""API keys: nothing slips past a missing one, and a valid one allows what it says."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from placeholder_service.domain import Scope
+from placeholder_service.models import ApiKey, User
+from placeholder_service.services import api_keys
+
+from tests.fixtures.client import ApiClient
+
+pytestmark = pytest.mark.integration
+
+Headers = dict[str, str]
+
+
+async def test_a_request_without_a_key_is_told_how_to_send_one(api_client: ApiClient) -> None:
+    response = await api_client.get("/thoughts")
+
+    assert response.status_code == 401
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "Send your API key in the X-API-Key header.",
+        "instance": "/thoughts",
+    }
+
+
+@pytest.mark.parametrize("key", ["unknown.key", "no-dot", "", "."])
+async def test_an_unknown_key_is_refused(api_client: ApiClient, key: str) -> None:
+    response = await api_client.get("/thoughts", headers={"X-API-Key": key})
+
+    assert response.status_code == 401
+
+
+async def test_a_key_with_the_right_prefix_and_the_wrong_secret_is_refused(
+    api_client: ApiClient, api_headers: Headers
+) -> None:
+    prefix = api_headers["X-API-Key"].partition(".")[0]
+
+    response = await api_client.get("/thoughts", headers={"X-API-Key": f"{prefix}.guess"})
+
+    assert response.json()["detail"] == "The API key is not valid."
+
+
+@pytest.mark.parametrize("fault", ["expired", "revoked", "inactive user"])
+async def test_a_key_that_is_no_longer_valid_is_refused(
+    api_client: ApiClient,
+    api_headers: Headers,
+    db_session: AsyncSession,
+    sample_user: User,
+    fault: str,
+) -> None:
+    now = datetime.now(UTC)
+    key = (await db_session.scalars(select(ApiKey))).one()
+    key.expires_at = now - timedelta(seconds=1) if fault == "expired" else None
+    key.revoked_at = now if fault == "revoked" else None
+    sample_user.is_active = fault != "inactive user"
+    await db_session.flush()
+
+    response = await api_client.get("/thoughts", headers=api_headers)
+
+    assert response.status_code == 401
+
+
+async def test_a_key_may_do_only_what_it_allows(
+    api_client: ApiClient, db_session: AsyncSession, sample_user: User
+) -> None:
+    key = api_keys.issue(db_session, sample_user, "reader", [Scope.READ])
+    await db_session.flush()
+    headers = {"X-API-Key": key}
+
+    read = await api_client.get("/thoughts", headers=headers)
+    written = await api_client.post("/thoughts", json={"content": "x"}, headers=headers)
+
+    assert read.status_code == 200
+    assert written.status_code == 403
+    assert written.json()["detail"] == "This API key does not allow: thoughts:write."
+
+
+async def test_the_use_of_a_key_is_noted_once_a_minute(
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession
+) -> None:
+    key = (await db_session.scalars(select(ApiKey))).one()
+
+    await api_client.get("/thoughts", headers=api_headers)
+    await db_session.refresh(key)
+    first_use = key.last_used_at
+    await api_client.get("/thoughts", headers=api_headers)
+    await db_session.refresh(key)
+
+    assert first_use is not None
+    assert key.last_used_at == first_use
+
+
+async def test_a_key_is_stored_as_a_hash_only(
+    api_headers: Headers,
+    db_session: AsyncSession,
+) -> None:
+    secret = api_headers["X-API-Key"].partition(".")[2]
+    row = (await db_session.scalars(select(ApiKey))).one()
+
+    stored = [str(getattr(row, column.key)) for column in ApiKey.__table__.columns]
+
+    assert not any(secret in value for value in stored)
+
+
+async def test_nothing_of_a_body_is_parsed_without_a_key(api_client: ApiClient) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    response = await api_client.post("/thoughts", content=b"no JSON", headers=headers)
+
+    assert response.status_code == 401
