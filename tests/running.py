@@ -1,6 +1,7 @@
 """Runs programs as a user would, and waits for what they do."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 TEMPLATE = Path(__file__).parent.parent
 # Where the programs of the template's environment are.
 BIN = Path(sys.executable).parent
+# As in the Makefile.
+UV = shutil.which("uv") or str(TEMPLATE / ".uv" / "bin" / "uv")
 
 # Seconds. Nothing takes as long, not even on a busy machine: whatever does will never end.
 LIMIT = 900

@@ -15,14 +15,11 @@ import pytest
 from testdb.postgresql import embedded
 
 from tests.conftest import Project, Render
-from tests.running import LIMIT, TEMPLATE, wait_until
+from tests.running import LIMIT, UV, wait_until
 from tests.service.deployment import health_command, last_command, migrate_command
 from tests.service.image import Image, build
 from tests.service.project import PACKAGE
 from tests.service.server import Server, served
-
-# As in the Makefile.
-UV = shutil.which("uv") or TEMPLATE / ".uv" / "bin" / "uv"
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
@@ -34,7 +31,15 @@ def image(
         project = render({"session_style": request.param}, Path(temporary) / "project")
         # What the base image has: a Python with pip, first in the path.
         base = Path(temporary) / "base"
-        make_venv = [UV, "venv", "--quiet", "--seed", "--python", sys.executable, base]
+        make_venv: list[str | Path] = [
+            UV,
+            "venv",
+            "--quiet",
+            "--seed",
+            "--python",
+            sys.executable,
+            base,
+        ]
         subprocess.run(make_venv, env=environment, check=True)
         path = f"{base / 'bin'}:{environment['PATH']}"
         image = Image(Path(temporary) / "root", {**environment, "PATH": path})

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import LIMIT, TEMPLATE, clean_environment, succeeded, wait_until
+from tests.running import LIMIT, UV, clean_environment, succeeded, wait_until
 from tests.service.conftest import Change
 from tests.service.project import TABLES, Service, combinations
 
 both = combinations("sync-sqlite", "async-postgresql")
-UV = shutil.which("uv") or str(TEMPLATE / ".uv" / "bin" / "uv")
 
 REVISION = '''"""{name}."""
 

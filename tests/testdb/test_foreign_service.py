@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import TEMPLATE, Run, succeeded
+from tests.running import TEMPLATE, UV, Run, succeeded
 
 FOREIGN = Path(__file__).with_name("foreign_service")
 TESTDB = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb"
-UV = shutil.which("uv") or str(TEMPLATE / ".uv/bin/uv")
 
 # What a service of each style needs besides testdb, and its own functions that testdb is handed.
 NEEDS = {"sync": [], "async": ["sqlalchemy[asyncio]", "aiosqlite", "pytest-asyncio"]}
