@@ -19,7 +19,7 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 ENV := .venv/.installed
 SERVICE := {{cookiecutter.project_slug}}
-TESTDB := $(SERVICE)/packages/testdb
+LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group bench --output-file
 
@@ -43,8 +43,10 @@ test-quick: $(ENV) ## Run those that install nothing and need no server, on a fe
 check: .venv/.service ## Lint and type-check all Python of the template
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@for action in check 'format --check'; do \
-		$(BIN)/ruff $$action --config '$(TESTDB)/pyproject.toml' '$(TESTDB)' || exit 1; done
+	@for library in $(foreach library,$(LIBRARIES),'$(library)'); do \
+		for action in check 'format --check'; do \
+			$(BIN)/ruff $$action --config "$$library/pyproject.toml" "$$library" || exit 1; \
+		done; done
 	@$(BIN)/mypy
 	@rm -rf .check
 	@$(BIN)/cookiecutter --no-input --output-dir .check . project_slug=service \

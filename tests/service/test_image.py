@@ -31,15 +31,7 @@ def image(
         project = render({"session_style": request.param}, Path(temporary) / "project")
         # What the base image has: a Python with pip, first in the path.
         base = Path(temporary) / "base"
-        make_venv: list[str | Path] = [
-            UV,
-            "venv",
-            "--quiet",
-            "--seed",
-            "--python",
-            sys.executable,
-            base,
-        ]
+        make_venv = (UV, "venv", "--quiet", "--seed", "--python", sys.executable, base)
         subprocess.run(make_venv, env=environment, check=True)
         path = f"{base / 'bin'}:{environment['PATH']}"
         image = Image(Path(temporary) / "root", {**environment, "PATH": path})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
-from tests.running import TEMPLATE, UV, Run, succeeded
+from tests.running import TEMPLATE, UV, run, succeeded
 from tests.service.project import PACKAGE
 
 # What lies in the project itself. Anybody could publish something of these names.
@@ -30,7 +30,7 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def serves(run: Run, folder: Path, python: Path, elsewhere: Path) -> None:
+def serves(folder: Path, python: Path, elsewhere: Path) -> None:
     """Check that the scripts migrate, and that the service uses what they migrated."""
     environment = {
         "PATH": f"{python.parent}:/usr/bin:/bin",
@@ -43,7 +43,7 @@ def serves(run: Run, folder: Path, python: Path, elsewhere: Path) -> None:
     assert succeeded(run(*create_app, cwd=folder, **environment)) == "My Service\n"
 
 
-def importable(run: Run, python: Path, elsewhere: Path, *modules: str) -> set[str]:
+def importable(python: Path, elsewhere: Path, *modules: str) -> set[str]:
     """Return which of these modules an environment has."""
     program = (
         "import sys; from importlib.util import find_spec;"
@@ -52,11 +52,11 @@ def importable(run: Run, python: Path, elsewhere: Path, *modules: str) -> set[st
     return set(succeeded(run(python, "-c", program, *modules, cwd=elsewhere)).split())
 
 
-def test_uv_sync(run: Run, project: Path, elsewhere: Path) -> None:
+def test_uv_sync(project: Path, elsewhere: Path) -> None:
     succeeded(run(UV, "sync", "--quiet", cwd=project))
 
     python = project / ".venv" / "bin" / "python"
-    serves(run, project, python, elsewhere)
+    serves(project, python, elsewhere)
     succeeded(run(python, "-m", "pytest", "--no-cov", "-q", "tests/unit", cwd=project))
     # Everything that uv asked an index for, and where it took each package from.
     lock = tomllib.loads((project / "uv.lock").read_text())
@@ -67,21 +67,21 @@ def test_uv_sync(run: Run, project: Path, elsewhere: Path) -> None:
     assert succeeded(run("git", "check-ignore", "uv.lock", cwd=project)) == "uv.lock\n"
 
 
-def test_an_editable_install_with_uv_pip(run: Run, project: Path, elsewhere: Path) -> None:
+def test_an_editable_install_with_uv_pip(project: Path, elsewhere: Path) -> None:
     python = project / ".venv" / "bin" / "python"
     succeeded(run(UV, "venv", "--quiet", ".venv", cwd=project))
 
     install = (UV, "pip", "install", "--quiet", "--python", python, "--editable", ".")
     succeeded(run(*install, cwd=project))
 
-    serves(run, project, python, elsewhere)
+    serves(project, python, elsewhere)
     # What pytest.ini and the development group are for.
-    assert importable(run, python, elsewhere, "migrator", "pytest") == {"migrator"}
+    assert importable(python, elsewhere, "migrator", "pytest") == {"migrator"}
     assert not (project / "uv.lock").exists()
 
 
 def test_a_plain_install_with_pip_needs_no_more_of_the_project(
-    run: Run, project: Path, elsewhere: Path
+    project: Path, elsewhere: Path
 ) -> None:
     python = elsewhere / "venv" / "bin" / "python"
     succeeded(run(UV, "venv", "--quiet", "--seed", "venv", cwd=elsewhere))
@@ -94,9 +94,9 @@ def test_a_plain_install_with_pip_needs_no_more_of_the_project(
     for name in BESIDE:
         (project / name).rename(folder / name)
     project.rename(project.with_name("gone"))
-    serves(run, folder, python, elsewhere)
+    serves(folder, python, elsewhere)
     modules = ("migrator", "testdb", "pytest", "factory", "tests", "scripts")
-    assert importable(run, python, elsewhere, *modules) == {"migrator"}
+    assert importable(python, elsewhere, *modules) == {"migrator"}
     (metadata,) = elsewhere.glob(f"venv/lib/*/site-packages/{PACKAGE}-*.dist-info/METADATA")
     required = Parser().parsestr(metadata.read_text()).get_all("Requires-Dist")
     assert required

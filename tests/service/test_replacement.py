@@ -3,18 +3,16 @@
 The folder `replacement` holds what the team writes: accounts, orders and order lines.
 """
 
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from derivation import derive_sync
-from tree import PACKAGE as PLACEHOLDER
 
 from tests.conftest import Render
 from tests.running import succeeded
 from tests.service.project import PACKAGE, Service
+from tests.service.sources import changed, sources
 
 REPLACEMENT = Path(__file__).with_name("replacement")
 
@@ -83,17 +81,10 @@ def replace_sample(project: Path, style: str) -> None:
     """Delete what is about the sample, write what is in `replacement`, and change single lines."""
     for name in SAMPLE:
         (project / name).unlink()
-    for source in sorted(REPLACEMENT.rglob("*.py")):
-        text = source.read_text()
-        text = derive_sync(text) if style == "sync" else text
-        name = source.relative_to(REPLACEMENT).as_posix().replace(PLACEHOLDER, PACKAGE)
-        (project / name).write_text(text.replace(PLACEHOLDER, PACKAGE))
-    for name, changes in LINES.items():
-        text = (project / name).read_text()
-        for pattern, line in changes:
-            text, count = re.subn(pattern, line, text, flags=re.MULTILINE)
-            assert count, f"{name} has no line {pattern}"
+    for name, text in sources(REPLACEMENT, style, PACKAGE).items():
         (project / name).write_text(text)
+    for name, changes in LINES.items():
+        (project / name).write_text(changed(project / name, changes))
 
 
 @pytest.mark.parametrize(
