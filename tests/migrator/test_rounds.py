@@ -36,7 +36,7 @@ def run_rounds(project: Project, kind: str, rounds: int, programs: int) -> list[
 def test_eight_at_once_apply_each_revision_once(project: Project) -> None:
     write_revisions(project)
 
-    for found in run_rounds(project, "together", 20, 2):
+    for found in run_rounds(project, "together", 20, 1):
         check_together(found, [*REVISIONS, *NAMES])
 
 
@@ -44,14 +44,14 @@ def test_eight_at_once_build_an_index_concurrently(postgresql_project: Project) 
     write_revisions(postgresql_project)
     postgresql_project.write("concurrent", CONCURRENT_INDEX)
 
-    for found in run_rounds(postgresql_project, "together", 20, 1):
+    for found in run_rounds(postgresql_project, "together", 10, 1):
         check_together(found, [*REVISIONS, *NAMES, "concurrent"])
 
 
 def test_killed_at_any_moment_the_next_run_finishes_the_job(project: Project) -> None:
     write_revisions(project)
 
-    rounds = run_rounds(project, "killed", 30, 3)
+    rounds = run_rounds(project, "killed", 30, 2)
 
     for found in rounds:
         check_killed(found, [*REVISIONS, *NAMES])
@@ -65,7 +65,7 @@ def test_killed_while_it_builds_an_index_the_next_run_finishes_the_job(
     write_revisions(postgresql_project, NAMES[:1])
     postgresql_project.write("concurrent", CONCURRENT_INDEX)
 
-    rounds = run_rounds(postgresql_project, "killed", 30, 3)
+    rounds = run_rounds(postgresql_project, "killed", 30, 2)
 
     for found in rounds:
         check_killed(found, [*REVISIONS, "r01", "concurrent"], is_concurrent=True)

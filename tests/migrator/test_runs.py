@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from migrator import Exit, LockTimeoutError, runs
-from migrator.history import HISTORY
 from migrator.locks import application_name, lock_id
 
-from tests.migrator.project import COMMANDS, HEAD, REVISIONS, Project
+from tests.migrator.project import HEAD, REVISIONS, Project
 from tests.running import LIMIT
 
 ADD_COLUMN = 'op.add_column("authors", sa.Column("nick", sa.Text))'
@@ -41,20 +40,6 @@ def hold_lock(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.exec_driver_sql("LOCK TABLE authors IN ACCESS EXCLUSIVE MODE")
-
-
-@pytest.mark.parametrize("body", [ADD_COLUMN, CONCURRENTLY], ids=["column", "concurrently"])
-def test_simultaneous_runs_apply_each_revision_once(project: Project, body: str) -> None:
-    project.write("extra", body)
-
-    started = [project.start(COMMANDS, "upgrade") for _ in range(3)]
-    printed = [process.communicate()[0] for process in started]
-
-    assert [process.returncode for process in started] == [0, 0, 0], printed
-    with project.connect() as connection:
-        applied = connection.scalars(sa.select(HISTORY.c.revision)).all()
-    assert sorted(applied) == [*REVISIONS, "extra"]
-    assert sorted("Upgraded the database from" in text for text in printed) == [False, False, True]
 
 
 def test_a_failing_revision_leaves_the_database_as_it_was(

@@ -21,8 +21,6 @@ from tests.service.image import Image, build
 from tests.service.project import PACKAGE
 from tests.service.server import Server, served
 
-# As in the Makefile.
-
 
 @pytest.fixture(scope="module", params=["sync", "async"])
 def image(
