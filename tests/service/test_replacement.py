@@ -39,9 +39,6 @@ SAMPLE = (
     "tests/unit/test_factories.py",
     "tests/unit/test_scenarios.py",
     "tests/unit/test_schemas.py",
-    # The examples of the guide are about the sample.
-    "tests/integration/test_documentation.py",
-    "TESTING.md",
 )
 # The lines of other files that name the sample: a pattern, and what takes its place.
 LINES = {
