@@ -144,15 +144,8 @@ def test_a_service_that_stops_has_the_time_it_asks_for(project: Project) -> None
     assert pause + graceful < pod["terminationGracePeriodSeconds"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "Makefile",
-        ".pre-commit-config.yaml",
-    ],
-)
-def test_revisions_are_linted_wherever_code_is(project: Project, path: str) -> None:
-    assert "python -m my_service.migrate lint" in (project() / path).read_text()
+def test_revisions_are_linted_where_code_is(project: Project) -> None:
+    assert "python -m my_service.migrate lint" in (project() / "Makefile").read_text()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +153,8 @@ def test_revisions_are_linted_wherever_code_is(project: Project, path: str) -> N
     [
         ("github", ".github/workflows/ci.yml"),
         ("gitlab", ".gitlab-ci.yml"),
+        ("none", ".pre-commit-config.yaml"),
     ],
 )
-def test_pipelines_check_what_make_checks(project: Project, ci: str, path: str) -> None:
+def test_pipelines_and_commits_check_what_make_checks(project: Project, ci: str, path: str) -> None:
     assert "make check" in (project(ci=ci) / path).read_text()

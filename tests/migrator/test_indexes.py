@@ -1,11 +1,12 @@
 """Warnings about models: foreign keys that no index begins with."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import sqlalchemy as sa
-
-from scripts.check_models import warnings
-
-pytestmark = pytest.mark.unit
+from migrator.indexes import warnings
 
 
 def child(*items: sa.schema.SchemaItem, is_key: bool = False) -> sa.MetaData:
@@ -45,3 +46,23 @@ def test_a_foreign_key_without_an_index_is_named(metadata: sa.MetaData) -> None:
 )
 def test_an_index_that_begins_with_it_is_enough(metadata: sa.MetaData) -> None:
     assert list(warnings(metadata)) == []
+
+
+class Models:
+    """What a project calls Base."""
+
+    metadata = child()
+
+
+def test_the_command_prints_the_warnings() -> None:
+    models = "tests.migrator.test_indexes:Models"
+
+    result = subprocess.run(
+        [sys.executable, "-m", "migrator.indexes", models],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert result.stdout.startswith("warning: child.parent_id: ")

@@ -1,16 +1,16 @@
 """Warns of what works in a model and gets slow with many rows: foreign keys without an index.
 
-    python -m scripts.check_models
+    python -m migrator.indexes app.models:Base
 
 Databases index what a key refers to, not the key itself: without an index, each row that is deleted
-from the one table costs a look at every row of the other.
+from the one table costs a scan of the other.
 """
 
+import sys
 from collections.abc import Iterator
+from pkgutil import resolve_name
 
 import sqlalchemy as sa
-
-from placeholder_service.models import Base
 
 
 def warnings(metadata: sa.MetaData) -> Iterator[str]:
@@ -36,5 +36,5 @@ def is_whole(index: sa.Index) -> bool:
 
 
 if __name__ == "__main__":
-    for line in warnings(Base.metadata):
+    for line in warnings(resolve_name(sys.argv[1]).metadata):
         print(line)
