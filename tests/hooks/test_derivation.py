@@ -6,7 +6,7 @@ from pathlib import Path
 import derivation
 import finishing
 import pytest
-from tree import PROJECT, SourceError, TemplateError, TemplateFile, template_files
+from tree import PROJECT, TITLE, SourceError, TemplateError, TemplateFile, template_files
 
 from tests.running import BIN, Run
 
@@ -449,7 +449,7 @@ def test_all_faults_of_a_module_are_told_at_once() -> None:
 def test_a_fault_is_told_with_its_place_in_the_template(
     name: str, text: str, expected: str
 ) -> None:
-    answers = {"package_name": "shop", "description": "", "ci": "github"}
+    answers = {"project_name": "Shop", "package_name": "shop", "description": "", "ci": "github"}
     file = TemplateFile(Path(name), Path(name), is_chosen=True)
 
     with pytest.raises(TemplateError) as refusal:
@@ -470,7 +470,7 @@ def test_libraries_and_modules_that_speak_asgi_stay_as_they_are(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     monkeypatch.setattr(finishing, "ALWAYS_ASYNC", ("src/placeholder_service/asgi.py",))
-    answers = {"package_name": "shop", "description": "", "ci": "github"}
+    answers = {"project_name": "Shop", "package_name": "shop", "description": "", "ci": "github"}
     file = TemplateFile(Path(name), Path(name), is_chosen=True)
 
     assert finishing.finished(file, text, answers, style="sync") == text
@@ -484,6 +484,7 @@ def test_the_template_has_a_synchronous_form(analytics: str) -> None:
         "analytics": analytics,
         "ci": "none",
         "license": "MIT",
+        "project_name": "Shop",
         "package_name": "shop",
         "description": "",
     }
@@ -493,19 +494,20 @@ def test_the_template_has_a_synchronous_form(analytics: str) -> None:
             finishing.finished(file, text, answers, style="sync")
 
 
-def test_the_package_gets_its_name() -> None:
-    answers = {"package_name": "async_jobs", "description": "", "ci": "github"}
+def test_the_package_and_the_title_get_their_names() -> None:
+    name = "The placeholder_service"  # the user's own words stay
+    answers = {"project_name": name, "package_name": "async_jobs", "description": "", "ci": "none"}
     file = TemplateFile(Path("x.py"), Path("x.py"), is_chosen=True)
-    text = """import placeholder_service.db as placeholder_service_db
+    text = f"""import placeholder_service.db as placeholder_service_db
 
 # See placeholder_service/db.py.
-run("placeholder_service.main:serve")
+run("placeholder_service.main:serve", {TITLE})
 """
 
     for style in ("sync", "async"):
         assert finishing.finished(file, text, answers, style) == (
             "import async_jobs.db as placeholder_service_db\n\n"
-            '# See async_jobs/db.py.\nrun("async_jobs.main:serve")\n'
+            f'# See async_jobs/db.py.\nrun("async_jobs.main:serve", "{name}")\n'
         )
 
 
