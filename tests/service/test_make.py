@@ -83,3 +83,12 @@ def test_make_tells_what_it_needs_where_there_is_neither_uv_nor_pip(
 
     assert result.returncode != 0
     assert "Neither uv nor pip was found" in result.stderr
+
+
+def test_make_test_passes_arguments_on(run: Run) -> None:
+    chosen = "tests/hooks/test_hooks.py::test_the_project_becomes_a_repository"
+
+    result = run("make", "test", f"ARGS=--collect-only -q {chosen}", cwd=TEMPLATE)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [line for line in result.stdout.splitlines() if "::" in line] == [chosen]
