@@ -19,7 +19,7 @@ Project = Callable[..., Path]
 
 # The combinations that the quick lane renders, the fixtures of installations and servers that it
 # leaves out, and words in the names of tests that take long.
-QUICK_COMBINATIONS = ("3.11-sync-sqlite-none-none-MIT", "3.11-async-sqlite-none-none-MIT")
+QUICK_COMBINATIONS = ("sync-sqlite-none-none-", "async-postgresql-clickhouse-github-")
 INSTALLED_OR_SERVED = {"foreign", "own_server", "postgresql_server"}
 LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed")
 
