@@ -13,6 +13,8 @@ export COMBINATIONS
 OUT = .
 ARGS =
 
+WORKERS = -n auto --maxprocesses 4
+
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 ENV := .venv/.installed
@@ -21,18 +23,21 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group bench --output-file
 
-.PHONY: help new test check diff bench pins clean
+.PHONY: help new test test-quick check diff bench pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
 new: $(ENV) ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
 	@input=; if [ -n '$(if $(value ARGS),ahead)' ] || ! [ -t 0 ]; then input=--no-input; fi; \
 	$(BIN)/cookiecutter $$input --output-dir '$(OUT)' . $(value ARGS)
 
-test: $(ENV) ## Run the template's tests, all of them
-	@$(BIN)/pytest -n auto --maxprocesses 4
+test: $(ENV) ## Run all tests of the template; ARGS="-k name" and the like pass through
+	@$(BIN)/pytest $(WORKERS) $(value ARGS)
+
+test-quick: $(ENV) ## Run those that install nothing and need no server, on a few renderings
+	@$(BIN)/pytest $(WORKERS) --quick $(value ARGS)
 
 # The service's Python is checked as it stands, with the settings that a project with every option has.
 check: .venv/.service ## Lint and type-check all Python of the template

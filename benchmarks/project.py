@@ -111,7 +111,7 @@ class Project:
             text=True,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"{command} failed:\n{done.stdout}")
+            raise RuntimeError(f"{command} failed with {done.returncode}:\n{done.stdout}")
         return done.stdout
 
     def measured(self, module: str, *arguments: str, repeats: int = 1) -> dict[str, list[float]]:

@@ -46,8 +46,8 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
             text = "".join(line for _, line in lines)
             numbers = [number for number, _ in lines]
             text = derive_sync(text) if is_derived else text
-            text = text.replace(TITLE, python_string(answers["project_name"]))
-            return re.sub(rf"\b{PACKAGE}\b", answers["package_name"], text)
+            text = re.sub(rf"\b{PACKAGE}\b", answers["package_name"], text)
+            return text.replace(TITLE, python_string(answers["project_name"]))
         own = (*OWN, answers["package_name"])
         return derive_fences(text, answers["description"], own) if is_derived else text
     except SourceError as error:

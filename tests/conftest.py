@@ -1,11 +1,7 @@
-"""Renders projects for the tests, and installs them, each combination of answers once."""
+"""Hands tests to workers, runs programs for them, and renders projects."""
 
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,78 +9,73 @@ from cookiecutter.main import cookiecutter
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.service import Run, Service, succeeded
-
-TEMPLATE = Path(__file__).parent.parent
-# Where the programs of the template's environment are.
-BIN = Path(sys.executable).parent
-
-# A service for test_foreign_service.py, with tests of its own.
-collect_ignore = ["foreign_service"]
+from tests import running
+from tests.running import BIN, TEMPLATE, Result, Run
 
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
-Change = Callable[[Path, str], None]
-
-# The answers that matter for what runs; the last one may be left out.
-ANSWERS = ("session_style", "database", "analytics")
-Combination = tuple[str, ...]
-Install = Callable[[Combination], Service]
-
-# What this run of pytest, or the make above it, tells its own children only.
-PRIVATE = ("COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
-# What would configure a rendered service.
-SETTINGS = ("CLICKHOUSE_", "DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "TEST_")
 
 
-class CombinationScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives all tests of one combination to one worker, which renders and installs it once.
+# The combinations that the quick lane renders, the fixtures of installations and servers that it
+# leaves out, and words in the names of tests that take long.
+QUICK_COMBINATIONS = ("sync-sqlite-none-none-", "async-postgresql-clickhouse-github-")
+INSTALLED_OR_SERVED = {"foreign", "own_server", "postgresql_server"}
+LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the quick lane."""
+    parser.addoption("--quick", action="store_true", help="only tests that install nothing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, if only the quick tests are wanted."""
+    if config.getoption("--quick"):
+        quick = [item for item in items if is_quick(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in quick])
+        items[:] = quick
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Return whether a test installs nothing, needs no server and renders little."""
+    if item.nodeid.startswith("tests/service/"):
+        return any(combination in item.nodeid for combination in QUICK_COMBINATIONS)
+    if isinstance(item, pytest.Function) and INSTALLED_OR_SERVED & {*item.fixturenames}:
+        return False
+    return not any(word in item.nodeid for word in LONG)
+
+
+class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives all tests of one rendered project to one worker, which renders and installs it once.
 
     That is what xdist's own `--dist loadgroup` is for. With pytest 9.2 it has no effect: it writes
     the groups to where pytest no longer reads a test's name.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what a test goes by when tests are handed out: its parameters, or its name."""
-        return nodeid.partition("[")[2] or nodeid
+        """Return what a test goes by when tests are handed out: its project, or its name."""
+        if nodeid.startswith("tests/service/"):
+            return nodeid.partition("[")[2] or nodeid
+        return nodeid
 
 
 @pytest.hookimpl
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> CombinationScheduling:
-    """Hand tests to workers by combination."""
-    return CombinationScheduling(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ScopeScheduling:
+    """Hand tests to workers by project."""
+    return ScopeScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
-    """Return the variables a user's shell would have."""
-    hidden = PRIVATE + SETTINGS
-    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    """Return the variables that a user's shell would have."""
+    return running.clean_environment()
 
 
 @pytest.fixture(scope="session")
-def run(environment: dict[str, str]) -> Run:
+def run() -> Run:
     """Return a function that runs a program to its end and captures what it prints."""
-
-    def run(
-        *command: str | Path,
-        cwd: Path,
-        text: str | None = None,
-        **variables: str,
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            input=text,
-            stdin=subprocess.DEVNULL if text is None else None,
-            env={**environment, "PWD": str(cwd), **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    return running.run
 
 
 @pytest.fixture(scope="session")
@@ -133,71 +124,12 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 
 @pytest.fixture(scope="session")
-def install(render: Render, run: Run, environment: dict[str, str]) -> Iterator[Install]:
-    """Return a function that gives the installed project of a combination."""
-    installed: dict[Combination, Service] = {}
-    # Not in pytest's own temporary folder, which runs of pytest in the projects would clean up.
-    temporary = tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True)
-
-    def install(combination: Combination) -> Service:
-        if combination not in installed:
-            answers = dict(zip(ANSWERS, combination, strict=False))
-            folder = render(answers, Path(temporary.name) / "-".join(combination))
-            style, database = answers["session_style"], answers["database"]
-            service = Service(folder, style, database, run, environment)
-            installed[combination] = service
-            succeeded(service.make("env"))
-            if service.database == "postgresql":
-                succeeded(service.make("database"))
-        return installed[combination]
-
-    with temporary:
-        yield install
-        for service in installed.values():
-            if service.database == "postgresql":
-                succeeded(service.make("database-stop"))
-
-
-@pytest.fixture
-def service(install: Install, request: pytest.FixtureRequest) -> Service:
-    """Return the installed project of the test's combination."""
-    return install(request.param)
-
-
-@pytest.fixture
-def change() -> Iterator[Change]:
-    """Return a function that writes a file of a project. After the test it is as it was."""
-    before: dict[Path, str | None] = {}
-
-    def change(path: Path, text: str) -> None:
-        before.setdefault(path, path.read_text() if path.exists() else None)
-        path.write_text(text)
-
-    yield change
-    for path, text in before.items():
-        if text is None:
-            path.unlink()
-        else:
-            path.write_text(text)
-
-
-@pytest.fixture(scope="session")
-def cli(run: Run, config_file: Path) -> Run:
+def cli(config_file: Path) -> Run:
     """Return a function that runs Cookiecutter on the template as a user does."""
 
-    def cli(
-        *arguments: str,
-        cwd: Path,
-        text: str | None = None,
-    ) -> subprocess.CompletedProcess[str]:
+    def cli(*arguments: str, cwd: Path, text: str | None = None) -> Result:
         options = ("--config-file", str(config_file), *(() if text else ("--no-input",)))
         program = (BIN / "cookiecutter", *options, str(TEMPLATE), *arguments)
-        return run(*program, cwd=cwd, text=text, TMPDIR=str(config_file.parent))
+        return running.run(*program, cwd=cwd, text=text, TMPDIR=str(config_file.parent))
 
     return cli
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Callable[[Path], Path]:
-    """Return a function that copies a rendered project, for a test that changes it."""
-    return lambda source: Path(shutil.copytree(source, tmp_path / source.name, symlinks=True))

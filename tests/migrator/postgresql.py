@@ -1,7 +1,6 @@
 """A PostgreSQL server for the session, with a database for each test."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +14,24 @@ MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system 
 
 
 @contextmanager
-def embedded_server() -> Iterator[URL]:
-    """Start a server, and stop it afterwards."""
-    memory = MEMORY if os.access(MEMORY, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="migrator-postgresql-", dir=memory))
+def server_in(data: Path) -> Iterator[URL]:
+    """Start a server on a data folder, and stop it afterwards."""
+    url = embedded.start(data)
     try:
-        yield make_url(embedded.start(folder)).set(drivername="postgresql+psycopg")
+        yield make_url(url).set(drivername="postgresql+psycopg")
     finally:
-        embedded.stop(folder)
-        shutil.rmtree(folder)
+        embedded.stop(data)
+
+
+@contextmanager
+def embedded_server() -> Iterator[URL]:
+    """Start a server on a data folder in memory, and stop it afterwards."""
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix="migrator-postgresql-", dir=place) as folder,
+        server_in(Path(folder) / "data") as url,
+    ):
+        yield url
 
 
 @contextmanager
@@ -33,5 +41,6 @@ def new_database(server: URL) -> Iterator[URL]:
     engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.set(database=name)
+    yield server.set(database=name)
+    with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from migrator.testing import read_catalogue
 from migrator.testing.catalogue import Catalogue
 
 from tests.migrator.sample.migrate import SCRIPTS
+from tests.running import LIMIT
 
 SAMPLE = Path(__file__).parent / "sample"
 COMMANDS = "tests.migrator.sample.migrate"
@@ -37,7 +38,7 @@ class Project:
 
     @classmethod
     def in_folder(cls, root: Path, url: sa.URL) -> "Project":
-        """Copy the sample into a folder. Runs wait for a short time only."""
+        """Copy the sample into a folder. Runs wait for earlier ones as long as they take."""
         for name in ("migrations", "events"):
             shutil.copytree(SAMPLE / name, root / name)
         for name in ("alembic.ini", ".squawk.toml"):
@@ -48,8 +49,7 @@ class Project:
                 ini=root / "alembic.ini",
                 name="sample",
                 backup_folder=root / "backups",
-                wait_seconds=0.3,
-                lock_timeout_ms=100,
+                wait_seconds=LIMIT,
             )
         )
 
@@ -76,8 +76,13 @@ class Project:
         """Run a command, as the scripts do."""
         return main(lambda: self.database, arguments, names=SCRIPTS)
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a module of Python in a process of its own: its name and its arguments."""
+    def start(
+        self, *words: str, prefix: Sequence[str] = (), **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start a module of Python in a process of its own: its name and its arguments.
+
+        A prefix is a program that starts it, with its arguments.
+        """
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -86,7 +91,7 @@ class Project:
             **variables,
         }
         return subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [*prefix, sys.executable, "-m", *words],
             cwd=self.root,
             env=environment,
             stdout=subprocess.PIPE,

@@ -153,7 +153,7 @@ def test_printed_sql_takes_the_lock_and_writes_the_history(sqlite_project: Proje
     command.upgrade(config, "head", sql=True)
 
     sql = printed.getvalue()
-    assert sql.index("SET lock_timeout = 100") < sql.index("CREATE TABLE authors")
+    assert sql.index("SET lock_timeout = 5000") < sql.index("CREATE TABLE authors")
     assert sql.index("pg_try_advisory_lock") < sql.index("CREATE TABLE authors")
     assert "INSERT INTO migration_history" in sql
     assert sql.count("BEGIN;") == sql.count("COMMIT;") == len(REVISIONS)

@@ -10,8 +10,8 @@ from shutil import copytree
 import pytest
 from derivation import derive_sync
 
-# It runs in processes of its own.
-collect_ignore = ["suite"]
+# They run in processes of their own.
+collect_ignore = ["foreign_service", "suite"]
 
 TEMPLATE = Path(__file__).parents[2]
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb" / "src"
@@ -22,6 +22,9 @@ sys.pycache_prefix = str(COMPILED)
 
 # What this run of pytest tells its own children, and what would configure testdb.
 HIDDEN = ("COV_", "COVERAGE_", "PYTEST_", "TEST_")
+
+# Tests of drivers that have no synchronous form.
+ONLY_ASYNC = "tests/test_guard_coroutines.py"
 
 # Seconds. Nothing takes as long, not even on a busy machine.
 LIMIT = 900
@@ -37,10 +40,11 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
     def suite(style: str) -> Path:
         if style not in made:
-            made[style] = tmp_path_factory.mktemp(style) / "suite"
-            copytree(SUITE, made[style])
+            folder = tmp_path_factory.mktemp(style) / "suite"
+            copytree(SUITE, folder)
             if style == "sync":
-                make_synchronous(made[style])
+                make_synchronous(folder)
+            made[style] = folder
         return made[style]
 
     return suite
@@ -48,6 +52,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 def make_synchronous(folder: Path) -> None:
     """Derive synchronous code, as rendering a service does, and do without its plugin."""
+    (folder / ONLY_ASYNC).unlink()
     for path in folder.rglob("*.py"):
         path.write_text(derive_sync(path.read_text()))
     options = folder / "pytest.ini"

@@ -53,9 +53,7 @@ def test_a_module_of_the_suite_passes(
 def test_what_a_test_author_writes_is_typed(
     suite: Suite, run_python: RunPython, style: str
 ) -> None:
-    modules = [] if style == "async" else ["--exclude", "test_guard_coroutines"]
-
-    done = run_python("-m", "mypy", "--strict", *modules, "service", "tests", cwd=suite(style))
+    done = run_python("-m", "mypy", "--strict", "service", "tests", cwd=suite(style))
 
     if done.returncode != 0:
         pytest.fail(done.stdout, pytrace=False)

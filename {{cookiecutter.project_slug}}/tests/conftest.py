@@ -93,6 +93,7 @@ alembic = migrate.database().config()
 alembic.attributes["history"] = False
 isolation = Isolation(
     alembic=alembic,
+    database="postgresql",  # if database == postgresql
     protected=DEVELOPMENT_DATABASES,
     # if analytics == clickhouse
     replaced=("DATABASE_URL", "CLICKHOUSE_URL"),

@@ -40,9 +40,7 @@ def upgrade() -> None:
         sa.Column("data", sa.JSON(), nullable=False),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_contexts"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_contexts_user_id_users", ondelete="CASCADE"
-        ),
+        foreign_key("contexts", "user_id", "users", "CASCADE"),
         sa.UniqueConstraint("user_id", "name", name="uq_contexts_user_id_name"),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name=op.f("ck_contexts_name_length")),
         sa.CheckConstraint(
@@ -59,15 +57,8 @@ def upgrade() -> None:
         sa.Column("tags", sa.JSON(), nullable=False),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_thoughts"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_thoughts_user_id_users", ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["context_id"],
-            ["contexts.id"],
-            name="fk_thoughts_context_id_contexts",
-            ondelete="SET NULL",
-        ),
+        foreign_key("thoughts", "user_id", "users", "CASCADE"),
+        foreign_key("thoughts", "context_id", "contexts", "SET NULL"),
         sa.CheckConstraint(
             "length(content) BETWEEN 1 AND 5000", name=op.f("ck_thoughts_content_length")
         ),
@@ -95,18 +86,8 @@ def upgrade() -> None:
         sa.Column("strength", sa.Double(), nullable=False),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_thought_relationships"),
-        sa.ForeignKeyConstraint(
-            ["source_id"],
-            ["thoughts.id"],
-            name="fk_thought_relationships_source_id_thoughts",
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["target_id"],
-            ["thoughts.id"],
-            name="fk_thought_relationships_target_id_thoughts",
-            ondelete="CASCADE",
-        ),
+        foreign_key("thought_relationships", "source_id", "thoughts", "CASCADE"),
+        foreign_key("thought_relationships", "target_id", "thoughts", "CASCADE"),
         sa.UniqueConstraint(
             "source_id",
             "target_id",
@@ -138,15 +119,8 @@ def upgrade() -> None:
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_tasks"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_tasks_user_id_users", ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["thought_id"],
-            ["thoughts.id"],
-            name="fk_tasks_thought_id_thoughts",
-            ondelete="SET NULL",
-        ),
+        foreign_key("tasks", "user_id", "users", "CASCADE"),
+        foreign_key("tasks", "thought_id", "thoughts", "SET NULL"),
         sa.CheckConstraint("length(title) BETWEEN 1 AND 200", name=op.f("ck_tasks_title_length")),
         sa.CheckConstraint(
             "length(description) BETWEEN 0 AND 5000", name=op.f("ck_tasks_description_length")
@@ -178,12 +152,7 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.Integer(), server_default=sa.text("0"), nullable=False),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_claude_analysis_results"),
-        sa.ForeignKeyConstraint(
-            ["thought_id"],
-            ["thoughts.id"],
-            name="fk_claude_analysis_results_thought_id_thoughts",
-            ondelete="CASCADE",
-        ),
+        foreign_key("claude_analysis_results", "thought_id", "thoughts", "CASCADE"),
         sa.CheckConstraint(
             "length(model) BETWEEN 1 AND 100", name=op.f("ck_claude_analysis_results_model_length")
         ),
@@ -210,9 +179,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         *timestamps(),
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_api_keys_user_id_users", ondelete="CASCADE"
-        ),
+        foreign_key("api_keys", "user_id", "users", "CASCADE"),
         sa.UniqueConstraint("prefix", name="uq_api_keys_prefix"),
         sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name=op.f("ck_api_keys_name_length")),
@@ -230,9 +197,7 @@ def upgrade() -> None:
             autoincrement=True,
             nullable=False,
         ),
-        sa.Column(
-            "occurred_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
-        ),
+        time("occurred_at"),
         sa.Column("actor_id", sa.Uuid(), nullable=True),
         sa.Column("action", sa.String(20), nullable=False),
         sa.Column("entity_type", sa.String(100), nullable=False),
@@ -258,12 +223,16 @@ def downgrade() -> None:
 
 
 def timestamps() -> tuple[sa.Column[datetime], sa.Column[datetime]]:
-    """Return new columns for when a row was made and last changed."""
-    return (
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
-        ),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
-        ),
-    )
+    """Return new columns for when a row was created and last changed."""
+    return time("created_at"), time("updated_at")
+
+
+def time(name: str) -> sa.Column[datetime]:
+    """Return a column for a time, now by default."""
+    return sa.Column(name, sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False)
+
+
+def foreign_key(table: str, column: str, parent: str, ondelete: str) -> sa.ForeignKeyConstraint:
+    """Return a foreign key to the id of a parent, named like all of them."""
+    name = f"fk_{table}_{column}_{parent}"
+    return sa.ForeignKeyConstraint([column], [f"{parent}.id"], name=name, ondelete=ondelete)

@@ -1,56 +1,39 @@
-"""The command that prints an API key."""
+"""The commands of the service: keys are made, and what is wrong is explained."""
 
 import re
-import sqlite3
-import subprocess
-import sys
+import runpy
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import sqlalchemy as sa
 
 from placeholder_service import __main__ as commands
+from placeholder_service import migrate
+from placeholder_service.models import ApiKey, User
 
 pytestmark = pytest.mark.integration
 
+CREATE_KEY = ["create-key", "--email", "Me@Example.com"]
+RUNS = [partial(commands.main, CREATE_KEY), partial(migrate.main, ["status"])]
 
-def test_a_key_is_printed_once_and_kept_as_a_hash(
-    database_file: Path, capsys: pytest.CaptureFixture[str]
+
+def test_keys_are_printed_once_and_kept_as_hashes(
+    migrated_url: sa.URL, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exit_code = commands.main(["create-key", "--email", "Me@Example.com"])
+    exit_codes = [commands.main(CREATE_KEY) for _ in range(2)]
 
-    key = capsys.readouterr().out.strip()
-    with sqlite3.connect(database_file) as connection:
-        rows = connection.execute("SELECT email, prefix FROM api_keys JOIN users").fetchall()
-    connection.close()
-    assert exit_code == 0
-    assert re.fullmatch(r"[0-9a-f]{12}\.[\w-]{43}", key)
-    assert rows == [("me@example.com", key.partition(".")[0])]
-
-
-def test_a_second_key_goes_to_the_same_user(database_file: Path) -> None:
-    for _ in range(2):
-        commands.main(["create-key", "--email", "me@example.com"])
-
-    with sqlite3.connect(database_file) as connection:
-        counts = connection.execute(
-            "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM api_keys)"
-        ).fetchone()
-    connection.close()
-    assert counts == (1, 2)
-
-
-@pytest.mark.slow
-def test_the_command_runs_as_a_module(database_file: Path) -> None:
-    module = [sys.executable, "-m", "placeholder_service"]
-
-    key = subprocess.run(
-        [*module, "create-key", "--email", "me@example.com"],
-        check=True,
-        text=True,
-        capture_output=True,
-    ).stdout
-
-    assert "." in key
+    keys = capsys.readouterr().out.split()
+    test_engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
+    with test_engine.connect() as connection:
+        emails = connection.scalars(sa.select(User.email)).all()
+        prefixes = connection.scalars(sa.select(ApiKey.prefix)).all()
+    assert exit_codes == [0, 0]
+    assert all(re.fullmatch(r"[0-9a-f]{12}\.[\w-]{43}", key) for key in keys)
+    assert emails == ["me@example.com"]
+    assert set(prefixes) == {key.partition(".")[0] for key in keys}
 
 
 @pytest.mark.parametrize(
@@ -72,24 +55,35 @@ def test_a_wrong_call_is_explained(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("run", RUNS)
 def test_unusable_settings_are_explained(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Callable[[], int]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/service")
 
-    exit_code = commands.main(["create-key", "--email", "me@example.com"])
+    exit_code = run()
 
     assert exit_code == 1
     assert "unsupported database 'mysql'" in capsys.readouterr().err
 
 
-def test_a_key_for_an_unmigrated_database_tells_the_next_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_key_for_an_unmigrated_database_names_the_next_command(
+    sqlite_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/empty.db")
-
-    exit_code = commands.main(["create-key", "--email", "me@example.com"])
+    exit_code = commands.main(CREATE_KEY)
 
     assert exit_code == 1
     assert "Run scripts/migrate.sh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", [commands, migrate])
+def test_commands_run_as_modules(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: ModuleType
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command", "--help"])
+
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(module.__file__), run_name="__main__")
+
+    assert stop.value.code == 0
+    assert "usage: " in capsys.readouterr().out

@@ -17,14 +17,6 @@ pytestmark = pytest.mark.integration
 EXPECTED = scenarios.counts("minimal")._asdict()
 
 
-@pytest.fixture
-def missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A SQLite file that does not exist, and that the settings name."""
-    path = tmp_path / "scratch.db"
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{path}")
-    return path
-
-
 def sizes(url: sa.URL) -> dict[str, int]:
     """Return how many rows each table has, empty tables left out."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
@@ -85,16 +77,16 @@ def test_a_failure_leaves_nothing(
     assert output.count("\n") == 1
 
 
-def test_migrations_can_be_applied_first(missing_file: Path, run_seed: Seed) -> None:
+def test_migrations_can_be_applied_first(sqlite_file: Path, run_seed: Seed) -> None:
     refused, output = run_seed("minimal")
-    was_created = missing_file.exists()
+    was_created = sqlite_file.exists()
 
     exit_code, _ = run_seed("minimal", "--migrate")
 
     assert (refused, was_created) == (Exit.REFUSED, False)
     assert output.endswith("Next: scripts/migrate.sh\n")
     assert exit_code == Exit.DONE
-    assert sizes(sa.URL.create("sqlite", database=str(missing_file))) == EXPECTED
+    assert sizes(sa.URL.create("sqlite", database=str(sqlite_file))) == EXPECTED
 
 
 @pytest.mark.parametrize(
@@ -107,14 +99,14 @@ def test_migrations_can_be_applied_first(missing_file: Path, run_seed: Seed) -> 
     ],
 )
 def test_a_wrong_call_does_nothing(
-    missing_file: Path, run_seed: Seed, arguments: list[str], message: str
+    sqlite_file: Path, run_seed: Seed, arguments: list[str], message: str
 ) -> None:
     exit_code, output = run_seed(*arguments, "--migrate")
 
     assert exit_code == Exit.USAGE
     assert message in output
     assert "Next: make seed" in output
-    assert not missing_file.exists()
+    assert not sqlite_file.exists()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +119,7 @@ def test_a_wrong_call_does_nothing(
     ],
 )
 def test_a_database_that_cannot_be_filled_is_named(
-    missing_file: Path,
+    sqlite_file: Path,
     run_seed: Seed,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
@@ -142,4 +134,4 @@ def test_a_database_that_cannot_be_filled_is_named(
     assert exit_code == expected
     assert message in output
     assert "password" not in output
-    assert not missing_file.exists()
+    assert not sqlite_file.exists()

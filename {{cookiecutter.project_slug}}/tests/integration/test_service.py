@@ -1,14 +1,14 @@
-"""The service on its own engine, as `make run` starts it, on a database file of its own."""
+"""The service on its own engine, as `make run` starts it, on a database of its own."""
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from placeholder_service import main
@@ -19,15 +19,6 @@ from placeholder_service.settings import Settings
 from tests.fixtures.client import client_of
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def root_logger() -> Iterator[logging.Logger]:
-    """The root logger, put back as it was."""
-    root = logging.getLogger()
-    handlers = root.handlers[:]
-    yield root
-    root.handlers = handlers
 
 
 def app_with_query(sql: str) -> FastAPI:
@@ -41,38 +32,27 @@ def app_with_query(sql: str) -> FastAPI:
     return app
 
 
-async def test_the_service_serves_from_its_database(database_file: Path) -> None:
-    async with client_of(main.create_app()) as client:
-        response = await client.get("/health/ready")
+async def test_the_service_serves_from_its_database(migrated_url: URL) -> None:
+    async with client_of(app_with_query("SELECT count(*) FROM alembic_version")) as client:
+        ready = await client.get("/health/ready")
+        queried = await client.get("/query")
 
-    assert response.json()["status"] == "ready"
+    assert ready.json()["status"] == "ready"
+    assert queried.status_code == 200
 
 
-async def test_the_server_gets_an_app_that_logs(
-    database_file: Path,
-    root_logger: logging.Logger,
-) -> None:
-    app = main.serve()  # noqa: TID251  # the database is this test's own
-    [handler] = root_logger.handlers
+def test_the_server_gets_an_app_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+
+    app = main.serve()  # noqa: TID251  # the database is in memory, and not opened
 
     assert app.title
-    assert handler.formatter is not None
-
-
-async def test_readiness_does_not_wait_for_a_writer(database_file: Path) -> None:
-    writer = sqlite3.connect(database_file, isolation_level=None)
-    writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("BEGIN IMMEDIATE")
-
-    async with client_of(main.create_app()) as client:
-        response = await client.get("/health/ready")
-    writer.close()
-
-    assert response.json()["status"] == "ready"
+    assert [handler.formatter is not None for handler in root.handlers] == [True]
 
 
 @pytest.mark.parametrize("size", [1, 3])
-async def test_the_pool_holds_as_many_connections_as_set(database_file: Path, size: int) -> None:
+async def test_the_pool_holds_as_many_connections_as_set(sqlite_file: Path, size: int) -> None:
     settings = Settings(database_pool_size=size)
     app = main.create_app(settings)
     service_engine = engine.make_engine(settings)  # noqa: TID251  # the database is the test's own
@@ -85,31 +65,34 @@ async def test_the_pool_holds_as_many_connections_as_set(database_file: Path, si
     assert app.state.places.value == size
 
 
-async def test_a_locked_database_is_answered_with_503(
-    database_file: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_writer_on_sqlite_keeps_others_waiting_but_not_readiness(
+    sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
-    writer = sqlite3.connect(database_file, isolation_level=None)
+    writer = sqlite3.connect(sqlite_file, isolation_level=None)
+    writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("BEGIN IMMEDIATE")
 
     async with client_of(app_with_query("SELECT 1")) as client:
+        ready = await client.get("/health/ready")
         locked = await client.get("/query")
         writer.close()
         recovered = await client.get("/query")
 
+    assert ready.json()["status"] == "behind"
     assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
     assert locked.headers["Content-Type"] == "application/problem+json"
     assert recovered.status_code == 200
 
 
-async def test_a_table_that_is_not_there_is_a_fault_of_ours(database_file: Path) -> None:
+async def test_a_table_that_is_not_there_is_a_fault_of_ours(sqlite_file: Path) -> None:
     async with client_of(app_with_query("SELECT * FROM nowhere")) as client:
         response = await client.get("/query")
 
     assert response.status_code == 500
 
 
-async def test_a_stream_cannot_use_the_session_of_its_request(database_file: Path) -> None:
+async def test_a_stream_cannot_use_the_session_of_its_request(sqlite_file: Path) -> None:
     app = main.create_app()
     errors: list[InvalidRequestError] = []
 
@@ -125,7 +108,7 @@ async def test_a_stream_cannot_use_the_session_of_its_request(database_file: Pat
 
     async with client_of(app) as client:
         response = await client.get("/stream")
-        writer = sqlite3.connect(database_file, timeout=0, isolation_level=None)
+        writer = sqlite3.connect(sqlite_file, timeout=0, isolation_level=None)
         writer.execute("BEGIN IMMEDIATE")
         writer.close()
 
@@ -133,7 +116,7 @@ async def test_a_stream_cannot_use_the_session_of_its_request(database_file: Pat
     assert "permanently closed" in str(errors[0])
 
 
-async def test_a_commit_that_fails_does_not_leave_the_database_locked(database_file: Path) -> None:
+async def test_a_commit_that_fails_does_not_leave_the_database_locked(sqlite_file: Path) -> None:
     service_engine = engine.make_engine(Settings())  # noqa: TID251  # the database is the test's own
     async with service_engine.begin() as connection:
         await connection.exec_driver_sql("CREATE TABLE parents (id INTEGER PRIMARY KEY)")
@@ -145,7 +128,7 @@ async def test_a_commit_that_fails_does_not_leave_the_database_locked(database_f
         await connection.exec_driver_sql("INSERT INTO children VALUES (1)")
         with pytest.raises(IntegrityError):
             await connection.commit()
-    writer = sqlite3.connect(database_file, timeout=0, isolation_level=None)
+    writer = sqlite3.connect(sqlite_file, timeout=0, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
 
     writer.close()

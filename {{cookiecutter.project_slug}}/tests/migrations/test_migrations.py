@@ -1,6 +1,6 @@
 """The revisions of this project, put to migrator's ready-made tests.
 
-They run on an empty database of each kind, with the rows below in it.
+They run on an empty database of each kind, with the rows of rows.py in it.
 """
 
 import pytest
@@ -21,6 +21,8 @@ from sqlalchemy import URL
 
 from placeholder_service import migrate
 
+from tests.migrations.rows import ROWS
+
 __all__ = [
     "test_every_downgrade_restores_the_schema",
     "test_every_downgrade_runs_with_rows",
@@ -34,25 +36,6 @@ __all__ = [
 ]
 
 pytestmark = pytest.mark.integration
-
-# Parents, and children that refer to them, of the tables that a revision creates.
-ROWS = {
-    "0001": [
-        """
-        INSERT INTO users (id, email, name)
-        VALUES ('11111111111111111111111111111111', 'me@example.com', 'Me')
-        """,
-        """
-        INSERT INTO contexts (id, user_id, name, data)
-        VALUES ('22222222222222222222222222222222', '11111111111111111111111111111111', 'C', '{}')
-        """,
-        """
-        INSERT INTO thoughts (id, user_id, context_id, content, tags)
-        VALUES ('33333333333333333333333333333333', '11111111111111111111111111111111',
-                '22222222222222222222222222222222', 'An idea.', '[]')
-        """,
-    ],
-}
 
 
 @pytest.fixture

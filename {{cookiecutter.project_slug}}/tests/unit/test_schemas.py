@@ -22,36 +22,25 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize(
     ("schema", "data", "field"),
     [
-        pytest.param(ThoughtCreate, {}, "content", id="content is required"),
-        pytest.param(ThoughtCreate, {"content": ""}, "content", id="empty content"),
-        pytest.param(ThoughtCreate, {"content": "  \n"}, "content", id="blank content"),
-        pytest.param(ThoughtCreate, {"content": "x" * 5001}, "content", id="over-long content"),
-        pytest.param(ThoughtCreate, {"content": "x", "tags": ["t"] * 6}, "tags", id="six tags"),
-        pytest.param(ThoughtCreate, {"content": "x", "tags": [""]}, "tags.0", id="empty tag"),
-        pytest.param(
-            ThoughtCreate, {"content": "x", "tags": ["t" * 51]}, "tags.0", id="over-long tag"
-        ),
-        pytest.param(
-            ThoughtCreate, {"content": "x", "status": "lost"}, "status", id="unknown status"
-        ),
-        pytest.param(ThoughtCreate, {"content": "x", "colour": 1}, "colour", id="unknown field"),
-        pytest.param(ThoughtUpdate, {"content": ""}, "content", id="update to empty content"),
-        pytest.param(TaskCreate, {"description": "x"}, "title", id="title is required"),
-        pytest.param(TaskCreate, {"title": "x" * 201}, "title", id="over-long title"),
-        pytest.param(TaskCreate, {"title": "x", "priority": "soon"}, "priority", id="priority"),
-        pytest.param(
-            TaskCreate, {"title": "x", "due_at": "2030-01-01T00:00:00"}, "due_at", id="naive time"
-        ),
-        pytest.param(TaskUpdate, {"status": "lost"}, "status", id="unknown task status"),
-        pytest.param(ContextCreate, {"name": "x" * 101}, "name", id="over-long name"),
-        pytest.param(
-            ContextCreate,
-            {"name": "x", "description": "x" * 501},
-            "description",
-            id="over-long description",
-        ),
-        pytest.param(ContextUpdate, {"data": [1]}, "data", id="data is an object"),
-        pytest.param(ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, "", id="a NUL inside"),
+        (ThoughtCreate, {}, "content"),
+        (ThoughtCreate, {"content": ""}, "content"),
+        (ThoughtCreate, {"content": "  \n"}, "content"),
+        (ThoughtCreate, {"content": "x" * 5001}, "content"),
+        (ThoughtCreate, {"content": "x", "tags": ["t"] * 6}, "tags"),
+        (ThoughtCreate, {"content": "x", "tags": [""]}, "tags.0"),
+        (ThoughtCreate, {"content": "x", "tags": ["t" * 51]}, "tags.0"),
+        (ThoughtCreate, {"content": "x", "status": "lost"}, "status"),
+        (ThoughtCreate, {"content": "x", "colour": 1}, "colour"),
+        (ThoughtUpdate, {"content": ""}, "content"),
+        (TaskCreate, {"description": "x"}, "title"),
+        (TaskCreate, {"title": "x" * 201}, "title"),
+        (TaskCreate, {"title": "x", "priority": "soon"}, "priority"),
+        (TaskCreate, {"title": "x", "due_at": "2030-01-01T00:00:00"}, "due_at"),
+        (TaskUpdate, {"status": "lost"}, "status"),
+        (ContextCreate, {"name": "x" * 101}, "name"),
+        (ContextCreate, {"name": "x", "description": "x" * 501}, "description"),
+        (ContextUpdate, {"data": [1]}, "data"),
+        (ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, ""),
     ],
 )
 def test_bad_input_is_refused_at_its_field(
@@ -66,10 +55,10 @@ def test_bad_input_is_refused_at_its_field(
 @pytest.mark.parametrize(
     ("schema", "data"),
     [
-        pytest.param(ThoughtCreate, {"content": "x" * 5000}, id="longest content"),
-        pytest.param(ThoughtCreate, {"content": "x", "tags": ["t" * 50] * 5}, id="most tags"),
-        pytest.param(TaskCreate, {"title": "x" * 200}, id="longest title"),
-        pytest.param(ContextCreate, {"name": "x" * 100}, id="longest name"),
+        (ThoughtCreate, {"content": "x" * 5000}),
+        (ThoughtCreate, {"content": "x", "tags": ["t" * 50] * 5}),
+        (TaskCreate, {"title": "x" * 200}),
+        (ContextCreate, {"name": "x" * 100}),
     ],
 )
 def test_limits_themselves_are_accepted(schema: type[BaseModel], data: dict[str, Any]) -> None:

@@ -79,6 +79,7 @@ def test_settings_do_not_show_the_password() -> None:
     for shown in (repr(settings), settings, settings.model_dump(), settings.model_dump_json()):
         assert "secret" not in str(shown)
     assert settings.url.password == "secret"
+    assert "secret" in settings.secrets
 
 
 def test_settings_know_their_secrets_in_every_spelling() -> None:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from placeholder_service.api.problems import problem
 from placeholder_service.schemas.base import Input, UnparsedJson
 
 # How long the rest of a refused body is read and dropped. Closing at once would reset the
@@ -49,7 +47,7 @@ class JsonRoute(APIRoute):
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 to a body of more than `max_bytes`.
+    """ASGI middleware that refuses to read a body of more than `max_bytes`: the app answers 413.
 
     A declared length is checked before anything is read; a body without one is counted.
     """
@@ -64,51 +62,31 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
-        declared = request.headers.get("Content-Length", "")
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            await self.refuse(request, receive, send, more_body=True)
-            return
+        declared = Request(scope).headers.get("Content-Length", "")
+        is_refused = declared.isdecimal() and int(declared) > self.max_bytes
+        more_body = True
         received = 0
-        started = refused = False
 
         async def receive_limited() -> Message:
-            nonlocal received, refused
-            if refused:
-                return {"type": "http.disconnect"}
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received <= self.max_bytes:
-                return message
-            refused = True
-            if not started:
+            nonlocal is_refused, more_body, received
+            if not is_refused:
+                message = await receive()
                 more_body = message.get("more_body", False)
-                await self.refuse(request, receive, send, more_body=more_body)
-            return {"type": "http.disconnect"}
+                received += len(message.get("body", b""))
+                if received <= self.max_bytes:
+                    return message
+            is_refused = True
+            detail = f"The body is too large: at most {self.max_bytes} bytes are accepted."
+            raise HTTPException(413, detail, {"Connection": "close"})
 
-        async def send_unless_refused(message: Message) -> None:
-            nonlocal started
-            if started or not refused:
-                started = True
-                await send(message)
+        async def send_and_drain(message: Message) -> None:
+            nonlocal more_body
+            if is_refused and more_body and message["type"] == "http.response.body":
+                await send({**message, "more_body": True})
+                with anyio.move_on_after(DRAIN_SECONDS):
+                    while more_body:
+                        more_body = (await receive()).get("more_body", False)
+                message = {"type": "http.response.body"}
+            await send(message)
 
-        try:
-            await self.app(scope, receive_limited, send_unless_refused)
-        except ClientDisconnect:
-            if not refused:
-                raise
-
-    async def refuse(
-        self, request: Request, receive: Receive, send: Send, *, more_body: bool
-    ) -> None:
-        """Answer 413, drop what the client still sends for a while, and close the connection."""
-        detail = f"The body is too large: at most {self.max_bytes} bytes are accepted."
-        response = problem(request, 413, detail, {"Connection": "close"})
-        start = {"type": "http.response.start", "status": response.status_code}
-        await send({**start, "headers": response.raw_headers})
-        body = {"type": "http.response.body", "body": response.body}
-        await send({**body, "more_body": True})
-        with anyio.move_on_after(DRAIN_SECONDS):
-            while more_body:
-                more_body = (await receive()).get("more_body", False)
-        await send({"type": "http.response.body"})
+        await self.app(scope, receive_limited, send_and_drain)

@@ -7,6 +7,7 @@ from fastapi import HTTPException, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
 
 from placeholder_service.api.dependencies import SessionDep
+from placeholder_service.domain import Scope
 from placeholder_service.services import api_keys
 
 api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
@@ -33,6 +34,11 @@ async def get_caller(
         detail = f"This API key does not allow: {', '.join(missing)}."
         raise HTTPException(status_code=403, detail=detail)
     return row.user_id
+
+
+# What a route asks for, which gets the id of the user.
+Reader = Annotated[UUID, Security(get_caller, scopes=[Scope.READ])]
+Writer = Annotated[UUID, Security(get_caller, scopes=[Scope.WRITE])]
 
 
 def unauthorized(detail: str) -> HTTPException:

@@ -3,12 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi import APIRouter, Query, Request, Response
 
 from placeholder_service.api.bodies import JsonRoute
-from placeholder_service.api.callers import get_caller
+from placeholder_service.api.callers import Reader, Writer
 from placeholder_service.api.dependencies import SessionDep
-from placeholder_service.domain import Scope, ThoughtStatus
+from placeholder_service.domain import ThoughtStatus
 from placeholder_service.schemas.thoughts import (
     ThoughtCreate,
     ThoughtPage,
@@ -21,9 +21,6 @@ router = APIRouter(prefix="/thoughts", tags=["thoughts"], route_class=JsonRoute)
 
 # The largest number both databases take.
 MAX_OFFSET = 2**63 - 1
-
-Reader = Annotated[UUID, Security(get_caller, scopes=[Scope.READ])]
-Writer = Annotated[UUID, Security(get_caller, scopes=[Scope.WRITE])]
 
 
 @router.post("", status_code=201)

@@ -1,0 +1,1 @@
+"""The hooks, as Python modules: nothing is rendered here."""

@@ -1,0 +1,282 @@
+"""Faults around a run: full disks, wrong passwords, servers and files that go away."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from migrator import Exit
+from psycopg import sql
+from testdb.postgresql import embedded
+
+from tests.migrator.postgresql import new_database, server_in
+from tests.migrator.project import COMMANDS, HEAD, Project
+from tests.running import LIMIT, wait_until
+
+ADD_COLUMN = 'op.add_column("authors", sa.Column("nick", sa.Text))'
+FILL_FILE = """
+op.execute("CREATE TABLE big (x)")
+op.execute("INSERT INTO big VALUES (randomblob(2000000))")
+"""
+FILL_TABLESPACE = """
+op.execute("CREATE TABLE big TABLESPACE small AS SELECT generate_series(1, 200000) AS x")
+"""
+# Ends when the database has gone.
+WAIT_FOR_THE_END = """
+import pathlib, time
+pathlib.Path({begun!r}).touch()
+while pathlib.Path({database!r}).exists():
+    time.sleep(0.01)
+"""
+ODD_PASSWORD = "50% @ home: a+b/c"  # noqa: S105
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the data folder of the server that these tests configure and stop."""
+    return tmp_path_factory.mktemp("server") / "data"
+
+
+@pytest.fixture(scope="module")
+def own_server(data: Path) -> Iterator[sa.URL]:
+    """Return the URL of that server."""
+    with server_in(data) as url:
+        yield url
+
+
+@pytest.fixture
+def served(own_server: sa.URL, tmp_path: Path) -> Iterator[Project]:
+    """Return a migrated project on that server."""
+    with new_database(own_server) as url:
+        yield Project.in_folder(tmp_path / "project", url).upgraded()
+
+
+def guest(project: Project, data: Path, password: str, given: str) -> Project:
+    """Return the project for a user that needs a password, and gives one."""
+    rules = data / "pg_hba.conf"
+    role = f"guest_{project.database.url.database}"
+    rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+    with connect(project.database.url) as connection:
+        parts = (sql.Identifier(role), sql.Literal(password))
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER PASSWORD {}").format(*parts))
+        connection.execute("SELECT pg_reload_conf()")
+    url = project.database.url.set(username=role, password=given)
+
+    def is_asked_for_a_password() -> bool:
+        try:
+            connect(url.set(password=None)).close()
+        except psycopg.OperationalError:
+            return True
+        return False
+
+    wait_until(is_asked_for_a_password)
+    return project.having(url=url)
+
+
+def connect(url: sa.URL) -> psycopg.Connection[tuple[object, ...]]:
+    """Open a connection without SQLAlchemy; each statement commits."""
+    return psycopg.connect(
+        host=str(url.query["host"]), dbname=url.database, user=url.username, autocommit=True
+    )
+
+
+def run_program(project: Project, *prefix: str, url: str = "") -> tuple[int, str]:
+    """Upgrade in a process of its own, and return its exit code and what it printed."""
+    variables = {"DATABASE_URL": url} if url else {}
+    process = project.start(COMMANDS, "upgrade", prefix=prefix, **variables)
+    printed, _ = process.communicate(timeout=LIMIT)
+    return process.returncode, printed
+
+
+@contextmanager
+def started(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """Start an upgrade, and make sure that it ends."""
+    with project.start(COMMANDS, "upgrade") as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def check_message(printed: str, *expected: str) -> None:
+    """Check that a run said what went wrong and what to do, and nothing else."""
+    for text in expected:
+        assert text in printed
+    assert "Next: " in printed
+    assert "Traceback" not in printed
+    assert len(printed.splitlines()) <= 6
+
+
+def test_a_wrong_password_is_reported(
+    served: Project, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = guest(served, data, "right", "wr0ng-one").run("upgrade")
+
+    printed = capsys.readouterr().err
+    assert code == Exit.FAILED
+    check_message(printed, "password authentication failed for user")
+    assert "wr0ng-one" not in printed
+
+
+def test_a_password_may_have_any_letters(served: Project, data: Path) -> None:
+    project = guest(served, data, ODD_PASSWORD, ODD_PASSWORD)
+    project.write("more", "pass")
+
+    code, printed = run_program(project)
+
+    assert code == Exit.DONE, printed
+    assert f"from {HEAD} to more in" in printed
+
+
+def test_a_replica_is_reported(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = postgresql_project.upgraded()
+    name = project.database.url.database
+    project.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    project.write("nick", ADD_COLUMN)
+
+    code = project.run("upgrade")
+
+    assert code == Exit.FAILED
+    check_message(
+        capsys.readouterr().err, "in a read-only transaction", "Next: connect to the primary"
+    )
+
+
+def test_a_file_that_cannot_be_written_is_reported(sqlite_project: Project) -> None:
+    sqlite_project.upgraded().write("nick", ADD_COLUMN)
+    Path(str(sqlite_project.database.url.database)).chmod(0o444)
+
+    # Root may write everywhere, unless it gives that up.
+    prefix = ("setpriv", "--bounding-set", "-dac_override") if os.geteuid() == 0 else ()
+    code, printed = run_program(sqlite_project, *prefix)
+
+    assert code == Exit.FAILED
+    check_message(
+        printed,
+        "Failed: attempt to write a readonly database",
+        "Next: make the file and its folder writable",
+    )
+
+
+def test_a_full_disk_under_a_file_is_reported(sqlite_project: Project, tmp_path: Path) -> None:
+    sqlite_project.upgraded().write("big", FILL_FILE)
+    small = tmp_path / "small"
+    small.mkdir()
+    file = sqlite_project.database.url.database
+    mount = f'mount -t tmpfs -o size=400k none "{small}" && cp "{file}" "{small}/x.db"'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+
+    prefix = ("unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh")
+    code, printed = run_program(sqlite_project, *prefix, url=f"sqlite:///{small}/x.db")
+
+    assert code == Exit.FAILED
+    check_message(
+        printed,
+        "Failed: database or disk is full",
+        f"The database is at {HEAD}, 1 pending",
+        "Next: free space on the disk",
+    )
+
+
+def test_a_full_disk_under_a_server_is_reported(
+    served: Project, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.write("big", FILL_TABLESPACE)
+
+    with small_tablespace(served, data):
+        code = served.run("upgrade")
+
+    assert code == Exit.FAILED
+    check_message(
+        capsys.readouterr().err,
+        "No space left on device",
+        f"The database is at {HEAD}, 1 pending",
+        "Next: free space on the server's disk",
+    )
+
+
+@contextmanager
+def small_tablespace(project: Project, data: Path) -> Iterator[None]:
+    """Give the server a tablespace that is soon full."""
+    if os.geteuid() != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    # Not below a folder that is closed to the server's user.
+    folder = Path(tempfile.mkdtemp(prefix="small-"))
+    mount = ("mount", "-t", "tmpfs", "-o", "size=1m", "none", folder)
+    if subprocess.run(mount, check=False).returncode:
+        folder.rmdir()
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        owner = data.stat()
+        os.chown(folder, owner.st_uid, owner.st_gid)
+        with connect(project.database.url) as connection:
+            place = sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(folder))
+            connection.execute(place)
+            yield
+            connection.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
+
+
+def test_a_server_that_goes_away_is_reported(
+    served: Project, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = served.write("slow", 'op.execute("SELECT pg_sleep(3600)")')
+    sleeping = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3600)'"
+
+    with started(served) as process:
+        wait_until(lambda: bool(served.query(sleeping)), process)
+        embedded.stop(data)
+        printed, _ = process.communicate(timeout=LIMIT)
+    embedded.start(data)
+    slow.unlink()
+    again = served.run("upgrade")
+
+    assert process.returncode == Exit.FAILED
+    check_message(
+        printed,
+        "The database cannot be reached to read its revision",
+        "Next: check the server and DATABASE_URL",
+    )
+    assert again == Exit.DONE
+    assert f"Nothing to do: the database is at {HEAD}." in capsys.readouterr().out
+
+
+def test_a_file_that_goes_away_is_reported(sqlite_project: Project, tmp_path: Path) -> None:
+    file, begun = Path(str(sqlite_project.database.url.database)), tmp_path / "begun"
+    wait = WAIT_FOR_THE_END.format(begun=str(begun), database=str(file))
+    sqlite_project.upgraded().write("slow", wait)
+
+    with started(sqlite_project) as process:
+        wait_until(begun.exists, process)
+        file.unlink()
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == Exit.FAILED
+    check_message(
+        printed,
+        "The database is at an empty schema",
+        "Next: put the file back; it was moved or deleted during the run",
+    )
+    assert not file.exists()
+
+
+def test_a_path_may_have_any_letters(sqlite_project: Project, tmp_path: Path) -> None:
+    file = tmp_path / f"{ODD_PASSWORD.replace('/', '-')}.db"
+    sqlite_project.upgraded().write("more", "pass")
+    shutil.move(str(sqlite_project.database.url.database), file)
+
+    code, printed = run_program(sqlite_project, url=f"sqlite:///{file}")
+
+    assert code == Exit.DONE, printed
+    assert f"from {HEAD} to more in" in printed

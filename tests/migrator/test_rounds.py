@@ -1,0 +1,98 @@
+"""Crowds of runs, and killed runs: each revision is applied once and whole, and no row is lost."""
+
+import json
+from typing import Any
+
+from migrator import Exit, testing
+
+from tests.migrator.project import REVISIONS, Project
+from tests.migrator.ten_revisions import NAMES, write_revisions
+
+CONCURRENT_INDEX = """
+op.execute("SELECT 1")
+with op.get_context().autocommit_block():
+    op.drop_index("ix_authors_name", if_exists=True, postgresql_concurrently=True)
+    op.create_index("ix_authors_name", "authors", ["name"], postgresql_concurrently=True)
+"""
+ALL_ROWS = [200, 200]
+
+Found = dict[str, Any]
+
+
+def run_rounds(project: Project, kind: str, rounds: int, programs: int) -> list[Found]:
+    """Run rounds in a process of their own, and return what each left behind."""
+    process = project.start(
+        *("tests.migrator.rounds", kind, str(rounds), str(programs)),
+        # No run gives up because the machine is busy.
+        MIGRATION_WAIT_SECONDS="600",
+    )
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    found: list[Found] = json.loads(printed.splitlines()[-1])
+    assert len(found) >= rounds
+    return found
+
+
+def test_eight_at_once_apply_each_revision_once(project: Project) -> None:
+    write_revisions(project)
+
+    for found in run_rounds(project, "together", 20, 1):
+        check_together(found, [*REVISIONS, *NAMES])
+
+
+def test_eight_at_once_build_an_index_concurrently(postgresql_project: Project) -> None:
+    write_revisions(postgresql_project)
+    postgresql_project.write("concurrent", CONCURRENT_INDEX)
+
+    for found in run_rounds(postgresql_project, "together", 10, 1):
+        check_together(found, [*REVISIONS, *NAMES, "concurrent"])
+
+
+def test_killed_at_any_moment_the_next_run_finishes_the_job(project: Project) -> None:
+    write_revisions(project)
+
+    rounds = run_rounds(project, "killed", 30, 2)
+
+    for found in rounds:
+        check_killed(found, [*REVISIONS, *NAMES])
+    hits = {found["reported"] for found in rounds} - {0, len(NAMES)}
+    assert len(hits) > 1, "no kill hit a migration"
+
+
+def test_killed_while_it_builds_an_index_the_next_run_finishes_the_job(
+    postgresql_project: Project,
+) -> None:
+    write_revisions(postgresql_project, NAMES[:1])
+    postgresql_project.write("concurrent", CONCURRENT_INDEX)
+
+    rounds = run_rounds(postgresql_project, "killed", 30, 2)
+
+    for found in rounds:
+        check_killed(found, [*REVISIONS, "r01", "concurrent"], is_concurrent=True)
+    assert 1 in [found["reported"] for found in rounds], "no kill came between the two revisions"
+
+
+def test_the_stairway_passes_ten_revisions(project: Project) -> None:
+    write_revisions(project)
+    target = project.database
+
+    testing.test_every_downgrade_restores_the_schema(target, target.url)
+
+
+def check_together(found: Found, revisions: list[str]) -> None:
+    """Check what a round of eight processes left."""
+    assert found["codes"] == [Exit.DONE] * 8, found["said"]
+    assert found["revision"] == revisions[-1]
+    assert found["history"] == revisions
+    assert (found["rows"], found["faults"]) == (ALL_ROWS, [])
+
+
+def check_killed(found: Found, revisions: list[str], *, is_concurrent: bool = False) -> None:
+    """Check what a killed run left, and what the next one made of it."""
+    assert found["code"] in (-9, Exit.DONE)
+    assert found["is whole"] or (is_concurrent and found["revision"] == "r01"), found
+    assert found["rows"] == ALL_ROWS
+    assert found["again"] == Exit.DONE, found["said"]
+    assert found["finished"], found
+    assert found["history"] == revisions
+    assert (found["rows again"], found["faults"]) == (ALL_ROWS, [])

@@ -1,0 +1,1 @@
+"""Rendered projects: what is in them, and what happens when they are installed, run and broken."""

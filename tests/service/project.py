@@ -1,0 +1,146 @@
+"""A rendered project, and what tests do with it."""
+
+import contextlib
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.running import Result, run, succeeded
+
+PACKAGE = "my_service"
+TABLES = {
+    "api_keys",
+    "audit_log",
+    "claude_analysis_results",
+    "contexts",
+    "tasks",
+    "thought_relationships",
+    "thoughts",
+    "users",
+}
+# What a run of the tests may leave in the project, besides hidden files.
+MADE_BY_TESTS = {"htmlcov"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A rendered project with the default name, and how to run things in it.
+
+    Attributes:
+        folder: Where it is.
+        style: sync or async.
+        database: sqlite or postgresql.
+
+    """
+
+    folder: Path
+    style: str
+    database: str
+
+    def install(self) -> None:
+        """Bring its environment, and start its development server if it has one."""
+        succeeded(self.make("env"))
+        if self.database == "postgresql":
+            succeeded(self.make("database"))
+
+    def stop(self) -> None:
+        """Stop its development server if it has one."""
+        if self.database == "postgresql":
+            succeeded(self.make("database-stop"))
+
+    def run(self, *command: str | Path, cwd: Path | None = None, **variables: str) -> Result:
+        """Run a command in the project; a name without a slash is a program of its environment."""
+        program, *arguments = command
+        if "/" not in str(program):
+            program = self.program(str(program))
+        return run(program, *arguments, cwd=cwd or self.folder, **variables)
+
+    def make(self, *arguments: str) -> Result:
+        """Run make in the project."""
+        return run("make", *arguments, cwd=self.folder)
+
+    def script(self, name: str, *arguments: str, **variables: str) -> Result:
+        """Run one of its scripts, such as `migrate.sh`."""
+        return self.run(f"scripts/{name}", *arguments, cwd=self.folder, **variables)
+
+    def program(self, name: str) -> Path:
+        """Return the path of a program of its environment."""
+        return self.folder / ".venv" / "bin" / name
+
+    @property
+    def versions(self) -> Path:
+        """The folder of its revisions."""
+        return self.folder / "migrations" / "versions"
+
+    def migrate(self) -> None:
+        """Bring the development database to head."""
+        succeeded(self.script("migrate.sh"))
+
+    def create_key(self) -> str:
+        """Return a new API key."""
+        result = self.run("python", "-m", PACKAGE, "create-key", "--email", "you@example.com")
+        return succeeded(result).removesuffix("\n")
+
+    def objects(self) -> set[str]:
+        """Return the names of what the development database's schema holds."""
+        if self.database == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.sqlite_file)) as connection:
+                rows = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        else:
+            with psycopg.connect(self.postgresql_url) as connection:
+                rows = connection.execute(
+                    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+                    "UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace "
+                    "UNION SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+                ).fetchall()
+        return {row[0] for row in rows}
+
+    def state(self) -> dict[str, str]:
+        """Return a digest of the development data, by file and table, and what lies beside it."""
+        data = self.folder / "data"
+        beside = {path.name for path in self.folder.iterdir()} - MADE_BY_TESTS
+        digests = {f"beside {name}": "" for name in beside if not name.startswith(".")}
+        digests |= {
+            str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in data.rglob("*")
+            # The files of a server that runs change by themselves.
+            if path.is_file() and "postgresql" not in path.relative_to(data).parts
+        }
+        if self.database == "sqlite":
+            return digests
+        with psycopg.connect(self.postgresql_url) as connection:
+            databases = connection.execute(
+                "SELECT datname FROM pg_database WHERE NOT datistemplate"
+            ).fetchall()
+            digests |= {f"database {name}": "" for (name,) in databases}
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            for (table,) in tables:
+                query = (
+                    f"SELECT md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} row"  # noqa: S608
+                )
+                digests[table] = str(connection.execute(query.encode()).fetchone())
+        return digests
+
+    @property
+    def sqlite_file(self) -> Path:
+        """The development database's file."""
+        return self.folder / "data" / f"{PACKAGE}.db"
+
+    @property
+    def postgresql_url(self) -> str:
+        """The development database's address, as libpq wants it."""
+        lines = (self.folder / ".env").read_text().splitlines()
+        (url,) = (line.partition("=")[2] for line in lines if line.startswith("DATABASE_URL="))
+        return url.strip("\"'").replace("postgresql+psycopg://", "postgresql://")
+
+
+def combinations(*names: str) -> pytest.MarkDecorator:
+    """Run a test on these combinations: style, database and, if there are any, analytics."""
+    answers = [tuple(name.split("-")) for name in names]
+    return pytest.mark.parametrize("service", answers, ids=names, indirect=True)

@@ -1,0 +1,94 @@
+"""The template's own make: it renders with and without questions, and says what it needs."""
+
+import os
+import pty
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.conftest import Project
+from tests.running import LIMIT, TEMPLATE, Run
+from tests.service.test_rendering import tree
+
+
+def test_make_new_takes_the_defaults_without_a_terminal(
+    run: Run, project: Project, tmp_path: Path
+) -> None:
+    result = run("make", "new", f"OUT={tmp_path}", cwd=TEMPLATE)
+
+    assert result.returncode == 0, result.stderr
+    assert "make test" in result.stdout
+    assert tree(tmp_path / "my-service") == tree(project())
+
+
+def test_make_new_takes_answers_ahead(run: Run, tmp_path: Path) -> None:
+    answers = """project_name="Ann's Shop" description='It costs $5 & "more"' session_style=async"""
+
+    result = run("make", "new", f"OUT={tmp_path}", f"ARGS={answers}", cwd=TEMPLATE)
+
+    assert result.returncode == 0, result.stderr
+    readme = (tmp_path / "ann-s-shop" / "README.md").read_text()
+    assert "Ann's Shop" in readme
+    assert 'It costs $5 & "more"' in readme
+
+
+def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"Typed Name\n" + b"\n" * 11)
+
+    result = subprocess.run(
+        ["make", "new", f"OUT={tmp_path}"],
+        cwd=TEMPLATE,
+        stdin=theirs,
+        capture_output=True,
+        env=environment,
+        timeout=LIMIT,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "typed-name" / "README.md").is_file()
+
+
+def test_make_new_fails_when_answers_are_refused(run: Run, tmp_path: Path) -> None:
+    result = run("make", "new", f"OUT={tmp_path}", "ARGS=package_name=class", cwd=TEMPLATE)
+
+    assert result.returncode != 0
+    assert "error: package_name 'class' is a Python keyword" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_lists_its_targets(run: Run) -> None:
+    result = run("make", cwd=TEMPLATE)
+
+    listed = {line.split()[0] for line in result.stdout.splitlines()}
+    assert {"new", "test", "check", "pins"} <= listed
+
+
+def test_make_tells_what_it_needs_where_there_is_neither_uv_nor_pip(
+    run: Run, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "make"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    (programs / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "python3").chmod(0o755)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(TEMPLATE / name, tmp_path)
+
+    result = run("make", "new", cwd=tmp_path, PATH=str(programs))
+
+    assert result.returncode != 0
+    assert "Neither uv nor pip was found" in result.stderr
+
+
+def test_make_test_passes_arguments_on(run: Run) -> None:
+    chosen = "tests/hooks/test_hooks.py::test_the_project_becomes_a_repository"
+
+    result = run("make", "test", f"ARGS=--collect-only -q {chosen}", cwd=TEMPLATE)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [line for line in result.stdout.splitlines() if "::" in line] == [chosen]

@@ -1,0 +1,177 @@
+"""The scripts of a rendered project: crowds and kills once more, messages, and a stranger's tools.
+
+What migrations do in all of this is tested in `tests/migrator`, on tables of its own.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import LIMIT, UV, clean_environment, succeeded, wait_until
+from tests.service.conftest import Change
+from tests.service.project import TABLES, Service, combinations
+
+both = combinations("sync-sqlite", "async-postgresql")
+
+REVISION = '''"""{name}."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{name}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    """Upgrade."""
+    {code}
+
+
+def downgrade() -> None:
+    """Do nothing."""
+'''
+# Tells that it runs, and goes on when it may.
+PAUSE = """
+    import pathlib, time
+    pathlib.Path({begun!r}).touch()
+    while not pathlib.Path({go!r}).exists():
+        time.sleep(0.01)
+"""
+TESTS_OF_A_STRANGER = """
+import pytest
+import sqlalchemy as sa
+from pytest_alembic.tests import (
+    test_model_definitions_match_ddl,
+    test_single_head_revision,
+    test_up_down_consistency,
+    test_upgrade,
+)
+
+
+@pytest.fixture
+def alembic_engine(request):
+    engine = sa.create_engine(request.getfixturevalue("DATABASE_database"), poolclass=sa.NullPool)
+    yield engine
+"""
+
+
+@pytest.fixture
+def empty(service: Service) -> Service:
+    """Return the installed project with a development database that has no schema."""
+    service.migrate()
+    succeeded(service.script("migrate-down.sh", "--yes", "base"))
+    return service
+
+
+def start(service: Service) -> subprocess.Popen[str]:
+    """Start an upgrade that waits for others as long as they take."""
+    return subprocess.Popen(
+        ["scripts/migrate.sh"],
+        cwd=service.folder,
+        env={**clean_environment(), "MIGRATION_WAIT_SECONDS": str(LIMIT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def head(service: Service) -> str:
+    """Return the last revision."""
+    return succeeded(service.run("alembic", "heads")).split()[0]
+
+
+@both
+def test_eight_scripts_at_once_apply_each_revision_once(empty: Service) -> None:
+    runs = [start(empty) for _ in range(8)]
+    printed = [run.communicate(timeout=LIMIT)[0] for run in runs]
+
+    assert [run.returncode for run in runs] == [0] * 8, printed
+    assert sum("Upgraded the database from" in text for text in printed) == 1
+    assert empty.objects() >= TABLES
+
+
+@both
+def test_after_a_kill_the_next_script_finishes_the_job(
+    empty: Service, change: Change, tmp_path: Path
+) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    pause = PAUSE.format(begun=str(begun), go=str(go)).strip()
+    revision = REVISION.format(name="paused", before=head(empty), code=pause)
+    change(empty.versions / "paused.py", revision)
+
+    with start(empty) as run:
+        wait_until(begun.exists, run)
+        run.kill()
+    go.touch()
+    again = succeeded(empty.script("migrate.sh"))
+    status = succeeded(empty.script("migrate-status.sh"))
+    succeeded(empty.script("migrate-down.sh", "--yes"))
+
+    assert run.returncode < 0
+    assert "to paused in" in again
+    assert "Head:     paused" in status
+    assert empty.objects() >= TABLES
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "exit_code", "message"),
+    [
+        ("x = (", 1, "Failed: '(' was never closed (migrations/versions/bad.py, line 12)"),
+        ('op.execute("SELECT nonsense")', 1, "(migrations/versions/bad.py, line 12)."),
+    ],
+    ids=["syntax", "statement"],
+)
+def test_a_fault_ends_in_one_message_and_its_exit_code(
+    service: Service, change: Change, code: str, exit_code: int, message: str
+) -> None:
+    service.migrate()
+    change(
+        service.versions / "bad.py", REVISION.format(name="bad", before=head(service), code=code)
+    )
+
+    result = service.script("migrate.sh")
+
+    assert result.returncode == exit_code
+    assert message in result.stderr
+    assert "Next: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) <= 6
+
+
+@both
+@pytest.mark.parametrize("argument", ["nonsense", "--nonsense"])
+def test_wrong_usage_has_an_exit_code_of_its_own(service: Service, argument: str) -> None:
+    service.migrate()
+
+    result = service.script("migrate.sh", argument)
+
+    assert result.returncode == 2
+    assert "nonsense" in result.stderr
+
+
+@pytest.fixture
+def pytest_alembic(service: Service) -> Iterator[Path]:
+    """Install another library's tests of migrations beside the project's environment."""
+    folder = service.folder / "data" / "others"
+    install = (UV, "pip", "install", "--quiet", "--no-deps", "--target", folder)
+    succeeded(service.run(*install, "pytest-alembic==0.13.1"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@both
+def test_the_tests_of_a_stranger_pass(
+    service: Service, pytest_alembic: Path, change: Change
+) -> None:
+    module = service.folder / "tests" / "migrations" / "test_others.py"
+    change(module, TESTS_OF_A_STRANGER.replace("DATABASE", service.database))
+
+    # Its way to collect them by itself does not work with this pytest.
+    options = ("--no-cov", "-q", "-o", "pytest_alembic_tests_path=none")
+    result = service.run("pytest", module, *options, PYTHONPATH=str(pytest_alembic))
+
+    assert "4 passed" in succeeded(result)

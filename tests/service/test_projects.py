@@ -1,0 +1,215 @@
+"""A rendered project, installed from what it declares: it checks, tests, migrates and serves.
+
+Each combination is rendered and installed once. Its tests run one after another in one worker;
+those that change the project put it back.
+"""
+
+import contextlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+from pre_gen_project import taken
+
+from tests.running import clean_environment, succeeded
+from tests.service.conftest import Change
+from tests.service.project import PACKAGE, TABLES, Service, combinations
+from tests.service.server import served
+
+# Of any two answers, each pair is in one of them.
+every_project = combinations(
+    "sync-sqlite",
+    "async-postgresql",
+    "sync-postgresql-clickhouse",
+    "async-sqlite-clickhouse",
+)
+one_of_each_style = combinations("sync-sqlite", "async-postgresql")
+the_default_project = combinations("sync-sqlite")
+
+
+@every_project
+def test_its_checks_pass(service: Service) -> None:
+    succeeded(service.make("check"))
+
+
+@every_project
+def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
+    service.migrate()
+    service.create_key()
+    before = service.state()
+
+    output = succeeded(service.make("test"))
+
+    assert "Total coverage: 100.00%" in output
+    assert service.state() == before
+
+
+# The one with the most tests, on the database that it was not rendered for.
+@combinations("async-sqlite-clickhouse")
+def test_its_suite_passes_in_parallel_on_the_other_database(service: Service) -> None:
+    succeeded(service.make("test-postgresql", "ARGS=-n auto"))
+
+
+@every_project
+def test_the_examples_of_its_testing_guide_pass(service: Service, tmp_path: Path) -> None:
+    examples = re.findall(
+        r"```python\n(.*?)```", (service.folder / "TESTING.md").read_text(), re.DOTALL
+    )
+    runnable = [example for example in examples if "def test_" in example]
+    for number, example in enumerate(runnable):
+        (tmp_path / f"test_example_{number}.py").write_text(example)
+
+    options = ("--no-cov", "-c", "pytest.ini", "-p", "tests.conftest")
+    output = succeeded(service.run("python", "-m", "pytest", *options, tmp_path))
+
+    assert len(runnable) >= 4
+    assert f"{sum(example.count('def test_') for example in runnable)} passed" in output
+
+
+@every_project
+def test_it_migrates_up_down_and_up_again_from_anywhere(service: Service, tmp_path: Path) -> None:
+    up = service.folder / "scripts" / "migrate.sh"
+    down = service.folder / "scripts" / "migrate-down.sh"
+
+    succeeded(service.run(up, cwd=tmp_path))
+    first = service.objects()
+    succeeded(service.run(down, "--yes", "base", cwd=tmp_path))
+    emptied = service.objects()
+    succeeded(service.run(up, cwd=tmp_path))
+
+    assert first >= TABLES
+    assert {name for name in emptied if "alembic_version" not in name} == set()
+    assert service.objects() == first
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_project
+def test_its_models_are_what_is_migrated(service: Service) -> None:
+    service.migrate()
+
+    succeeded(service.run("alembic", "check"))
+
+
+@every_project
+def test_a_new_revision_of_an_unchanged_schema_is_empty(service: Service) -> None:
+    service.migrate()
+    versions = service.folder / "migrations" / "versions"
+    before = set(versions.glob("*.py"))
+
+    succeeded(service.run(service.folder / "scripts" / "new-migration.sh", "nothing new"))
+
+    (revision,) = set(versions.glob("*.py")) - before
+    text = revision.read_text()
+    linted = service.run("ruff", "check", str(revision))
+    revision.unlink()
+    assert "nothing new" in text
+    assert "op." not in text
+    assert linted.returncode == 0, linted.stdout
+
+
+@every_project
+def test_it_serves_with_one_command(service: Service, tmp_path: Path) -> None:
+    service.migrate()
+    key = service.create_key()
+
+    with serve_by_make(service, tmp_path) as client:
+        ready = client.get("/health/ready")
+        refused = client.post("/thoughts", json={"content": "First."})
+        created = client.post("/thoughts", json={"content": "First."}, headers={"X-API-Key": key})
+        read = client.get(created.headers["Location"], headers={"X-API-Key": key})
+        # More than a server has threads and connections.
+        with ThreadPoolExecutor(60) as threads:
+            crowd = list(threads.map(lambda _: create(client, key), range(120)))
+
+    assert {response.status_code for response in crowd} == {201}
+    assert ready.status_code == 200
+    assert refused.status_code == 401
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert created.status_code == 201
+    assert read.json()["content"] == "First."
+
+
+def serve_by_make(
+    service: Service, folder: Path
+) -> contextlib.AbstractContextManager[httpx2.Client]:
+    """Serve a project as its README says."""
+    command = ("make", "run", "PORT=0")
+    return served(command, service.folder, folder / "serve.log", clean_environment())
+
+
+def create(client: httpx2.Client, key: str) -> httpx2.Response:
+    """Create a thought."""
+    return client.post("/thoughts", json={"content": "One."}, headers={"X-API-Key": key})
+
+
+@the_default_project
+def test_a_key_can_be_made_by_make(service: Service) -> None:
+    service.migrate()
+
+    output = succeeded(service.make("api-key", "EMAIL=you@example.com"))
+
+    assert len(output.split()) == 1
+
+
+@every_project
+def test_no_package_can_have_the_name_of_a_library(service: Service) -> None:
+    code = "import importlib.metadata as m; print(*m.packages_distributions())"
+
+    names = succeeded(service.run("python", "-c", code)).split()
+
+    free = [name for name in names if name.isidentifier() and not taken(name) and name != PACKAGE]
+    assert [name for name in free if name.islower() and name[0] != "_"] == []
+
+
+@one_of_each_style
+def test_a_test_with_a_production_session_fails_the_checks(
+    service: Service, change: Change
+) -> None:
+    change(
+        service.folder / "tests" / "unit" / "test_wrong.py",
+        f'"""Wrong."""\n\nfrom {PACKAGE}.db.session import make_session_maker\n\n'
+        "def test_wrong() -> None:\n    assert make_session_maker\n",
+    )
+
+    result = service.make("check")
+
+    assert result.returncode != 0
+    assert "TID251" in result.stdout
+    assert "TESTING.md" in result.stdout
+
+
+@the_default_project
+def test_a_lost_downgrade_fails_the_tests(service: Service, change: Change) -> None:
+    (revision,) = (service.folder / "migrations" / "versions").glob("*.py")
+    text = revision.read_text()
+    change(revision, text.replace("def downgrade(", "def downgrade() -> None: ...\n\n\ndef lost("))
+
+    result = service.run("pytest", "tests/migrations/test_migrations.py")
+
+    assert result.returncode == 1
+    assert "FAILED tests/migrations" in result.stdout
+
+
+# All tests in one process, as most people run them.
+@the_default_project
+def test_untested_code_fails_a_suite_that_passes_but_no_part_of_it(
+    service: Service, change: Change
+) -> None:
+    service.migrate()
+    before = service.state()
+    lines = "".join(f"    x = {number}\n" for number in range(500))
+    change(
+        service.folder / "src" / PACKAGE / "untested.py",
+        f'"""Untested."""\n\n\ndef untested() -> None:\n    """Do nothing."""\n{lines}',
+    )
+
+    whole = service.make("test")
+    part = service.run("pytest", "tests/unit")
+
+    assert whole.returncode != 0
+    assert " passed" in whole.stdout.splitlines()[-1]
+    assert "failed" not in whole.stdout.splitlines()[-1]
+    assert "Required test coverage of 95% not reached" in whole.stdout + whole.stderr
+    assert service.state() == before
+    assert part.returncode == 0, part.stdout
