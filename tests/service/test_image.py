@@ -64,7 +64,7 @@ def test_the_image_holds_no_settings(image: Image, project: Project) -> None:
     code, output = image.run(migrate_command(project()))
 
     assert code == 1
-    assert "The settings are not usable" in output
+    assert "Invalid settings" in output
     assert not image.path(".env").exists()
     assert not image.path("src").exists()
 

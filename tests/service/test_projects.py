@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+from derivation import derive_sync
 from pre_gen_project import taken
 
 from tests.running import clean_environment, succeeded
@@ -177,6 +178,31 @@ def test_a_test_with_a_production_session_fails_the_checks(
     assert result.returncode != 0
     assert "TID251" in result.stdout
     assert "TESTING.md" in result.stdout
+
+
+# Of SQLite's own functions.
+DIALECT = '''"""What only one of the two databases can do."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+async def test_a_function_of_one_database(db_session: AsyncSession) -> None:
+    await db_session.execute(text("SELECT randomblob(4)"))
+'''
+
+
+@one_of_each_style
+def test_its_tests_run_on_the_database_that_was_chosen(service: Service, change: Change) -> None:
+    source = derive_sync(DIALECT) if service.style == "sync" else DIALECT
+    change(service.folder / "tests" / "integration" / "test_dialect.py", source)
+
+    chosen = service.make("test", "ARGS=--no-cov tests/integration/test_dialect.py")
+    on_sqlite = service.make("test-sqlite", "ARGS=--no-cov tests/integration/test_dialect.py")
+
+    assert (chosen.returncode == 0) == (service.database == "sqlite"), chosen.stdout
+    assert ("randomblob" in chosen.stdout) == (service.database == "postgresql")
+    succeeded(on_sqlite)
 
 
 @the_default_project

@@ -89,7 +89,7 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
 
 
 def check_empty(connection: sa.Connection, scenario: str, scale: int) -> None:
-    """Make sure that there is nobody's data to mix with, or raise `RefusedError`."""
+    """Raise `RefusedError` if the database has rows that the new ones would mix with."""
     filled = [
         table.name
         for table in Base.metadata.sorted_tables

@@ -197,4 +197,4 @@ def explain(error: ValidationError) -> str:
     for fault in error.errors(include_input=False):
         variable = [str(name).upper() for name in fault["loc"]]
         faults.append(": ".join([*variable, fault["msg"].removeprefix("Value error, ")]))
-    return f"The settings are not usable: {'; '.join(faults)}. See .env.example."
+    return f"Invalid settings: {'; '.join(faults)}. See .env.example."

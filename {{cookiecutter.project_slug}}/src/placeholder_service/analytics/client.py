@@ -24,7 +24,7 @@ class UnavailableError(Exception):
 
 
 class UnreachableError(UnavailableError):
-    """Nobody answers there, or another process has the embedded one's folder."""
+    """The server does not answer, or another process uses the folder of the embedded one."""
 
 
 class NotMigratedError(UnavailableError):
@@ -35,7 +35,7 @@ def open_client(url: URL) -> Client:
     """Return a client for `Settings.clickhouse`. It may be used from several threads.
 
     Raises:
-        UnreachableError: Nobody answers, or another process has the embedded one's folder.
+        UnreachableError: The server does not answer, or another process uses the folder.
         NotMigratedError: The server does not have the database.
     """
     with reaching(url):
@@ -60,7 +60,7 @@ def reaching(url: URL) -> Iterator[None]:
     """Say in words what is wrong where a connection cannot be opened.
 
     Raises:
-        UnreachableError: Nobody answers, or another process has the embedded one's folder.
+        UnreachableError: The server does not answer, or another process uses the folder.
         NotMigratedError: The server does not have the database.
     """
     try:
@@ -131,7 +131,7 @@ def where(url: URL) -> str:
 
 
 def advice(url: URL) -> str:
-    """Return what to do where nobody answers."""
+    """Return what to do if the server does not answer."""
     if url.drivername == "chdb":
         return "Next: stop the process that uses the folder, such as `make run`; it serves one"
     return "Next: see to the server and CLICKHOUSE_URL"

@@ -1,6 +1,6 @@
 """Ships events from the outbox to ClickHouse: every one at least once, and counted once.
 
-A batch is read, written to ClickHouse but for what is there already, counted anew in the metrics of
+A batch is read, written to ClickHouse but for what is there already, counted again in the metrics of
 its days, and marked as shipped. Wherever that breaks off, the next run repeats the batch, and each
 step comes to the same result again. No transaction is open while ClickHouse works.
 """
@@ -168,7 +168,7 @@ def read(connection: sa.Connection) -> Sequence[sa.RowMapping]:
 
 
 def ship(client: Client, batch: Sequence[Event]) -> None:
-    """Write events to ClickHouse, but for those it has, and count their days anew.
+    """Write events to ClickHouse, but for those it has, and count their days again.
 
     Raises:
         UnavailableError: ClickHouse failed. Parts may be done; to do all of it again is safe.
@@ -201,7 +201,7 @@ def insert(client: Client, columns: Columns) -> None:
 
 
 def count_days(client: Client, days: Sequence[date]) -> None:
-    """Write the metrics of some days anew: how many events of each name there were."""
+    """Write the metrics of some days again: how many events of each name there were."""
     client.command(COUNT_DAYS, {"days": days})
 
 

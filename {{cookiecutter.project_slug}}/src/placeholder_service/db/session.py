@@ -10,6 +10,6 @@ def make_session_maker(engine: AsyncEngine) -> SessionMaker:
 
     Objects stay readable after a commit: a response is built from them when the transaction is
     already over. The session itself is not: used once more after it was closed, it would begin a
-    transaction that nobody ends.
+    transaction that is never ended.
     """
     return async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)

@@ -26,7 +26,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """An aware datetime in UTC, also on SQLite, which stores no time zone.
 
     Raises:
-        ValueError: On a naive datetime, whose meaning nobody can know later.
+        ValueError: On a naive datetime, whose time zone is unknown.
     """
 
     impl = sa.DateTime(timezone=True)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 
 class NotFoundError(Exception):
-    """There is no such thing, or it belongs to somebody else; callers cannot tell which."""
+    """The entity does not exist, or it belongs to another user; callers cannot tell which."""
 
     def __init__(self, what: str, key: UUID) -> None:
         """Say what was looked for, such as "thought", and by which id."""
