@@ -97,7 +97,7 @@ def test_settings_know_their_secrets_in_every_spelling() -> None:
             {"database_url": "sqlite://", "migration_wait_seconds": "secret"},
             "MIGRATION_WAIT_SECONDS: Input should be a valid number",
         ),
-        ({"database_url": "sqlite://", "environment": "production"}, "usable: unsafe"),
+        ({"database_url": "sqlite://", "environment": "production"}, "Invalid settings: unsafe"),
     ],
 )
 def test_what_is_wrong_is_told_by_variable_and_without_its_value(
