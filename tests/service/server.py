@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,11 @@ class Server(httpx2.Client):
         self.process = process
         self.port = port
         self._log = log
+
+    def is_listening(self) -> bool:
+        """Return whether a new connection is accepted."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def log(self) -> str:
         """Return what it has printed so far."""
@@ -76,6 +82,8 @@ def served(
         found = LISTENING.search(log.read_text())
         assert found is not None
         with Server(process, int(found[1]), log) as server:
+            # A server that reloads itself has a port before it has started.
+            wait_until(server.is_listening, process)
             yield server
     finally:
         # The whole group: make, the shell, the server and what it started to reload itself.
