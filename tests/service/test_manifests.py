@@ -64,8 +64,10 @@ def test_only_what_is_needed_gets_into_the_image(project: Project) -> None:
 
     assert {path.split("/")[0] for path in copied} == {
         *("LICENSE", "README.md", "alembic.ini", "constraints.txt", "pyproject.toml"),
-        *("migrations", "scripts", "src"),
+        *("migrations", "packages", "scripts", "src"),
     }
+    # The library that the service runs on, and not the one that tests it.
+    assert {path.split("/")[1] for path in copied if path.startswith("packages/")} == {"migrator"}
     assert {"scripts/migrate.sh", "migrations/env.py", f"src/{PACKAGE}/main.py"} <= copied
     assert "scripts/seed.py" not in copied
     assert all(is_ignored(PurePosixPath(path), ignored) for path in secrets)

@@ -394,7 +394,8 @@ def test_spare_copies_are_new_and_what_they_replace_is_dropped(
             connection.commit()
         own_database.renew()
         used.add(own_database.name)
-    own_database.wait()
+    assert own_database.spare is not None
+    own_database.spare.result()
     used.remove(own_database.name)
 
     assert len(used) == 3

@@ -3,11 +3,15 @@
 Only imported where the service's engines are asynchronous.
 """
 
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from functools import partial
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -25,14 +29,10 @@ Owner = TypeVar("Owner")
 @asynccontextmanager
 async def entered(context: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a context that uses the synchronous API on an asynchronous driver."""
-    value = await greenlet_spawn(context.__enter__)
-    try:
+    async with AsyncExitStack() as stack:
+        value = await greenlet_spawn(context.__enter__)
+        stack.push_async_exit(partial(greenlet_spawn, context.__exit__))
         yield value
-    except BaseException:
-        if not await greenlet_spawn(context.__exit__, *sys.exc_info()):
-            raise
-    else:
-        await greenlet_spawn(context.__exit__, None, None, None)
 
 
 class Awaited(Generic[Owner, P, T]):
@@ -52,33 +52,29 @@ class AsyncIsolatedDatabase:
 
     Attributes:
         synchronous: The database that does the work.
+        engine: The service's own engine, on this database.
+        session: Returns a new session: `async with database.session() as session`.
+        url: Where it is, for other processes.
         test_id: Whose it is; the name of a requested database contains it.
     """
 
+    engine: AsyncEngine
+    session: Callable[[], AsyncSession]
+    url: URL
+    test_id: str
+
     def __init__(self, database: IsolatedDatabase) -> None:
         self.synchronous = database
-        self.test_id = database.test_id
 
-    @property
-    def engine(self) -> AsyncEngine:
-        """The service's own engine, on this database."""
-        engine: AsyncEngine = self.synchronous.engine  # type: ignore[assignment]
-        return engine
+    if not TYPE_CHECKING:
 
-    @property
-    def url(self) -> URL:
-        """Where the database is, for other processes."""
-        return self.synchronous.url
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.synchronous, name)
 
     @property
     def database(self) -> "AsyncIsolatedDatabase":
         """The database itself."""
         return self
-
-    def session(self) -> AsyncSession:
-        """Return a new session: `async with database.session() as session`."""
-        session: AsyncSession = self.synchronous.session()  # type: ignore[assignment]
-        return session
 
     reset = Awaited(IsolatedDatabase.reset)
     snapshot = Awaited(IsolatedDatabase.snapshot)

@@ -102,6 +102,13 @@ class Isolation(Generic[Sessions]):
         """The protected databases, as URLs."""
         return tuple(make_url(url) for url in self.protected)
 
+    @property
+    def scenarios(self) -> Seed:
+        """What loads scenarios; a `ValueError` if there are none."""
+        if self.seed is None:
+            raise ValueError("there are no scenarios: give Isolation a seed function")
+        return self.seed
+
     @cached_property
     def session_maker(self) -> Sessions:
         """The service's session factory on the database of the running test.
@@ -129,6 +136,15 @@ class Isolation(Generic[Sessions]):
         except InvalidRequestError:
             # The driver is none for asyncio, and the engine is.
             return self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_testdb_isolation(config: pytest.Config) -> Isolation[Any] | None:
+    """Return how to make test databases, and which databases are out of bounds.
+
+    Without an implementation, testdb does nothing. The conftest.py has to be one that pytest loads
+    before it collects: in the project's root, or in a folder of `testpaths`.
+    """
 
 
 def sync_engine_of(engine: "Engine | AsyncEngine") -> Engine:

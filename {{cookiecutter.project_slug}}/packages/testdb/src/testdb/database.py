@@ -1,18 +1,18 @@
 """A database that belongs to one test: real commits, many connections, threads, processes, DDL."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import URL, Engine, event, func, inspect, select, table, text
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from .config import Isolation, sync_engine_of
 from .difference import Difference, difference
 from .migrations import heads
 from .report import IsolationReport
-from .validation import SIZE, VERSION, Check, Report, validate
+from .validation import Check, Report, rows_by_table, size, validate, version
 from .verdicts import LeakedConnectionError
 
 if TYPE_CHECKING:
@@ -81,11 +81,7 @@ class IsolatedDatabase:
         return session
 
     def renew(self) -> None:
-        """Go back to the first state for the next test.
-
-        Raises:
-            LeakedConnectionError: The test has not returned all connections.
-        """
+        """Go back to the first state for the next test, or say that connections are still open."""
         leaked = len(self.in_use)
         self.forget_snapshots()
         started = time.perf_counter()
@@ -98,29 +94,34 @@ class IsolatedDatabase:
             raise LeakedConnectionError(leaked)
 
     def close(self) -> None:
-        """Close the engine's connections.
-
-        Raises:
-            LeakedConnectionError: The test has not returned all of them.
-        """
+        """Close the engine's connections, unless the test has not returned all of them."""
         if self.in_use:
             raise LeakedConnectionError(len(self.in_use))
         sync_engine_of(self.engine).dispose()
 
-    def release_connections(self) -> None:
-        """Close the engine's connections if the next step needs the database to itself."""
+    @contextmanager
+    def connected(self, step: str) -> Iterator[Connection]:
+        """Give a connection for a step that is measured."""
+        timed = self.report.timed(f"{self.storage.kind} {step}")
+        with timed, self.storage.connected() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self, step: str) -> Iterator[None]:
+        """Measure a step for which the engine's connections are closed if they were in its way."""
         if self.storage.is_exclusive:
             sync_engine_of(self.engine).dispose()
+        with self.report.timed(f"{self.storage.kind} {step}"):
+            yield
 
     def reset(self) -> None:
         """Go back to the first state."""
-        self.release_connections()
-        self.storage.reset()
+        with self.alone("reset"):
+            self.storage.reset()
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name. End all transactions before."""
-        self.release_connections()
-        with self.report.timed(f"{self.storage.kind} snapshot"):
+        with self.alone("snapshot"):
             self.storage.snapshot(name)
         if name not in self.snapshots:
             self.snapshots.append(name)
@@ -131,8 +132,7 @@ class IsolatedDatabase:
         Raises:
             KeyError: There is no snapshot of this name.
         """
-        self.release_connections()
-        with self.report.timed(f"{self.storage.kind} restore"):
+        with self.alone("restore"):
             self.storage.restore(name)
 
     def forget_snapshots(self) -> None:
@@ -155,32 +155,24 @@ class IsolatedDatabase:
         Raises:
             ValueError: There is no such scenario.
         """
-        if self.isolation.seed is None:
-            raise ValueError("there are no scenarios: give Isolation a seed function")
-        step = self.report.timed(f"{self.storage.kind} seed")
-        with step, self.storage.connected() as connection:
-            self.isolation.seed(connection, scenario, scale_factor)
+        load = self.isolation.scenarios
+        with self.connected("seed") as connection:
+            load(connection, scenario, scale_factor)
             connection.commit()
 
     def validate(self, *checks: Check) -> Report:
         """Check connection, schema, data, performance and isolation of the committed state."""
-        step = self.report.timed(f"{self.storage.kind} validation")
-        with step, self.storage.connected() as connection:
+        with self.connected("validation") as connection:
             return validate(connection, heads=self.heads, checks=checks)
 
     def info(self) -> dict[str, Any]:
         """Return name, server version, size in bytes, rows of each table, and snapshots."""
         with self.storage.connected() as connection:
-            dialect = connection.dialect.name
-            names = inspect(connection).get_table_names()
             return {
                 "name": self.storage.name,
-                "version": connection.scalar(text(VERSION[dialect])),
-                "bytes": connection.scalar(text(SIZE[dialect])),
-                "rows": {
-                    name: connection.scalar(select(func.count()).select_from(table(name)))
-                    for name in names
-                },
+                "version": version(connection),
+                "bytes": size(connection),
+                "rows": rows_by_table(connection),
                 "snapshots": list(self.snapshots),
             }
 

@@ -31,7 +31,7 @@ def _shared(_testdb: Run) -> Iterator[SharedTransaction]:
         engine = _testdb.isolation.make_engine(database.url)
         shared = SharedTransaction(database, engine, _testdb.isolation.session_maker)
         yield shared
-        shared.close()
+        shared.sync_engine.dispose()
 
 
 def _isolated(_testdb: Run) -> Iterator[IsolatedDatabase]:
@@ -117,30 +117,33 @@ def postgresql_database(_testdb: Run) -> Iterator[URL]:
     server.drop(name)
 
 
-PER_PROCESS = (_testdb, _shared, _isolated)
-PER_TEST = (
+FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
+    _testdb,
+    _shared,
+    _isolated,
     db_session,
     isolated_database,
     with_database_snapshots,
     with_isolated_postgres,
     isolated_postgres,
     performance_test_config,
+    postgresql_database,
 )
 
 
 def make_fixtures(*, is_async: bool) -> ModuleType:
     """Return a plugin with the fixtures in the style of the service."""
     plugin = ModuleType("testdb_fixtures")
-    for scope, functions in (("session", PER_PROCESS), ("function", PER_TEST)):
-        for function in functions:
-            vars(plugin)[function.__name__] = make_fixture(function, scope, is_async=is_async)
-    vars(plugin)["postgresql_database"] = pytest.fixture(postgresql_database)
+    vars(plugin).update({it.__name__: make_fixture(it, is_async=is_async) for it in FIXTURES})
     return plugin
 
 
-def make_fixture(function: Callable[..., Iterator[Any]], scope: Any, *, is_async: bool) -> Any:
-    """Return a generator function as a fixture; those with an underscore yield what they are."""
-    if not is_async:
+def make_fixture(function: Callable[..., Iterator[Any]], *, is_async: bool) -> Any:
+    """Return a generator function as a fixture; those of the whole process have an underscore."""
+    is_shared = function.__name__.startswith("_")
+    scope: Any = "session" if is_shared else "function"
+    # A URL is the same in both styles.
+    if not is_async or function is postgresql_database:
         return pytest.fixture(scope=scope)(function)
     import pytest_asyncio
 
@@ -148,7 +151,7 @@ def make_fixture(function: Callable[..., Iterator[Any]], scope: Any, *, is_async
 
     async def fixture(**arguments: Any) -> Any:
         async with entered(contextmanager(function)(**arguments)) as value:
-            yield value if function.__name__.startswith("_") else as_async(value)
+            yield value if is_shared else as_async(value)
 
     vars(fixture)["__signature__"] = inspect.signature(function)
     fixture.__name__, fixture.__doc__ = function.__name__, function.__doc__

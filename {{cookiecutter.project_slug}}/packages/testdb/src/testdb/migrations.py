@@ -109,11 +109,7 @@ def no_connections(error: Exception) -> Iterator[None]:
 
 
 def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> None:
-    """Make an empty database the one that every test starts from, and commit.
-
-    Raises:
-        MigrationError: A migration fails.
-    """
+    """Make an empty database the one that every test starts from, and commit."""
     migrate(isolation.alembic, connection)
     if isolation.prepare is not None:
         isolation.prepare(connection)
@@ -127,10 +123,8 @@ def logging_kept() -> Iterator[None]:
     Otherwise tests that look at the log fail in the one run that builds a template.
     """
     root = logging.getLogger()
-    loggers = [
-        root,
-        *(x for x in root.manager.loggerDict.values() if isinstance(x, logging.Logger)),
-    ]
+    known = root.manager.loggerDict.values()
+    loggers = [root, *(it for it in known if isinstance(it, logging.Logger))]
     before = [(x, x.level, x.disabled, x.propagate, list(x.handlers)) for x in loggers]
     try:
         yield
@@ -152,10 +146,7 @@ def folders(alembic: Config) -> list[Path]:
 
 
 def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
-    """Return a hash of what templates come from.
-
-    That is the migrations, the function `prepare`, this library, SQLite's version and `owner`.
-    """
+    """Return a hash of what templates come from, this library and SQLite's version included."""
     digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
     migrations = {
         path

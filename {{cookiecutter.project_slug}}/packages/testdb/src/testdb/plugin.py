@@ -3,21 +3,21 @@
 It does nothing until a conftest.py implements `pytest_testdb_isolation`.
 """
 
-from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import guard, hooks
+from . import config as hooks
+from . import guard
 from .config import Isolation
 from .coverage_gate import lift_gate
 from .fixtures import make_fixtures
 from .guard.children import keep_variables
 from .guard.earlier import close_earlier_connections
 from .migrations import MigrationError
-from .run import Run, failed_key, run_key
+from .run import Run, run_key
 from .signature import is_marked
 
 
@@ -82,10 +82,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_worker:
         guard_children(config, isolation)
     run = config.stash[run_key] = Run(config, isolation)
-    register_plugins(config, run)
+    config.pluginmanager.register(run.report, "testdb-report")
+    config.pluginmanager.register(make_fixtures(is_async=isolation.is_async), "testdb-fixtures")
+    if isolation.clickhouse is not None:
+        isolation.clickhouse.start(config)
     lift_gate(config)
     if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
-        build_template(run)
+        try:
+            run.backend.build_template(recreate=option.recreate_template)
+        except (pytest.skip.Exception, MigrationError) as reason:
+            pytest.exit(str(reason), returncode=1)
 
 
 def guard_children(config: pytest.Config, isolation: Isolation[Any]) -> None:
@@ -101,34 +107,11 @@ def guard_children(config: pytest.Config, isolation: Isolation[Any]) -> None:
 
 
 def refuse_foreign(file: Path | None) -> None:
-    """Make sure that tests write to no file but a new one, or one that they made.
-
-    Raises:
-        pytest.UsageError: The file is another one.
-    """
+    """Make sure that tests write to no file but a new one, or one that they made."""
     if file is not None and file.exists():
         header = file.read_bytes()[:72]
         if header and not is_marked(header):
             raise pytest.UsageError(f"--database-file {file} would be overwritten: name a new file")
-
-
-def register_plugins(config: pytest.Config, run: Run) -> None:
-    """Bring the fixtures in the style of the service."""
-    register = config.pluginmanager.register
-    register(run.report, "testdb-report")
-    register(make_fixtures(is_async=run.isolation.is_async), "testdb-fixtures")
-    if (extension := run.isolation.clickhouse) is not None:
-        extension.start(config)
-
-
-def build_template(run: Run) -> None:
-    """Build what tests start from, or end the run."""
-    try:
-        run.backend.build_template(recreate=run.options.recreate_template)
-    except pytest.skip.Exception as reason:
-        pytest.exit(str(reason), returncode=1)
-    except MigrationError as error:
-        pytest.exit(str(error), returncode=1)
 
 
 def needs_no_database(config: pytest.Config, isolation: Isolation[Any]) -> bool:
@@ -149,11 +132,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Refuse an isolation that comes too late: no test would be guarded, and nothing said.
-
-    Raises:
-        pytest.UsageError: Pytest found its conftest.py while it collected tests.
-    """
+    """Refuse an isolation that comes too late: no test would be guarded, and nothing said."""
     config = session.config
     if run_key not in config.stash and config.hook.pytest_testdb_isolation(config=config):
         raise pytest.UsageError(
@@ -167,13 +146,3 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[
     """Keep pytest from taking `test_session_maker` for a test, where a module imports it."""
     run = collector.config.stash.get(run_key, None)
     return [] if run is not None and obj is run.isolation.session_maker else None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note which tests failed, for those whose database is to be kept."""
-    report = yield
-    item.stash[failed_key] = item.stash.get(failed_key, False) or report.failed
-    return report

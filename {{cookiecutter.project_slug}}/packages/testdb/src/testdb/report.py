@@ -12,6 +12,9 @@ import pytest
 
 from .verdicts import VerdictError
 
+# Whether a test has failed so far.
+failed_key = pytest.StashKey[bool]()
+
 
 class IsolationReport:
     """What isolation took in this run; a pytest plugin.
@@ -49,10 +52,11 @@ class IsolationReport:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, call: pytest.CallInfo[None]
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note a verdict where the main process of a parallel run finds it."""
+        """Note a failure, and a verdict where the main process of a parallel run finds it."""
         report = yield
+        item.stash[failed_key] = item.stash.get(failed_key, False) or report.failed
         if call.excinfo is not None and isinstance(call.excinfo.value, VerdictError):
             report.user_properties.append(("isolation verdict", str(call.excinfo.value)))
         return report

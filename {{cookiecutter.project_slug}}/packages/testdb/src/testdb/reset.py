@@ -4,27 +4,16 @@ import os
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, overload
 
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
-from .signature import APPLICATION_ID, COMMENT
+from .signature import UNMARKED
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 # Pytest has it set while a test runs.
 RUNNING_TEST = "PYTEST_CURRENT_TEST"
-
-TABLES = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
-}
-IS_MARKED = {
-    "sqlite": f"SELECT application_id = {APPLICATION_ID} FROM pragma_application_id",
-    "postgresql": f"""
-        SELECT shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' FROM pg_database
-        WHERE datname = current_database()""",
-}
 
 
 class RefusedError(RuntimeError):
@@ -58,11 +47,11 @@ def drop_tables(session: Session) -> None:
     """Drop every table of a database that carries the mark."""
     connection = session.connection()
     dialect = connection.dialect
-    if not session.scalar(text(IS_MARKED[dialect.name])):
+    if session.execute(text(UNMARKED[dialect.name])).first():
         raise RefusedError(
             f"{connection.engine.url!r} was not made by testdb. Use the db_session fixture."
         )
-    names = session.scalars(text(TABLES[dialect.name]))
+    names = inspect(connection).get_table_names()
     tables = [dialect.identifier_preparer.quote(name) for name in names]
     if dialect.name == "sqlite":
         # In any order: no row refers to another when all are gone.

@@ -13,24 +13,16 @@ import pytest
 from .config import Isolation
 from .database import IsolatedDatabase
 from .postgresql import PostgresqlBackend
-from .report import IsolationReport
+from .report import IsolationReport, failed_key
 from .sqlite import SqliteBackend
 
 
 class Run:
-    """One isolation in one process, and what it makes there.
-
-    Attributes:
-        id: The same in all processes of a parallel run.
-        options: What the command line says.
-        isolation: What the service says about itself.
-        report: How long it all took.
-        sqlite: Makes SQLite databases.
-        postgresql: Makes PostgreSQL databases.
-    """
+    """One isolation in one process, and what it makes there."""
 
     def __init__(self, config: pytest.Config, isolation: Isolation[Any]) -> None:
         worker = getattr(config, "workerinput", {})
+        # The same in all processes of a parallel run.
         self.id: str = worker.get("testrunuid") or uuid4().hex
         self.worker: str = worker.get("workerid", "main")
         self.options = config.option
@@ -56,7 +48,6 @@ class Run:
 
 
 run_key = pytest.StashKey[Run]()
-failed_key = pytest.StashKey[bool]()
 
 
 @contextmanager

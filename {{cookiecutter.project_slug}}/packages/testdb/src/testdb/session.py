@@ -46,14 +46,15 @@ class SharedTransaction:
         """Attach the service's engine to the database; nothing connects yet."""
         self.database = database
         self.engine = engine
+        self.sync_engine = sync_engine_of(engine)
         self.sessions = sessions
         self.is_clean = True
-        database.attach(sync_engine_of(engine))
+        database.attach(self.sync_engine)
 
     def clean(self) -> None:
         """Go back to the migrated state, unless the last test was rolled back."""
         if not self.is_clean:
-            self.database.clean(sync_engine_of(self.engine))
+            self.database.clean(self.sync_engine)
 
     @contextmanager
     def session(self, is_kept: Callable[[], bool]) -> Iterator[Any]:
@@ -61,13 +62,10 @@ class SharedTransaction:
 
         The engine's transactions begin with a savepoint, which shows at the end whether it still is
         the same transaction. It is rolled back then, or committed if `is_kept` says so.
-
-        Raises:
-            VerdictError: The test's changes are not undone, or a real commit would have failed.
         """
         self.is_clean = False
         try:
-            with sync_engine_of(self.engine).connect() as connection:
+            with self.sync_engine.connect() as connection:
                 transaction = connection.begin()
                 try:
                     with self.bound(connection) as session:
@@ -90,10 +88,6 @@ class SharedTransaction:
         if is_open:
             raise OpenTransactionError
         self.is_clean = not kept
-
-    def close(self) -> None:
-        """Close the engine's connections."""
-        sync_engine_of(self.engine).dispose()
 
     @contextmanager
     def bound(self, connection: Connection) -> Iterator[Any]:

@@ -14,6 +14,17 @@ COMMENT = "test database"
 # SQLite's field for it: https://www.sqlite.org/fileformat.html, bytes 68 to 71 of the file.
 APPLICATION_ID = int.from_bytes(b"test")
 
+# Queries for the name of the mark and what a database has there, which is none of testdb's.
+UNMARKED = {
+    "sqlite": f"""
+        SELECT 'application_id', application_id FROM pragma_application_id
+        WHERE application_id <> {APPLICATION_ID}""",
+    "postgresql": f"""
+        SELECT 'comment', shobj_description(oid, 'pg_database') FROM pg_database
+        WHERE datname = current_database()
+        AND shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' IS NOT TRUE""",
+}
+
 MEMORY = Path("/dev/shm")  # noqa: S108  # a folder in memory, where the system has one
 ROOM = 2**29  # bytes; a container has an eighth of that there
 

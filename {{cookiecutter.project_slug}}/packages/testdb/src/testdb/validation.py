@@ -8,10 +8,10 @@ from functools import partial
 from typing import Literal, get_args
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, and_, column, func, inspect, select, table, text
+from sqlalchemy import Connection, column, exists, func, inspect, select, table, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .signature import APPLICATION_ID, COMMENT
+from .signature import UNMARKED
 
 Category = Literal["connection", "schema", "data", "performance", "isolation"]
 Status = Literal["pass", "warn", "fail"]
@@ -37,9 +37,7 @@ PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
         ("data", "file is intact", "fail"): """
             SELECT 'problem ' || row_number() OVER (), integrity_check
             FROM pragma_integrity_check WHERE integrity_check <> 'ok'""",
-        ("isolation", "carries the mark", "fail"): f"""
-            SELECT 'application_id', application_id
-            FROM pragma_application_id WHERE application_id <> {APPLICATION_ID}""",
+        ("isolation", "carries the mark", "fail"): UNMARKED["sqlite"],
     },
     "postgresql": {
         ("schema", "foreign keys have an index", "warn"): """
@@ -52,10 +50,7 @@ PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
         ("schema", "constraints are validated", "fail"): """
             SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
             FROM pg_constraint WHERE NOT convalidated""",
-        ("isolation", "carries the mark", "fail"): f"""
-            SELECT 'comment', shobj_description(oid, 'pg_database') FROM pg_database
-            WHERE datname = current_database()
-            AND shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' IS NOT TRUE""",
+        ("isolation", "carries the mark", "fail"): UNMARKED["postgresql"],
         ("isolation", "no other open transaction", "fail"): """
             SELECT 'process ' || pid, query FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -123,17 +118,19 @@ def validate(
     """
     dialect = connection.dialect.name
     asked: list[Check] = [
-        ("connection", "answers", answers),
+        ("connection", "answers", lambda it: Finding("pass", f"{dialect} {version(it)}")),
         ("schema", "migrations are applied", partial(migrations_are_applied, set(heads))),
         ("schema", "no table is left over", no_table_is_left_over),
         ("data", "foreign keys hold", foreign_keys_hold),
         ("data", "rows", rows),
-        ("performance", "trivial query", partial(trivial_query, slow)),
-        ("performance", "size", partial(size, large)),
+        ("performance", "trivial query", lambda it: at_most(slow, milliseconds(it), "ms")),
+        ("performance", "size", lambda it: at_most(large, size(it), "bytes")),
+        *(
+            (category, name, partial(finds_nothing, query, status))
+            for (category, name, status), query in PROBLEMS[dialect].items()
+        ),
+        *checks,
     ]
-    for (category, name, status), query in PROBLEMS[dialect].items():
-        asked.append((category, name, partial(finds_nothing, query, status)))
-    asked.extend(checks)
     asked.sort(key=lambda check: get_args(Category).index(check[0]))
     in_transaction = connection.in_transaction()
     findings = {(category, name): answer(ask, connection) for category, name, ask in asked}
@@ -163,10 +160,21 @@ def finds_nothing(query: str, status: Status, connection: Connection) -> Finding
     return none_of({str(name): remark for name, remark in connection.execute(text(query))}, status)
 
 
-def answers(connection: Connection) -> Finding:
-    """Tell the server's version."""
-    version = connection.scalar(text(VERSION[connection.dialect.name]))
-    return Finding("pass", f"{connection.dialect.name} {version}")
+def version(connection: Connection) -> str:
+    """Return the version of the database's software."""
+    return str(connection.scalar(text(VERSION[connection.dialect.name])))
+
+
+def size(connection: Connection) -> int:
+    """Return how many bytes the database takes."""
+    return connection.scalar(text(SIZE[connection.dialect.name])) or 0
+
+
+def milliseconds(connection: Connection) -> float:
+    """Return how long the database takes to answer."""
+    started = time.perf_counter()
+    connection.execute(text("SELECT 1"))
+    return round(1000 * (time.perf_counter() - started), 3)
 
 
 def migrations_are_applied(heads: set[str], connection: Connection) -> Finding:
@@ -189,38 +197,27 @@ def foreign_keys_hold(connection: Connection) -> Finding:
         for key in keys:
             columns, referred = key["constrained_columns"], key["referred_columns"]
             child = table(name, *map(column, columns))
-            parent = table(
-                key["referred_table"],
-                *map(column, referred),
-                schema=key["referred_schema"],
-            ).alias()
-            pairs = zip(child.c, parent.c, strict=True)
-            joined = child.outerjoin(parent, and_(*(there == here for here, there in pairs)))
-            missing = (parent.c[0].is_(None), *(here.is_not(None) for here in child.c))
-            if count := connection.scalar(select(func.count()).select_from(joined).where(*missing)):
+            place = {"schema": key["referred_schema"]}
+            parent = table(key["referred_table"], *map(column, referred), **place).alias()
+            same = (there == here for here, there in zip(child.c, parent.c, strict=True))
+            orphaned = (~exists().where(*same), *(here.is_not(None) for here in child.c))
+            if count := connection.scalar(select(func.count()).select_from(child).where(*orphaned)):
                 orphans[f"{name}.{', '.join(columns)}"] = f"{count} rows without a parent"
     return none_of(orphans)
 
 
 def rows(connection: Connection) -> Finding:
     """Count the rows of each table."""
-    counts = {
-        name: connection.scalar(select(func.count()).select_from(table(name))) or 0
-        for name in inspect(connection).get_table_names()
-    }
+    counts = rows_by_table(connection)
     return Finding("pass", f"{sum(counts.values())} in {len(counts)} tables", counts)
 
 
-def trivial_query(slow: float, connection: Connection) -> Finding:
-    """Measure how long the database takes to answer."""
-    started = time.perf_counter()
-    connection.execute(text("SELECT 1"))
-    return at_most(slow, round(1000 * (time.perf_counter() - started), 3), "ms")
-
-
-def size(large: int, connection: Connection) -> Finding:
-    """Measure the space that the database takes."""
-    return at_most(large, connection.scalar(text(SIZE[connection.dialect.name])) or 0, "bytes")
+def rows_by_table(connection: Connection) -> dict[str, int]:
+    """Return how many rows each table has."""
+    return {
+        name: connection.scalar(select(func.count()).select_from(table(name))) or 0
+        for name in inspect(connection).get_table_names()
+    }
 
 
 def at_most(limit: float, figure: float, unit: str) -> Finding:

@@ -1,7 +1,5 @@
 """The errors that a test gets at its teardown, each with what to do instead."""
 
-INSTEAD = "use isolated_database for that"
-
 
 class VerdictError(RuntimeError):
     """A test left something behind, or left something open. Its teardown fails with this."""
@@ -13,8 +11,9 @@ class VanishedTransactionError(VerdictError):
     def __init__(self, left_over: str = "") -> None:
         """Say which rows the test left behind, if that is known."""
         super().__init__(
-            "the test issued COMMIT or ROLLBACK itself and ended the transaction it shares with"
-            f" the app; {INSTEAD}" + (f". Rows left behind: {left_over}" if left_over else "")
+            "the test issued COMMIT or ROLLBACK itself and ended the transaction it shares with the"
+            " app; use isolated_database for that"
+            + (f". Rows left behind: {left_over}" if left_over else "")
         )
 
 

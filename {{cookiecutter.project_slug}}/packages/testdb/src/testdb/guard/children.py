@@ -13,11 +13,7 @@ NAME = "isolation_child"
 
 @contextmanager
 def keep_variables(names: Iterable[str]) -> Iterator[None]:
-    """Meanwhile, no Python below this process starts without these variables.
-
-    Raises:
-        OSError: The folder of the environment's packages cannot be written to.
-    """
+    """Meanwhile, no Python below this process starts without these variables."""
     packages = Path(sysconfig.get_path("purelib"))
     write(packages / f"{NAME}.py", Path(child.__file__).read_text())
     # Python runs such a line as it starts: https://docs.python.org/3/library/site.html

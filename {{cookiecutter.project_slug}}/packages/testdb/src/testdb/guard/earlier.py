@@ -24,22 +24,20 @@ def close_earlier_connections() -> None:
 
     Whatever uses them connects again, which the guard sees.
     """
-    kinds: dict[type, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
+    routes: dict[type, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
         Engine: (look_at_engine, dispose),
         SqliteConnection: (look_at_sqlite, SqliteConnection.close),
         socket.socket: (look_at_socket, socket.socket.close),
     }
     if psycopg := sys.modules.get("psycopg"):
-        kinds[psycopg.BaseConnection] = (look_at_psycopg, lambda found: found.pgconn.finish())
+        routes[psycopg.BaseConnection] = (look_at_psycopg, lambda found: found.pgconn.finish())
     # Not isinstance: some objects that stand for others are made by asking for their class.
-    found = [thing for thing in gc.get_objects() if issubclass(type(thing), tuple(kinds))]
-    for kind, (look, close) in kinds.items():
-        for thing in found:
-            if issubclass(type(thing), kind):
-                try:
-                    look(thing)
-                except rules.ProtectedDatabaseError:
-                    close(thing)
+    for kind, (look, close) in routes.items():
+        for found in [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]:
+            try:
+                look(found)
+            except rules.ProtectedDatabaseError:
+                close(found)
 
 
 def look_at_engine(engine: Engine) -> None:

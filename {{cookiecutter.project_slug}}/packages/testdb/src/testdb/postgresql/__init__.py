@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,15 @@ from .templates import Templates
 __all__ = ["PostgresqlBackend"]
 
 
+@dataclass
 class PostgresqlBackend:
     """Makes PostgreSQL databases for this process. The server is started when one is needed."""
 
-    def __init__(
-        self, isolation: Isolation[Any], report: IsolationReport, project: Path, run: str
-    ) -> None:
-        """Remember the project, which has an embedded server of its own, and the id of the run."""
-        self.isolation = isolation
-        self.report = report
-        self.project = project
-        self.run = run
-        self.stack = ExitStack()
+    isolation: Isolation[Any]
+    report: IsolationReport
+    project: Path  # which has an embedded server of its own
+    run: str  # the id of the run
+    stack: ExitStack = field(default_factory=ExitStack)
 
     @cached_property
     def server(self) -> Server:
@@ -45,19 +43,14 @@ class PostgresqlBackend:
         """Make the migrated template, unless an earlier run left it."""
         self.templates.migrated(recreate=recreate)
 
-    @contextmanager
-    def shared(self, _file: Path | None) -> Iterator[PostgresqlDatabase]:
+    def shared(self, _file: Path | None) -> closing[PostgresqlDatabase]:
         """Give the database of `db_session`."""
-        with self.isolated() as database:
-            yield database
+        return self.isolated()
 
-    @contextmanager
-    def isolated(self) -> Iterator[PostgresqlDatabase]:
+    def isolated(self) -> closing[PostgresqlDatabase]:
         """Give a migrated database for tests that have it to themselves."""
         template = self.templates.migrated()
-        name = self.server.new_name()
-        with closing(PostgresqlDatabase(self.server, name, template)) as database:
-            yield database
+        return closing(PostgresqlDatabase(self.server, self.server.new_name(), template))
 
     @contextmanager
     def requested(
@@ -70,23 +63,17 @@ class PostgresqlBackend:
         """
         template = self.templates.requested(schema, scenario)
         test_id = identify(name)
-        with self.report.timed("postgresql creation"):
-            storage = PostgresqlDatabase(self.server, f"{PREFIX}{test_id}", template)
-        try:
+        with ExitStack() as stack:
+            with self.report.timed("postgresql creation"):
+                storage = PostgresqlDatabase(self.server, f"{PREFIX}{test_id}", template)
+            stack.callback(self.report.timed("postgresql clean-up")(storage.close))
             database = IsolatedDatabase(
                 storage, self.isolation, self.report, test_id=test_id, schema=schema
             )
-            try:
-                session = database.session()
-                try:
-                    yield session, database
-                finally:
-                    close(session)
-            finally:
-                database.close()
-        finally:
-            with self.report.timed("postgresql clean-up"):
-                storage.close()
+            stack.callback(database.close)
+            session = database.session()
+            stack.callback(close, session)
+            yield session, database
 
     def close(self) -> None:
         """Disconnect; the last process that uses an embedded server stops it."""

@@ -6,7 +6,6 @@ has made in the meantime.
 
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
@@ -40,7 +39,6 @@ class PostgresqlDatabase:
         self.connection: Connection | None = None
         self.thread = ThreadPoolExecutor(1)
         self.spare: Future[tuple[str, URL]] | None = None
-        self.drops: list[Future[None]] = []
 
     def create(self, server: Server, name: str, source: str) -> URL:
         """Copy a database, leave a sign in the copy that it was made here, return its URL."""
@@ -108,29 +106,22 @@ class PostgresqlDatabase:
         return "copy"
 
     def renew(self, *, is_in_use: bool = False) -> str:
-        """Put it back for another test, maybe as another database.
-
-        Returns what was needed: nothing, rows or spare.
-        """
+        """Put it back, maybe as another database. Returns what was needed, a spare one included."""
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.release_connection()
-        old, spare, self.spare = self.name, self.spare or self.thread.submit(self.make_spare), None
+        old, spare = self.name, self.spare or self.thread.submit(self.make_spare)
         self.name, self.url = spare.result()
-        self.drops.append(self.thread.submit(self.drop, old))
-        self.spare = self.thread.submit(self.make_spare)
+        self.spare = self.thread.submit(self.make_spare, old)
         return "spare"
 
-    def make_spare(self) -> tuple[str, URL]:
-        """Copy the template ahead of need, in the thread; return name and URL."""
-        name = self.server.new_name()
+    def make_spare(self, replaced: str | None = None) -> tuple[str, URL]:
+        """In the thread, drop what a copy has replaced and make the next; return name and URL."""
         with connect_server(self.server.url, self.server.run) as server:
+            if replaced is not None:
+                server.drop(replaced)
+            name = server.new_name()
             return name, self.create(server, name, self.template)
-
-    def drop(self, name: str) -> None:
-        """Drop a database in the thread."""
-        with connect_server(self.server.url, self.server.run) as server:
-            server.drop(name)
 
     def reset_rows(self) -> str | None:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
@@ -159,7 +150,7 @@ class PostgresqlDatabase:
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name. Connections are closed for it."""
         if name in self.snapshots:
-            self.server.drop(self.snapshots[name])
+            self.server.drop(self.snapshots.pop(name))
         copy = self.server.new_name()
         self.copy_to(copy)
         self.snapshots[name] = copy
@@ -168,12 +159,12 @@ class PostgresqlDatabase:
         """Go back to a snapshot. Connections are closed for it."""
         self.copy_from(self.snapshots[name])
 
-    def connected(self) -> AbstractContextManager[Connection]:
-        """Give a connection to the database."""
+    def connected(self) -> Connection:
+        """Return a connection to the database."""
         return connected(self.url)
 
-    def opened(self, name: str) -> AbstractContextManager[Connection]:
-        """Give a connection to a snapshot."""
+    def opened(self, name: str) -> Connection:
+        """Return a connection to a snapshot."""
         return connected(self.url.set(database=self.snapshots[name]))
 
     def copy_to(self, name: str) -> URL:
@@ -195,18 +186,19 @@ class PostgresqlDatabase:
 
     def forget_snapshots(self) -> None:
         """Drop all snapshots."""
-        for copy in self.snapshots.values():
-            self.server.drop(copy)
-        self.snapshots.clear()
+        while self.snapshots:
+            self.server.drop(self.snapshots.popitem()[1])
 
-    # The end
-
-    def check_canary(self) -> None:
-        """Make sure that the database was not rebuilt by another process while in use here.
+    def close(self) -> None:
+        """Drop the database and all snapshots.
 
         Raises:
-            RuntimeError: It was. What the tests have seen since is not to be trusted.
+            RuntimeError: Another process has rebuilt the database while it was in use here.
         """
+        self.release_connection()
+        if self.spare is not None:
+            self.server.drop(self.spare.result()[0])
+        self.thread.shutdown()
         with connected(self.url) as connection:
             found = connection.scalar(text(f"SELECT last_value FROM {OWN_SCHEMA}.canary"))
         if found != self.canary:
@@ -214,24 +206,6 @@ class PostgresqlDatabase:
                 f"the test database {self.name} was rebuilt while tests ran on it;"
                 " their results are not to be trusted"
             )
-
-    def wait(self) -> None:
-        """Wait until all databases are dropped that spare ones have replaced."""
-        for done in self.drops:
-            done.result()
-
-    def close(self) -> None:
-        """Drop the database and all snapshots.
-
-        Raises:
-            RuntimeError: The database was rebuilt by another process in the meantime.
-        """
-        self.release_connection()
-        if self.spare is not None:
-            self.drops.append(self.thread.submit(self.drop, self.spare.result()[0]))
-        self.wait()
-        self.thread.shutdown()
-        self.check_canary()
         self.forget_snapshots()
         self.server.drop(self.name)
 

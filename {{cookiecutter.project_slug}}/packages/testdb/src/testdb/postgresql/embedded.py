@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,11 +89,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def run(data: Path, program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs inside a data folder, as a user that the server may have.
-
-    Raises:
-        RuntimeError: It failed.
-    """
+    """Run one of PostgreSQL's programs inside a data folder, as a user that the server may have."""
     identity: dict[str, Any] = {}
     folder = data
     if os.geteuid() == 0:
@@ -120,16 +116,10 @@ def run(data: Path, program: str, *arguments: str) -> None:
 
 
 def server_user() -> pwd.struct_passwd:
-    """Return the user that the server runs as if root starts it.
-
-    Raises:
-        RuntimeError: There is none, or the system has no way into a closed folder.
-    """
-    try:
+    """Return the user that the server runs as if root starts it."""
+    with suppress(KeyError):
         if HERE.exists():
             return pwd.getpwnam(USER)
-    except KeyError:
-        pass
     raise RuntimeError(
         f"as root, the embedded PostgreSQL needs Linux and a user called {USER}."
         " Next: work as another user, or set DATABASE_URL and TEST_DATABASE_URL"
@@ -137,11 +127,7 @@ def server_user() -> pwd.struct_passwd:
 
 
 def programs() -> Path:
-    """Return the folder with PostgreSQL's programs, which everybody may read if you are root.
-
-    Raises:
-        ModuleNotFoundError: The package is not installed.
-    """
+    """Return the folder with PostgreSQL's programs, which everybody may read if you are root."""
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{PACKAGE} is not installed")

@@ -6,6 +6,8 @@ and gives the marked tables their first rows. An event trigger marks changes of 
 that may not make event triggers gets another copy of the template instead.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, inspect, text
 
 from ..difference import OWN_SCHEMA, schemas
@@ -59,13 +61,11 @@ def install_marks(connection: Connection) -> None:
     connection.execute(text(f"DROP SCHEMA IF EXISTS {OWN_SCHEMA} CASCADE"))
     connection.execute(text(FUNCTIONS))
     inspector = inspect(connection)
-    undo = []
-    for schema in schemas(inspector):
-        for name in inspector.get_table_names(schema):
-            if schema is None:
-                undo.append(install_mark(connection, name, f'"{name}"'))
-            else:
-                undo.append(install_mark(connection, f"{schema}.{name}", f'"{schema}"."{name}"'))
+    undo = [
+        install_mark(connection, [schema, name] if schema else [name])
+        for schema in schemas(inspector)
+        for name in inspector.get_table_names(schema)
+    ]
     sequences = text(
         "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
         " coalesce(last_value, start_value), last_value IS NOT NULL)"
@@ -80,8 +80,9 @@ def install_marks(connection: Connection) -> None:
     connection.commit()
 
 
-def install_mark(connection: Connection, name: str, table: str) -> str:
+def install_mark(connection: Connection, path: Sequence[str]) -> str:
     """Add what notices changes of a table, and return what undoes them."""
+    name, table = ".".join(path), ".".join(f'"{part}"' for part in path)
     mark, rows = f'{OWN_SCHEMA}."{name}"', f'{OWN_SCHEMA}."rows {name}"'
     connection.exec_driver_sql(
         f"CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE {table};"

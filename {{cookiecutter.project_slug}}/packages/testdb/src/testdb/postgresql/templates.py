@@ -1,9 +1,9 @@
 """Template databases: migrated once, kept on the server between runs, and copied for tests."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine
@@ -18,15 +18,18 @@ from .marks import install_marks
 from .server import Server
 
 
+@dataclass
 class Templates:
     """The template databases of a service on a server."""
 
-    def __init__(self, server: Server, isolation: Isolation[Any], report: IsolationReport) -> None:
-        """Look at nothing yet."""
-        self.server = server
-        self.isolation = isolation
-        self.report = report
-        self.owner = f"{server.url.username}@{server.url.database}"
+    server: Server
+    isolation: Isolation[Any]
+    report: IsolationReport
+
+    @cached_property
+    def owner(self) -> str:
+        """Whose templates they are."""
+        return f"{self.server.url.username}@{self.server.url.database}"
 
     @cached_property
     def key(self) -> str:
@@ -35,11 +38,7 @@ class Templates:
 
     def migrated(self, *, recreate: bool = False) -> str:
         """Return the name of the template that every test starts from."""
-
-        def fill(connection: Connection) -> None:
-            migrate_and_prepare(self.isolation, connection)
-
-        return self.ensure(fill, recreate=recreate)
+        return self.ensure(partial(migrate_and_prepare, self.isolation), recreate=recreate)
 
     def requested(self, schema: str = FULL, scenario: str | None = None) -> str:
         """Return the template with this schema and the rows of this scenario.
@@ -54,11 +53,10 @@ class Templates:
             tables = self.tables_of(schema)
             part = f"_{digest(*(str(CreateTable(table)).encode() for table in tables))}"
             create_all = tables[0].metadata.create_all
-            template = self.ensure(lambda it: create_all(it, tables=tables), part=part)
+            template = self.ensure(partial(create_all, tables=tables), part=part)
         if scenario is None:
             return template
-        if (load := self.isolation.seed) is None:
-            raise ValueError("there are no scenarios: give Isolation a seed function")
+        load = self.isolation.scenarios
         return self.ensure(
             lambda connection: load(connection, scenario, 1),
             part=f"{part}_{digest(scenario.encode(), source_of(load))}",
@@ -66,11 +64,7 @@ class Templates:
         )
 
     def tables_of(self, schema: str) -> Sequence[Table]:
-        """Return the tables of a schema, with all that they refer to.
-
-        Raises:
-            ValueError: There is no schema of this name.
-        """
+        """Return the tables of a schema, with all that they refer to."""
         metadata, known = self.isolation.metadata, self.isolation.schemas
         if metadata is None or schema not in known:
             names = ", ".join([FULL, *known])
@@ -93,10 +87,8 @@ class Templates:
 
         It is made as a copy of `base`, which `fill` completes. What it holds besides the migrations
         needs a name, `part`: another content needs another one. With `recreate`, a template that
-        is there is made again. Outdated ones are dropped unless a run in progress uses them.
-
-        Raises:
-            Exception: Whatever `fill` raises, such as a failing migration. Nothing is kept then.
+        is there is made again. Outdated ones are dropped unless a run in progress uses them. If
+        `fill` fails, nothing is kept.
         """
         server, name = self.server, f"{self.key}{part}"
         comment = f"{COMMENT} template of {family(self.isolation.alembic, self.owner)}"
@@ -115,7 +107,7 @@ class Templates:
                     if found == comment and not other.startswith(self.key):
                         server.drop_unless_locked(other, lock=other)
         finally:
-            server.unlock(lock)
+            server.call("pg_advisory_unlock", lock)
         return name
 
     def build(
@@ -143,11 +135,9 @@ def digest(*contents: bytes) -> str:
     return hashlib.sha256(b"".join(contents)).hexdigest()[:8]
 
 
-@contextmanager
-def connected(url: URL) -> Iterator[Connection]:
-    """Give a connection of testdb's own to a database."""
-    with engine_for(url).connect() as connection:
-        yield connection
+def connected(url: URL) -> Connection:
+    """Return a connection of testdb's own to a database."""
+    return engine_for(url).connect()
 
 
 @lru_cache(maxsize=8)

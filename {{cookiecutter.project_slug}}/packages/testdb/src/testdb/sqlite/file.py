@@ -6,8 +6,7 @@ memory file system a waiting writer blocks readers.
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, NullPool, create_engine
@@ -51,12 +50,10 @@ class SqliteFile:
 
     def renew(self, *, is_in_use: bool = False) -> str:
         """Put it back for another test, maybe as another file."""
-        try:
+        # An error says that another connection is in the middle of a transaction.
+        with suppress(sqlite3.OperationalError):
             if not is_in_use:
                 return self.reset()
-        except sqlite3.OperationalError:
-            # Another connection is in the middle of a transaction.
-            pass
         self.kept.close()
         self.open_next()
         return "spare"
@@ -68,30 +65,20 @@ class SqliteFile:
         self.kept.backup(self.snapshots[name])
 
     def restore(self, name: str) -> None:
-        """Go back to a snapshot.
-
-        Raises:
-            KeyError: There is no snapshot of this name.
-            sqlite3.OperationalError: Another connection is in the middle of a transaction.
-        """
+        """Go back to a snapshot."""
         self.put(self.snapshots[name])
 
     def put(self, state: sqlite3.Connection) -> None:
         """Make the file's content that of a database in memory, in one transaction."""
         state.backup(self.kept, progress=stop_if_locked, sleep=0.01)
 
-    @contextmanager
-    def connected(self) -> Iterator[Connection]:
-        """Give a connection to the database."""
-        engine = create_engine(self.url, poolclass=NullPool)
-        with engine.connect() as connection:
-            yield connection
+    def connected(self) -> Connection:
+        """Return a connection to the database."""
+        return create_engine(self.url, poolclass=NullPool).connect()
 
-    @contextmanager
-    def opened(self, name: str) -> Iterator[Connection]:
-        """Give a connection to a snapshot."""
-        with engine_on(self.snapshots[name]).connect() as connection:
-            yield connection
+    def opened(self, name: str) -> Connection:
+        """Return a connection to a snapshot."""
+        return engine_on(self.snapshots[name]).connect()
 
     def keep(self) -> str:
         """Copy the present state to a file that outlives the test; return what opens it."""
@@ -110,10 +97,6 @@ class SqliteFile:
 
 
 def stop_if_locked(status: int, _remaining: int, _total: int) -> None:
-    """End a copy that has to wait for a transaction.
-
-    Raises:
-        sqlite3.OperationalError: Another connection is in the middle of one.
-    """
+    """End a copy that has to wait for a transaction."""
     if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         raise sqlite3.OperationalError("the isolated database is in use: end all transactions")

@@ -6,17 +6,16 @@ rolled back as a whole, because SQLite then reads the schema and prepares all st
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
 
 from ..config import NOWHERE
-from ..difference import Difference
+from ..difference import Difference, difference
 from ..session import send_savepoints
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
-from .image import compare_images, keep_image, open_sqlite
+from .image import engine_on, keep_image, open_sqlite, opened
 
 # Of the options a service passes to the driver, those that make sense for memory.
 DRIVER_OPTIONS = ("cached_statements", "detect_types", "factory", "timeout")
@@ -35,12 +34,7 @@ class MemoryDatabase:
         self.raw = open_sqlite()
 
     def attach(self, engine: Engine) -> None:
-        """Make the service's engine open this database, whatever its URL says.
-
-        The statements that control transactions go straight to the driver's connection, which
-        takes no time: on the usual way each costs as much as a small query, and more with a
-        driver that lives in a thread of its own.
-        """
+        """Make the service's engine open this database, whatever its URL says."""
 
         def connect(
             dialect: Dialect, _record: object, _args: Sequence[Any], options: Mapping[str, Any]
@@ -53,9 +47,8 @@ class MemoryDatabase:
 
         def begin(_: Connection) -> None:
             raw = self.raw
-            if raw.isolation_level is not None:
-                # The engine has an isolation level, which made the driver begin by itself.
-                raw.isolation_level = None
+            # An engine that has an isolation level makes the driver begin by itself.
+            raw.isolation_level = None
             if not raw.in_transaction:
                 raw.execute("BEGIN")
             raw.execute("SAVEPOINT isolation")
@@ -89,14 +82,19 @@ class MemoryDatabase:
         if self.file is None:
             self.raw.deserialize(self.image)
             return
-        with closing(open_sqlite()) as source:
-            source.deserialize(self.image)
+        with opened(self.image) as source:
             source.backup(self.raw)
 
     def left_over(self) -> Difference:
         """Return the rows in which the database differs from the image."""
         self.raw.rollback()
-        return compare_images(self.image, self.raw.serialize())
+        with (
+            opened(self.image) as first,
+            opened(self.raw.serialize()) as last,
+            engine_on(first).connect() as before,
+            engine_on(last).connect() as after,
+        ):
+            return difference(before, after)
 
     def keep(self) -> str:
         """Copy the present state to a file; return the command that opens it."""
