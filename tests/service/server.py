@@ -16,8 +16,6 @@ from tests.service.project import Service
 
 PROGRAMS = Path(__file__).with_name("programs")
 ADDRESS = re.compile(r"Uvicorn running on http://[\w.]+:(\d+)")
-# With --reload, the address is bound and logged before the process that serves it listens.
-STARTED = "Application startup complete"
 
 
 class Server(httpx2.Client):
@@ -80,11 +78,11 @@ def served(
             start_new_session=True,
         )
     try:
-        wait_until(lambda: has_started(log.read_text()), process)
+        wait_until(lambda: ADDRESS.search(log.read_text()) is not None, process)
         found = ADDRESS.search(log.read_text())
         assert found is not None
         with Server(process, int(found[1]), log) as server:
-            # A server that reloads itself has a port before it has started.
+            # With --reload, the address is logged before the process that serves it listens.
             wait_until(server.is_listening, process)
             yield server
     finally:
@@ -92,11 +90,6 @@ def served(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def has_started(log: str) -> bool:
-    """Return whether a log says that the service answers."""
-    return STARTED in log and ADDRESS.search(log) is not None
 
 
 def serve(
