@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,6 @@ from tests.service.project import Service
 
 PROGRAMS = Path(__file__).with_name("programs")
 ADDRESS = re.compile(r"Uvicorn running on http://[\w.]+:(\d+)")
-# With --reload, the address is bound and logged before the process that serves it listens.
-STARTED = "Application startup complete"
 
 
 class Server(httpx2.Client):
@@ -35,6 +34,11 @@ class Server(httpx2.Client):
         self.process = process
         self.port = port
         self._log = log
+
+    def is_listening(self) -> bool:
+        """Return whether a new connection is accepted."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def log(self) -> str:
         """Return what it has printed so far."""
@@ -74,21 +78,18 @@ def served(
             start_new_session=True,
         )
     try:
-        wait_until(lambda: has_started(log.read_text()), process)
+        wait_until(lambda: ADDRESS.search(log.read_text()) is not None, process)
         found = ADDRESS.search(log.read_text())
         assert found is not None
         with Server(process, int(found[1]), log) as server:
+            # With --reload, the address is logged before the process that serves it listens.
+            wait_until(server.is_listening, process)
             yield server
     finally:
         # The whole group: make, the shell, the server and what it started to reload itself.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def has_started(log: str) -> bool:
-    """Return whether a log says that the service answers."""
-    return STARTED in log and ADDRESS.search(log) is not None
 
 
 def serve(

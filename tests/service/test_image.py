@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from tests.running import LIMIT, UV, wait_until
 from tests.service.deployment import health_command, last_command, migrate_command
 from tests.service.image import Image, build
 from tests.service.project import PACKAGE
-from tests.service.server import Server, served
+from tests.service.server import served
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
@@ -90,7 +89,7 @@ def test_a_release_waits_for_its_migrations_and_stops_when_its_work_is_done(
             request = thread.submit(server.get, "/thoughts", headers=headers)
             wait_for_lock(database)
             server.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: not is_listening(server), server.process)
+            wait_until(lambda: not server.is_listening(), server.process)
             connection.rollback()
             answer = request.result()
         server.process.wait(timeout=LIMIT)
@@ -105,12 +104,6 @@ def test_a_release_waits_for_its_migrations_and_stops_when_its_work_is_done(
     assert "Finished server process" in log
     # uvicorn ends by the signal, once it is done; as a container's first process, with 0.
     assert server.process.returncode in (0, -signal.SIGTERM)
-
-
-def is_listening(server: Server) -> bool:
-    """Return whether a new connection is accepted."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", server.port)) == 0
 
 
 def wait_for_lock(database: str) -> None:
