@@ -34,7 +34,7 @@ def test_its_checks_pass(service: Service) -> None:
     succeeded(service.make("check"))
 
 
-@every_project
+@combinations("sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse")
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
