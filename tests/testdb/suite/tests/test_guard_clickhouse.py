@@ -319,8 +319,10 @@ def test_other_processes_start(folder: Path) -> None:
 
 
 def test_what_needs_no_clickhouse_does_not_load_chdb(pytestconfig: pytest.Config) -> None:
+    # pytest would capture what Python prints while a conftest.py is imported.
+    options = ("--capture=no", "-q", "tests/test_db_session.py")
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *PYTEST[1:], "-q", "tests/test_db_session.py"],
+        [sys.executable, "-X", "importtime", *PYTEST[1:], *options],
         cwd=pytestconfig.rootpath,
         check=True,
         capture_output=True,
