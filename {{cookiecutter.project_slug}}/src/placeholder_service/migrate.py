@@ -11,7 +11,12 @@ from migrator import Database, Names
 from migrator.clickhouse import ClickHouse  # if analytics == clickhouse
 from pydantic import ValidationError
 
-from placeholder_service.settings import PROJECT_ROOT, Environment, Settings, explain
+from placeholder_service.settings import (
+    PROJECT_ROOT,
+    Environment,
+    Settings,
+    explain,
+)
 
 SCRIPTS = Names(
     upgrade="scripts/migrate.sh",
