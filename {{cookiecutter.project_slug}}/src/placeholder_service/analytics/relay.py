@@ -1,8 +1,8 @@
 """Ships events from the outbox to ClickHouse: every one at least once, and counted once.
 
 A batch is read, its new events are written to ClickHouse, the metrics of its days are counted
-again, and it is marked as shipped. If a run is interrupted, the next one repeats the batch, and each
-step comes to the same result. No transaction is open while ClickHouse works.
+again, and it is marked as shipped. If a run is interrupted, the next one repeats the batch, and
+each step comes to the same result. No transaction is open while ClickHouse works.
 """
 
 import hashlib
