@@ -77,7 +77,12 @@ class Project:
         return main(lambda: self.database, arguments, names=SCRIPTS)
 
     def start(
-        self, *words: str, prefix: Sequence[str] = (), **variables: str
+        self,
+        *words: str,
+        prefix: Sequence[str] = (),
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.STDOUT,
+        **variables: str,
     ) -> subprocess.Popen[str]:
         """Start a module of Python in a process of its own: its name and its arguments.
 
@@ -94,8 +99,8 @@ class Project:
             [*prefix, sys.executable, "-m", *words],
             cwd=self.root,
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout,
+            stderr=stderr,
             text=True,
         )
 

@@ -98,8 +98,10 @@ def test_an_edited_revision_is_shown_and_refused_until_it_is_accepted(
     assert refused[0] == Exit.REFUSED
     assert (
         "migrations/versions/tags.py was edited after it was applied; databases migrated before"
-        " and after the edit would differ. Next: restore the file and write a new revision."
-        " If only formatting changed, pass --accept-edited."
+        " and after the edit would differ. Next: restore the file and write a new revision. If no"
+        " other database has this one yet, restore the file, undo it with"
+        f" scripts/migrate-down.sh {HEAD}, and edit it then. If only formatting changed, pass"
+        " --accept-edited.\n"
     ) in refused[1]
     assert accepted[0] == Exit.DONE
     assert accepted[1].startswith("Accepted migrations/versions/tags.py as it is now.\n")

@@ -5,30 +5,62 @@ import re
 import shutil
 import sqlite3
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from errno import ENOSPC
 from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import URL, create_engine
 
-from migrator.engine import is_sqlite, reading
+from migrator.engine import is_sqlite, reading, with_limits
 from migrator.errors import BackupError, RefusedError
 
 
-def back_up(url: URL, revision: str, folder: Path) -> Path:
+def back_up(url: URL, revision: str, folder: Path, wait_seconds: float = 60) -> Path:
     """Copy the database into `folder`, verify the copy, and return its path.
 
     Raises:
-        BackupError: The copy failed or is incomplete.
+        BackupError: The copy failed or is incomplete. It was removed.
+        LockTimeoutError: The database stayed locked for `wait_seconds`.
         RefusedError: There is no `pg_dump` for this server.
     """
-    # The backup holds everything that the database holds, so only its owner may read it.
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{Path(url.database or '').stem}-{revision}-{timestamp()}"
-    if is_sqlite(url):
-        return copy_sqlite(str(url.database), folder / f"{name}.db")
-    return dump_postgresql(url, folder / f"{name}.dump")
+    path = folder / (f"{name}.db" if is_sqlite(url) else f"{name}.dump")
+    with removed_unless_complete(path):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # It holds everything that the database holds, so only its owner may read it.
+        path.touch(mode=0o600, exist_ok=False)
+        if is_sqlite(url):
+            copy_sqlite(url, path, wait_seconds)
+        else:
+            dump_postgresql(url, path, wait_seconds)
+    return path
+
+
+@contextmanager
+def removed_unless_complete(path: Path) -> Iterator[None]:
+    """Remove a backup, a file or a folder, that could not be completed.
+
+    Raises:
+        BackupError: There is no room for it, or its folder cannot be written.
+    """
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(path, ignore_errors=True)
+        for it in (path, Path(f"{path}-journal")):
+            it.unlink(missing_ok=True)
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        if is_full or os.strerror(ENOSPC) in str(error):
+            remedy = "make room there, or choose another backup folder"
+        elif isinstance(error, OSError):
+            remedy = "make that folder writable, or choose another backup folder"
+        else:
+            raise
+        text = f"the backup cannot be written to {path.parent}: {error}"
+        raise BackupError(text, remedy) from error
 
 
 def timestamp() -> str:
@@ -36,26 +68,30 @@ def timestamp() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
 
 
-def copy_sqlite(source: str, path: Path) -> Path:
-    """Copy a SQLite file through SQLite's backup interface, which waits for writers."""
-    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(path)) as copy:
+def copy_sqlite(url: URL, path: Path, wait_seconds: float) -> None:
+    """Copy a SQLite file through SQLite's backup interface, and compare the copy."""
+    versions = "SELECT version_num FROM alembic_version"
+    with reading(url, wait_seconds) as connection, closing(sqlite3.connect(path)) as copy:
+        # Within one transaction: a run that commits meanwhile changes neither.
+        original = connection.connection.driver_connection
+        assert isinstance(original, sqlite3.Connection), "migrations use the synchronous driver"
         original.backup(copy)
         (problem,) = copy.execute("PRAGMA integrity_check").fetchone()
-        versions = "SELECT version_num FROM alembic_version"
         same = copy.execute(versions).fetchall() == original.execute(versions).fetchall()
-    if problem != "ok" or not same:
+    if problem != "ok":
         raise BackupError(f"the copy at {path} is damaged: {problem}")
-    return path
+    if not same:
+        raise BackupError(f"the copy at {path} is not at the revision of the database")
 
 
-def dump_postgresql(url: URL, path: Path) -> Path:
+def dump_postgresql(url: URL, path: Path, wait_seconds: float) -> None:
     """Dump a PostgreSQL database with pg_dump, and list the contents of the dump."""
     from psycopg.conninfo import make_conninfo
 
-    with reading(url) as connection:
+    with reading(url, wait_seconds) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
     pg_dump = find_pg_dump(int(version))
-    parameters = create_engine(url).dialect.create_connect_args(url)[1]
+    parameters = create_engine(url).dialect.create_connect_args(with_limits(url))[1]
     parameters.pop("context", None)
     # Every user of the machine can read command lines, so the password is not on this one.
     password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
@@ -66,12 +102,12 @@ def dump_postgresql(url: URL, path: Path) -> Path:
     contents = run([pg_dump.with_name("pg_restore"), "--list", path], {})
     if "TABLE DATA" not in contents or "alembic_version" not in contents:
         raise BackupError(f"the dump at {path} is incomplete")
-    return path
 
 
 def run(command: list[str | Path], variables: dict[str, str]) -> str:
     """Return the output of a PostgreSQL program, or raise `BackupError` if it fails."""
-    environment = {**os.environ, **variables}
+    # In English, so that the reason can be told.
+    environment = {**os.environ, **variables, "LC_ALL": "C"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BackupError(done.stderr.strip().partition("\n")[0])

@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from signal import Signals
 
 from migrator import commands
 from migrator.commands import Call, Exit, Names, fail
 from migrator.database import Database
 from migrator.errors import (
+    EditedError,
     InUseError,
     LockTimeoutError,
     RefusedError,
@@ -14,6 +16,8 @@ from migrator.errors import (
     UnreachableError,
 )
 from migrator.failures import describe_error, describe_state, find_remedy
+from migrator.output import printing
+from migrator.signals import interruptible
 
 EPILOG = """\
 exit codes:
@@ -22,7 +26,11 @@ exit codes:
   2  wrong usage
   3  could not get a lock in time
   4  refused; the message gives the reason
+  130, 143  interrupted by Ctrl-C or SIGTERM; the message gives the revision of the database
 """
+
+# What these print is all they do; after others, the state of the database counts.
+ONLY_PRINTING = (commands.status, commands.lint)
 
 # Without an option, these act on every database, as long as no revision is named.
 ON_EVERY_DATABASE = (commands.upgrade, commands.status, commands.lint)
@@ -56,45 +64,80 @@ def main(
     else:
         selected = [""]
     code = Exit.DONE
-    for option in selected:
-        code = max(code, run(Call(builders[option](), arguments, names, option)))
-        if code is not Exit.DONE and arguments.run is not commands.lint:
-            break
+    with printing() as out:
+        for option in selected:
+            code = max(code, build_and_run(builders[option], arguments, names, option))
+            if code is not Exit.DONE and arguments.run is not commands.lint:
+                break
+        out.flush()
+        # A reader that has seen enough, such as head, is no failure.
+        if out.error is not None and not isinstance(out.error, BrokenPipeError):
+            only_prints = arguments.run in ONLY_PRINTING or getattr(arguments, "plan", False)
+            lost = Exit.FAILED if only_prints else Exit.DONE
+            code = max(code, fail(lost, f"The output could not be written: {out.error}."))
     return code
+
+
+def build_and_run(
+    build: Callable[[], Database], arguments: argparse.Namespace, names: Names, option: str
+) -> Exit:
+    """Run a command on a database, unless it is none that has migrations."""
+    try:
+        target = build()
+    except RefusedError as error:
+        return fail(Exit.REFUSED, f"Refused, nothing was changed: {error}.")
+    return run(Call(target, arguments, names, option))
 
 
 def run(call: Call) -> Exit:
     """Run a command and report what stopped it."""
-    target = call.target
-    try:
-        code: Exit = call.arguments.run(call)
-    except RefusedError as error:
-        return fail(Exit.REFUSED, f"Refused, nothing was changed: {error}.")
-    except UnknownRevisionError as error:
-        shown = call.command(call.names.status)
-        message = f"Wrong usage, nothing was changed: {error}. Next: {shown} lists the revisions."
-        return fail(Exit.USAGE, message)
-    except LockTimeoutError as error:
-        remedy = f"wait for the other session, or raise {getattr(call.names, error.limit)}"
-        state = describe_state(target, remedy, retry_command(call))
-        return fail(Exit.LOCKED, f"Could not get a lock in time: {error}.", state)
-    except UnreachableError as error:
-        code = Exit.LOCKED if isinstance(error, InUseError) else Exit.FAILED
-        return fail(code, f"Failed: {target.redact(str(error))}.")
-    except Exception as error:  # noqa: BLE001  # a revision is any code, and raises anything
-        state = describe_state(target, find_remedy(target, error), retry_command(call))
-        return fail(Exit.FAILED, f"Failed: {describe_error(target, error)}.", state)
+    with interruptible() as signals:
+        try:
+            try:
+                code: Exit = call.arguments.run(call)
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # revisions are any code
+                code = report(call, signals[0] if signals else error)
+        except KeyboardInterrupt:  # during the report; there is no second one
+            code = report(call, signals[0])
     return code
 
 
-def retry_command(call: Call) -> str:
-    """Return the command that continues an interrupted run."""
-    arguments = call.arguments
-    if arguments.run is not commands.downgrade or not arguments.target:
-        return "the same command again"
-    given = {"--yes": arguments.yes, "--allow-production": arguments.allow_production}
-    flags = [option for option, is_given in given.items() if is_given]
-    return call.command(call.names.downgrade, *flags, arguments.target)
+def report(call: Call, cause: BaseException | Signals) -> Exit:
+    """Say what stopped a command, the state of the database, and what to do next."""
+    target, names = call.target, call.names
+    match cause:
+        case EditedError():
+            code, undo = Exit.REFUSED, call.command(names.downgrade, cause.before)
+            remedy = (
+                "Next: restore the file and write a new revision. If no other database has this one"
+                f" yet, restore the file, undo it with {undo}, and edit it then. If only formatting"
+                " changed, pass --accept-edited."
+            )
+            lines = [f"Refused, nothing was changed: {cause}. {remedy}"]
+        case RefusedError():
+            code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}."]
+        case UnknownRevisionError():
+            shown = call.command(names.status)
+            code = Exit.USAGE
+            lines = [
+                f"Wrong usage, nothing was changed: {cause}. Next: {shown} lists the revisions."
+            ]
+        case LockTimeoutError():
+            remedy = f"wait for the other session, or raise {getattr(names, cause.limit)}"
+            code = Exit.LOCKED
+            lines = [f"Could not get a lock in time: {cause}.", describe_state(call, remedy)]
+        case UnreachableError():
+            code = Exit.LOCKED if isinstance(cause, InUseError) else Exit.FAILED
+            lines = [f"Failed: {target.redact(str(cause))}."]
+        case Exception():
+            code = Exit.FAILED
+            state = describe_state(call, find_remedy(target, cause))
+            lines = [f"Failed: {describe_error(target, cause)}.", state]
+        case Signals.SIGTERM:
+            code, lines = Exit.TERMINATED, ["Interrupted by SIGTERM.", describe_state(call, "")]
+        case _:
+            code, lines = Exit.INTERRUPTED, ["Interrupted by Ctrl-C.", describe_state(call, "")]
+    return fail(code, *lines)
 
 
 def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:

@@ -1,18 +1,23 @@
 """The commands of `migrator.main`: each acts on one database, reports, and returns an exit code."""
 
 import argparse
+import ast
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from alembic.script import Script
+from alembic.util import to_tuple
 
 from migrator.database import Database
 from migrator.errors import LinterError, RefusedError
 from migrator.history import Entry
-from migrator.planning import LOCKS
+from migrator.losses import Loss
+from migrator.planning import LOCKS, own_statements
+from migrator.redaction import show_url
 from migrator.status import Status
 
 
@@ -24,6 +29,8 @@ class Exit(IntEnum):
     USAGE = 2
     LOCKED = 3
     REFUSED = 4
+    INTERRUPTED = 130
+    TERMINATED = 143
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class Names:
     lint: str = "migrate lint"
     wait_seconds: str = "MIGRATION_WAIT_SECONDS"
     lock_timeout_ms: str = "MIGRATION_LOCK_TIMEOUT_MS"
+    # The command that starts the server of development, if there is one.
+    start_server: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,13 @@ def upgrade(call: Call) -> Exit:
     target.require_lasting()
     if arguments.plan:
         return show_plan(call)
+    with target.reserve(create=True):
+        return apply(call)
+
+
+def apply(call: Call) -> Exit:
+    """Apply revisions to a database that no other process can take away."""
+    target, arguments = call.target, call.arguments
     before = target.status()
     if arguments.accept_edited and before.edited:
         target.accept(before.edited)
@@ -82,11 +98,10 @@ def upgrade(call: Call) -> Exit:
         applied.append(script)
         show_step(script, seconds)
 
-    with target.reserve():
-        if pending:
-            target.upgrade(pending[-1].revision, report=report)
-        after = target.status()
-        faults = [*target.faults(), *find_missing(after, pending)]
+    if pending:
+        target.upgrade(pending[-1].revision, report=report)
+    after = target.status()
+    faults = [*target.faults(), *find_missing(after, pending)]
     if faults:
         first = f"Failed: {target.label} is at {after.revision}, but it is not sound:"
         return fail(Exit.FAILED, first, *(f"  {fault}" for fault in faults))
@@ -96,14 +111,18 @@ def upgrade(call: Call) -> Exit:
         print(f"Nothing left to do: another run has upgraded {target.label} to {after.revision}.")
     else:
         seconds = time.monotonic() - started
-        span = f"from {before.revision} to {after.revision}"
+        span = f"from {before.revision} to {applied[-1].revision}"
         print(f"Upgraded {target.label} {span} in {seconds:.2f} s.")
+        if after.unknown:
+            print(f"Another version of the code has taken it to {after.revision} since.")
         print(target.verified)
     return Exit.DONE
 
 
 def find_missing(after: Status, wanted: Sequence[Script]) -> list[str]:
     """Return a line for each revision that should be applied and is not."""
+    if after.unknown:
+        return []  # newer code has gone on from there
     missing = {script.revision for script in wanted} & {it.revision for it in after.pending}
     return [f"revision {revision} is not applied" for revision in sorted(missing)]
 
@@ -117,7 +136,7 @@ def show_plan(call: Call) -> Exit:
     print(f"Pending in {call.target.label}:")
     for script in planned.pending:
         print(f"  {script.revision}  {title(script)}")
-    print(f"\nSQL:\n\n{planned.sql.strip()}\n")
+    print(f"\nSQL:\n\n{own_statements(planned.sql)}\n")
     if planned.locks is not None:
         print("Locks:")
         for name, lock in planned.locks.items():
@@ -133,6 +152,12 @@ def show_plan(call: Call) -> Exit:
 
 def downgrade(call: Call) -> Exit:
     """Undo revisions, unless that is unwanted or unsafe, and report what changed."""
+    with call.target.reserve(create=False):
+        return undo(call)
+
+
+def undo(call: Call) -> Exit:
+    """Undo revisions of a database that no other process can take away."""
     target, arguments = call.target, call.arguments
     before = target.status()
     if not before.start:
@@ -151,8 +176,7 @@ def downgrade(call: Call) -> Exit:
         print(f"Nothing to do: {target.label} is at {before.revision}.")
         return Exit.DONE
     require_reversible(to_undo)
-    revision = to_undo[-1].down_revision or "base"
-    assert isinstance(revision, str), "the history is linear"
+    revision = previous(to_undo[-1])
     # A number of steps would start again from where an interrupted run stopped.
     arguments.target = revision
     start = " and ".join(before.start)
@@ -161,13 +185,65 @@ def downgrade(call: Call) -> Exit:
     for line in [str(loss) for loss in lost] or ["no table and no column"]:
         print(f"  {line}")
     confirm(arguments)
-    if path := target.back_up(before, lost):
-        print(f"Backup: {path}, verified.")
-    with target.reserve():
-        target.downgrade(revision, report=show_step)
-        after = target.status()
-    print(f"Downgraded {target.label} from {start} to {after.revision}.")
+    steps = Steps(call, before, revision, lost)
+    target.downgrade(revision, report=steps.report, check=steps.check)
+    after = target.status()
+    if steps.has_begun:
+        print(f"Downgraded {target.label} from {start} to {after.revision}.")
+    else:
+        print(f"Nothing left to do: another run has taken {target.label} to {after.revision}.")
     return Exit.DONE
+
+
+class Steps:
+    """A downgrade that undoes what the user was shown, whatever other runs do meanwhile.
+
+    Attributes:
+        has_begun: Whether it found the state that it expected.
+    """
+
+    def __init__(self, call: Call, before: Status, revision: str, lost: Sequence[Loss]) -> None:
+        """Store the state that was shown, where the downgrade ends, and what it deletes."""
+        self.call = call
+        self.lost = lost
+        self.expected = before.start
+        self.end = revisions_at(revision)
+        self.has_begun = False
+
+    def check(self, found: Status) -> None:
+        """Refuse a state that the user was not shown, and back up the other one.
+
+        A retry starts from where the attempt before it has stopped.
+        """
+        target = self.call.target
+        if found.start == self.end:
+            return
+        if found.start != self.expected:
+            shown = self.call.command(self.call.names.status)
+            raise RefusedError(
+                f"{target.label} was at {' and '.join(self.expected)}, and another run has taken it"
+                f" to {found.revision} meanwhile. Next: {shown} shows its state"
+            )
+        if not self.has_begun and (path := target.back_up(found, self.lost)):
+            print(f"Backup: {path}, verified.", flush=True)
+        self.has_begun = True
+
+    def report(self, script: Script, seconds: float) -> None:
+        """Print a line for a revision that was undone."""
+        self.expected = revisions_at(previous(script))
+        show_step(script, seconds)
+
+
+def revisions_at(revision: str) -> tuple[str, ...]:
+    """Return the revisions of a database that is at one, or at `base`."""
+    return () if revision == "base" else (revision,)
+
+
+def previous(script: Script) -> str:
+    """Return the revision that a database is at once `script` was undone, or `base`."""
+    before = script.down_revision or "base"
+    assert isinstance(before, str), "require_reversible refuses merges"
+    return before
 
 
 def step_or_revision(target: str) -> str:
@@ -178,8 +254,14 @@ def step_or_revision(target: str) -> str:
 
 
 def require_reversible(scripts: Sequence[Script]) -> None:
-    """Raise `RefusedError` if a revision says that it cannot be undone."""
+    """Raise `RefusedError` if a revision says that it cannot be undone, or merges two others."""
     for script in scripts:
+        if script.is_merge_point:
+            merged = " and ".join(to_tuple(script.down_revision))
+            raise RefusedError(
+                f"{script.revision} merges {merged}, so there is no single revision to go back to."
+                " Next: restore a backup, or write a new revision"
+            )
         if reason := getattr(script.module, "irreversible", None):
             raise RefusedError(
                 f"{script.revision} cannot be undone: {reason}."
@@ -193,7 +275,11 @@ def confirm(arguments: argparse.Namespace) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError("stdin is not a terminal; pass --yes to confirm")
-    if input("Continue? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Continue? [y/N] ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
         raise RefusedError("the answer was no")
 
 
@@ -201,7 +287,7 @@ def status(call: Call) -> Exit:
     """Print the revision of the database, what is applied, pending, edited and unknown."""
     target = call.target
     found = target.status()
-    print(f"{target.heading}: {target.redact(repr(target.url))}")
+    print(f"{target.heading}: {show_url(target.url)}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")
     for script in found.applied:
@@ -232,8 +318,20 @@ def new(call: Call) -> Exit:
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
     print(f"Wrote {call.target.relative_name(path)}.")
-    print("Read and complete it before you commit it.")
+    if call.target.compares_models and is_empty(path):
+        print("It is empty: the models contain nothing that the migrations lack.")
+        print("If you changed a model, make sure that migrations/env.py imports its module.")
+        print("Delete the file, or complete it, for instance to change rows.")
+    else:
+        print("Read and complete it before you commit it.")
     return Exit.DONE
+
+
+def is_empty(path: Path) -> bool:
+    """Return whether a new revision does nothing, either way."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in module.body if isinstance(node, ast.FunctionDef)]
+    return not any(isinstance(it, ast.Call) for node in functions for it in ast.walk(node))
 
 
 def lint(call: Call) -> Exit:

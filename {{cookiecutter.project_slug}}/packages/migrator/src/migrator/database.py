@@ -18,11 +18,14 @@ from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
 from migrator.redaction import redact
 from migrator.scratch import scratch_at
+from migrator.scripts import read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
+# Called with the state of the database once other runs are kept away, before anything changes.
+Check = Callable[[Status], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,8 @@ class Database:
         wait_seconds: How long a run waits for another one to end.
         lock_timeout_ms: How long a statement waits for a lock on PostgreSQL. Queries that queue
             behind it wait at most as long.
+        lock_tries: How often a run tries to get such a lock. A SQLite file is tried once.
+        lock_wait_seconds: The time after which it does not try again.
         production: Whether a downgrade requires `--allow-production` and a target.
         url_setting: The setting that holds the URL; messages name it.
     """
@@ -49,6 +54,8 @@ class Database:
     section: str = "alembic"
     wait_seconds: float = 60
     lock_timeout_ms: int = 5000
+    lock_tries: int = 5
+    lock_wait_seconds: float = 60
     production: bool = False
     url_setting: str = "DATABASE_URL"
 
@@ -61,9 +68,20 @@ class Database:
         " no leftover tables."
     )
     is_transactional = True
+    # Whether a new revision holds the difference to the models.
+    compares_models = True
 
     def __post_init__(self) -> None:
-        """Replace an asynchronous driver."""
+        """Replace an asynchronous driver.
+
+        Raises:
+            RefusedError: The URL is of another database. The message does not repeat it.
+        """
+        if self.url.get_backend_name() not in ("sqlite", "postgresql"):
+            raise RefusedError(
+                f"{self.url_setting} is not a SQLite or PostgreSQL URL; expected sqlite:///FILE or"
+                " postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+            )
         object.__setattr__(self, "url", engine.sync_url(self.url))
 
     @property
@@ -75,16 +93,21 @@ class Database:
         """Return the same migrations for another database."""
         return replace(self, url=url)
 
-    def config(self, connection: Connection | None = None, report: Report | None = None) -> Config:
+    def config(
+        self,
+        connection: Connection | None = None,
+        report: Report | None = None,
+        check: Callable[[Connection], None] | None = None,
+    ) -> Config:
         """Return Alembic's configuration, bound to a connection if one is given."""
         # Alembic prints to a stream. Python callers get results and exceptions instead.
         config = Config(self.ini, ini_section=self.section, stdout=StringIO())
-        config.attributes.update(migrations=self, connection=connection, report=report)
+        config.attributes.update(migrations=self, connection=connection, report=report, check=check)
         return config
 
     def scripts(self) -> ScriptDirectory:
-        """Return the revisions as they are on disk now."""
-        return ScriptDirectory.from_config(self.config())
+        """Return the revisions as they are on disk now, or raise `RefusedError`."""
+        return read_scripts(self.config(), self.relative_name)
 
     def relative_name(self, path: str | Path) -> str:
         """Return a path relative to the project's folder if it lies inside."""
@@ -128,8 +151,16 @@ class Database:
         scripts = self.scripts()
         if connection is None and engine.is_missing_file(self.url):
             return compare(scripts, (), {})
-        with nullcontext(connection) if connection else engine.reading(self.url) as found:
+        with nullcontext(connection) if connection else self.reading() as found:
             return compare(scripts, read_revisions(found), history.read_history(found))
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Return a connection for reading, which takes no lock of a run."""
+        return engine.reading(self.url, self.wait_seconds)
+
+    def without_waiting(self) -> Self:
+        """Return the same migrations for a look at a database that may be locked."""
+        return replace(self, wait_seconds=0)
 
     def upgrade(
         self,
@@ -141,27 +172,49 @@ class Database:
 
         Raises:
             LockTimeoutError: Another session kept a lock.
-            alembic.util.CommandError: The revision is unknown, or there are two heads.
+            RefusedError: `require_known_state` refuses the state that the run finds.
+            alembic.util.CommandError: The revision is unknown.
             sqlalchemy.exc.SQLAlchemyError: A statement failed; the database is at a whole revision.
         """
-        config = self.config(connection, report)
-        runs.run(command.upgrade, config, revision, may_retry=connection is None)
+        if revision == "head":
+            require_one_head(self.scripts())
+        self.run(command.upgrade, revision, connection, report, self.require_known_state)
 
     def downgrade(
         self,
         revision: str = "-1",
         connection: Connection | None = None,
         report: Report | None = None,
+        check: Check | None = None,
     ) -> None:
         """Undo revisions down to `revision`: a number of steps such as -1, an id, or `base`.
 
-        An empty schema keeps no table of Alembic, unless a connection was passed. Raises the same
-        errors as `upgrade`.
+        An empty schema keeps no table of Alembic, unless a connection was passed. Without one,
+        `check` may refuse the state that the run finds. Raises the same errors as `upgrade`.
         """
-        config = self.config(connection, report)
-        runs.run(command.downgrade, config, revision, may_retry=connection is None)
+        self.run(command.downgrade, revision, connection, report, check)
         if connection is None and not self.status().revisions:
             self.drop_version_table()
+
+    def run(
+        self,
+        action: Callable[[Config, str], object],
+        revision: str,
+        connection: Connection | None,
+        report: Report | None,
+        check: Check | None,
+    ) -> None:
+        """Run a command of Alembic, on a connection of the caller or in a run of its own."""
+
+        def check_state(found: Connection) -> None:
+            if check is not None:
+                check(self.status(found))
+
+        if connection is not None:
+            action(self.config(connection, report), revision)
+            return
+        retries = runs.Retries(self.lock_tries, self.lock_wait_seconds)
+        runs.run(action, self.config(None, report, check_state), revision, retries)
 
     def drop_version_table(self) -> None:
         """Drop Alembic's own table, unless another run has upgraded the database meanwhile."""
@@ -188,7 +241,12 @@ class Database:
         return planning.plan_postgresql(self.config(), start, pending, self.root)
 
     def new_revision(self, message: str) -> Path:
-        """Write a revision with what the models have and the migrations lack; return its path."""
+        """Write a revision with what the models have and the migrations lack; return its path.
+
+        Raises:
+            RefusedError: There are two heads, so the revision would follow neither or both.
+        """
+        require_one_head(self.scripts())
         with scratch_at("head", self.config) as connection:
             config = self.config(connection)
             script = command.revision(config, as_docstring(message), autogenerate=True)
@@ -209,22 +267,25 @@ class Database:
 
     def losses(self, found: Status, target: str) -> list[Loss]:
         """Return the tables and columns that a downgrade to `target` would delete."""
-        with engine.reading(self.url) as connection:
+        with self.reading() as connection:
             return find_losses(connection, self.config, found.revisions[0], target)
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
         """Store a verified backup and return its path; None if there is nothing to back up."""
-        return backup.back_up(self.url, found.revision, self.backup_folder)
+        return backup.back_up(self.url, found.revision, self.backup_folder, self.wait_seconds)
 
     def faults(self) -> list[str]:
         """Return what is wrong with the database after a run, each with the remedy."""
         if engine.is_missing_file(self.url):
             return []
-        with engine.reading(self.url) as connection:
+        with self.reading() as connection:
             return find_faults(connection)
 
-    def reserve(self) -> AbstractContextManager[object]:
-        """Return a context that keeps other processes away from an embedded database."""
+    def reserve(self, *, create: bool) -> AbstractContextManager[object]:
+        """Return a context that keeps other processes away from an embedded database.
+
+        If the database does not exist, it is created, or left alone.
+        """
         return nullcontext()
 
 

@@ -5,18 +5,37 @@ waits for locks without a limit.
 """
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from migrator.errors import LockTimeoutError
 
 # The first version with the operator ->>, which constraints may use.
 OLDEST_SQLITE = (3, 38)
 
-# How long a reader waits for a SQLite file: the time of a large commit.
-COMMIT_SECONDS = 60
+# Seconds between two attempts to lock a SQLite file.
+POLL_SECONDS = 0.05
+
+# Steps of SQLite's machine, some milliseconds, after which Python looks for signals.
+STEPS = 100_000
+
+# What libpq is told unless the URL says otherwise: give up on a server that does not answer, and
+# notice one that is gone. In seconds, but for the last one, in milliseconds.
+LIBPQ_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
+LOCK_NOT_AVAILABLE = "55P03"
 
 SYNC_DRIVERS = {
     "sqlite+aiosqlite": "sqlite",
@@ -54,11 +73,25 @@ def make_migration_engine(
     """
     if is_sqlite(url):
         return make_sqlite_migration_engine(url, wait_seconds)
+    arguments = {"application_name": application_name}
+    return make_postgresql_engine(url, lock_timeout_ms, arguments)
+
+
+def make_postgresql_engine(
+    url: URL, lock_timeout_ms: int, arguments: Mapping[str, str], **options: Any
+) -> Engine:
+    """Return an engine that gives up on a server that does not answer, and on locks."""
     # As a start-up option: a SET statement would open a transaction before Alembic does, and
     # Alembic would then leave the commit to its caller.
-    options = f"{url.query.get('options', '')} -c lock_timeout={lock_timeout_ms}"
-    arguments = {"options": options.strip(), "application_name": application_name}
-    return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    limit = f"{url.query.get('options', '')} -c lock_timeout={lock_timeout_ms}".strip()
+    url = with_limits(url)
+    options["connect_args"] = {**arguments, "options": limit}
+    return create_engine(url, poolclass=NullPool, **options)
+
+
+def with_limits(url: URL) -> URL:
+    """Return the URL of a PostgreSQL server with what it leaves open about lost connections."""
+    return url.update_query_dict({**LIBPQ_DEFAULTS, **url.query})
 
 
 def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
@@ -66,32 +99,83 @@ def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
 
     Runs that start at the same time wait for the lock and then find nothing left to do.
     """
+    # SQLite creates the file, but not its folder.
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = make_sqlite_engine(url, wait_seconds, "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        # Batch operations replace tables. With foreign keys on, dropping the old table would
+        # delete every row that refers to it. The result is checked before the commit instead.
+        connection.execute("PRAGMA foreign_keys = OFF")
+
+    return engine
+
+
+def make_sqlite_engine(url: URL, wait_seconds: float, *begin: str) -> Engine:
+    """Return an engine whose transactions begin with these statements, which take the lock.
+
+    Signals interrupt a wait for the lock, and a statement. SQLite's own wait would last until its
+    end, so it applies only to the commit, which waits for readers.
+    """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
         raise RuntimeError(f"SQLite {needed} is needed; this Python has {sqlite3.sqlite_version}")
-    # SQLite creates the file, but not its folder.
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": wait_seconds})
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", heed_signals)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
         # The driver would commit before each DDL statement; the whole run is one transaction.
         connection.isolation_level = None
-        # Batch operations replace tables. With foreign keys on, dropping the old table would
-        # delete every row that refers to it. The result is checked before the commit instead.
-        connection.execute("PRAGMA foreign_keys = OFF")
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def take_lock(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        end = time.monotonic() + wait_seconds
+        while True:
+            try:
+                for statement in begin:
+                    connection.exec_driver_sql(statement)
+                break
+            except DBAPIError as error:
+                if not is_lock_timeout(error) or time.monotonic() >= end:
+                    raise
+            # BEGIN may have succeeded, and what follows it not.
+            connection.connection.rollback()
+            time.sleep(POLL_SECONDS)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(wait_seconds * 1000)}")
 
     return engine
 
 
+def heed_signals(connection: Any, _: object) -> None:
+    """Let a signal interrupt a statement of SQLite, which would otherwise run to its end."""
+    connection.set_progress_handler(lambda: None, STEPS)
+
+
 @contextmanager
-def reading(url: URL) -> Iterator[Connection]:
-    """Yield a connection for reading: it takes no lock and waits for another run's commit."""
-    arguments = {"timeout": COMMIT_SECONDS} if is_sqlite(url) else {}
-    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
-    with engine.connect() as connection:
-        yield connection
+def reading(url: URL, wait_seconds: float) -> Iterator[Connection]:
+    """Yield a connection for reading. It waits for another run's commit, and blocks none for long.
+
+    Raises:
+        LockTimeoutError: The database stayed locked for `wait_seconds`.
+    """
+    if is_sqlite(url):
+        # The second statement takes the lock; a transaction that only began has none.
+        engine = make_sqlite_engine(url, wait_seconds, "BEGIN", "SELECT 1 FROM sqlite_master")
+    else:
+        engine = make_postgresql_engine(url, max(1, round(wait_seconds * 1000)), {})
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        if is_lock_timeout(error):
+            raise LockTimeoutError(f"the database stayed locked for {wait_seconds:g} s") from error
+        raise
+
+
+def is_lock_timeout(error: DBAPIError) -> bool:
+    """Return whether a statement failed only because it waited too long for a lock."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE or code == sqlite3.SQLITE_BUSY

@@ -117,9 +117,20 @@ class Environment:
         if context.is_offline_mode():
             self.print_lock()
         with context.begin_transaction():
+            self.check()
             yield
             if not context.is_offline_mode():
                 check_foreign_keys(context.get_bind())
+
+    def check(self) -> None:
+        """Look at the database again, now that other runs are kept away from it."""
+        check = self.config.attributes.get("check")
+        if check is not None:
+            connection = context.get_bind()
+            check(connection)
+            # The transaction of each revision begins later; none stays idle meanwhile.
+            if not is_sqlite(self.database.url):
+                connection.rollback()
 
     def print_lock(self) -> None:
         """Print the statements that take the lock on PostgreSQL."""

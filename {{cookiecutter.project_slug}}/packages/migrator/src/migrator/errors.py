@@ -1,5 +1,6 @@
 """Errors that stop a migration command, besides those that a database or a revision raises."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 
@@ -9,6 +10,19 @@ class MigrationError(Exception):
 
 class RefusedError(MigrationError):
     """Nothing was changed, because a person has to decide. The message says what to do next."""
+
+
+class EditedError(RefusedError):
+    """The file of an applied revision is no longer what was applied.
+
+    Attributes:
+        before: The revision, or the revisions, that the first edited one follows; or `base`.
+    """
+
+    def __init__(self, message: str, before: str | Sequence[str]) -> None:
+        """Store what the edited revision follows."""
+        super().__init__(message)
+        self.before = before if isinstance(before, str) else before[0]
 
 
 class UnknownRevisionError(MigrationError):
@@ -31,7 +45,16 @@ class LockTimeoutError(MigrationError):
 
 
 class BackupError(MigrationError):
-    """The backup is missing or incomplete, so nothing was changed."""
+    """The backup is missing or incomplete, so nothing was changed.
+
+    Attributes:
+        remedy: What to do next, if it is known.
+    """
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        """Store the remedy."""
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class LinterError(MigrationError):

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from migrator import commands
+from migrator.commands import Call
 from migrator.database import Database
-from migrator.errors import UnreachableError
+from migrator.engine import is_sqlite
+from migrator.errors import BackupError, LockTimeoutError, UnreachableError
 from migrator.status import Status
 
 # The remedy for an error, by SQLSTATE and by SQLite's error code.
@@ -42,6 +45,8 @@ def describe_error(target: Database, error: Exception) -> str:
 
 def find_remedy(target: Database, error: Exception) -> str | None:
     """Return the remedy for an error, if it is known."""
+    if isinstance(error, BackupError):
+        return error.remedy
     cause = error.orig if isinstance(error, DBAPIError) else None
     code = getattr(cause, "sqlite_errorcode", 0)
     remedies = (REMEDIES.get(it) for it in (code, code & 0xFF, getattr(cause, "sqlstate", None)))
@@ -49,25 +54,48 @@ def find_remedy(target: Database, error: Exception) -> str | None:
     return remedy and remedy.format(setting=target.url_setting)
 
 
-def describe_state(target: Database, remedy: str | None, retry_command: str) -> str:
-    """Return the state of the database after a failure, and what to do next."""
+def describe_state(call: Call, remedy: str | None) -> str:
+    """Return the state of the database after a failure, and what to do next.
+
+    Without a remedy the cause has to be found; an empty one means that there is none to fix.
+    """
+    target = call.target.without_waiting()
     label = target.label[0].upper() + target.label[1:]
+    kept = "; no revision was applied partially" if target.is_transactional else ""
     try:
         found = target.status()
+    except LockTimeoutError:
+        state = f"{label} is locked, so its revision cannot be read{kept}."
     except (SQLAlchemyError, OSError, UnreachableError):
-        kept = "; no revision was applied partially" if target.is_transactional else ""
-        remedy = remedy or f"check the server and {target.url_setting}"
-        return (
-            f"{label} cannot be reached to read its revision{kept}."
-            f" Next: {remedy}, then run {retry_command}."
-        )
+        state = f"{label} cannot be reached to read its revision{kept}."
+        remedy = remedy or find_server(call)
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
-        return f"Nothing was changed. Next: fix the revision, then run {retry_command}."
-    left = f", {len(found.pending)} pending" if found.pending else ""
-    return (
-        f"{label} is at {found.revision}{left}; {partial_effects(found)}."
-        f" Next: {remedy or 'fix the cause'}, then run {retry_command}."
-    )
+        state = "Nothing was changed."
+        remedy = remedy or "fix the revision"
+    else:
+        left = f", {len(found.pending)} pending" if found.pending else ""
+        state = f"{label} is at {found.revision}{left}; {partial_effects(found)}."
+        remedy = "fix the cause" if remedy is None else remedy
+    then = f"{remedy}, then run" if remedy else "run"
+    return f"{state} Next: {then} {retry_command(call)}."
+
+
+def find_server(call: Call) -> str:
+    """Return what to do about a server that does not answer."""
+    start, setting = call.names.start_server, call.target.url_setting
+    if start and not call.target.production and not is_sqlite(call.target.url):
+        return f"start the server with {start}, or check {setting}"
+    return f"check the server and {setting}"
+
+
+def retry_command(call: Call) -> str:
+    """Return the command that continues an interrupted run."""
+    arguments = call.arguments
+    if arguments.run is not commands.downgrade or not arguments.target:
+        return "the same command again"
+    given = {"--yes": arguments.yes, "--allow-production": arguments.allow_production}
+    flags = [option for option, is_given in given.items() if is_given]
+    return call.command(call.names.downgrade, *flags, arguments.target)
 
 
 def partial_effects(found: Status) -> str:

@@ -1,16 +1,23 @@
-"""The lock that makes runs of one project take turns on a database."""
+"""The lock that makes runs of one project take turns on a database, and who is in the way."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, Select, literal_column, select, table, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from migrator.engine import is_sqlite
+from migrator.engine import is_lock_timeout, is_sqlite, make_postgresql_engine
 from migrator.errors import LockTimeoutError
 
 POLL_SECONDS = 0.1
+# The shortest wait that is noticed, more or less.
+WATCH_SECONDS = 0.25
+# How long the end of a run waits for a server that no longer answers.
+CLOSE_SECONDS = 5
 
 # The session of a killed run may still be at work; it must end before the next run begins.
 TRY_LOCK = text("""
@@ -19,16 +26,39 @@ TRY_LOCK = text("""
         WHERE application_name = :name AND datname = current_database()
     )
 """)
-HOLDERS = text("""
-    SELECT pid, application_name, coalesce(host(client_addr), 'local') FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND (
-        application_name = :name OR pid IN (
-            SELECT pid FROM pg_locks
-            WHERE locktype = 'advisory' AND granted AND objsubid = 1
-            AND (classid::bigint << 32 | objid::bigint) = :id
-        )
+# A session, as messages name it.
+SESSION = """
+    format('pid %s, %L from %s, %s, query started %s', pid, application_name,
+        coalesce(host(client_addr), 'local'), coalesce(state, 'state unknown'),
+        coalesce(to_char(query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), 'never'))
+"""
+HOLDERS: Select[Any] = (
+    select(literal_column(SESSION))
+    .select_from(table("pg_stat_activity"))
+    .where(
+        text("""
+            datname = current_database() AND pid <> pg_backend_pid() AND (
+                application_name = :name OR pid IN (
+                    SELECT pid FROM pg_locks
+                    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                    AND (classid::bigint << 32 | objid::bigint) = :id
+                )
+            )
+        """)
     )
-""")
+)
+BLOCKERS: Select[Any] = (
+    select(literal_column(SESSION))
+    .select_from(table("pg_stat_activity"))
+    .where(
+        text("""
+            pid IN (
+                SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity
+                WHERE application_name = :name AND datname = current_database()
+            )
+        """)
+    )
+)
 
 
 def application_name(project: str) -> str:
@@ -57,22 +87,46 @@ def one_run_at_a_time(url: URL, project: str, wait_seconds: float) -> Iterator[N
         yield
         return
     name = application_name(project)
-    engine = create_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        poolclass=NullPool,
-        connect_args={"application_name": f"{name} lock"},
-    )
+    arguments = {"application_name": f"{name} lock"}
+    engine = make_postgresql_engine(url, 0, arguments, isolation_level="AUTOCOMMIT")
     parameters = {"id": lock_id(project), "name": name}
     with engine.connect() as connection:
         end = time.monotonic() + wait_seconds
         while not connection.scalar(TRY_LOCK, parameters):
             if time.monotonic() >= end:
-                rows = connection.execute(HOLDERS, parameters).all()
-                holders = "; ".join(
-                    f"{name!r}, pid {pid}, {address}" for pid, name, address in rows
-                )
+                holders = "; ".join(connection.scalars(HOLDERS, parameters))
                 raise LockTimeoutError(f"another run did not end in {wait_seconds:g} s ({holders})")
             time.sleep(POLL_SECONDS)
         # The lock is released with the connection, even if this process is killed.
+        with naming_blockers(connection, name):
+            yield
+
+
+@contextmanager
+def naming_blockers(connection: Connection, name: str) -> Iterator[None]:
+    """Add to a lock timeout the sessions that the run waited for.
+
+    They are looked for on a connection of their own while it waits: when the server has reported
+    the timeout, it has forgotten what blocked.
+    """
+    found: list[str] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(WATCH_SECONDS):
+            try:
+                found[:] = connection.scalars(BLOCKERS, {"name": name}).all() or found
+            except SQLAlchemyError:
+                return  # the server has gone, which the run itself reports
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
         yield
+    except DBAPIError as error:
+        if found and is_lock_timeout(error):
+            error.add_note("; ".join(found))
+        raise
+    finally:
+        ended.set()
+        watcher.join(timeout=CLOSE_SECONDS)

@@ -42,6 +42,13 @@ STATEMENTS = (
     (r"DROP INDEX (?:IF EXISTS )?(?P<table>\S+)", "ACCESS EXCLUSIVE"),
     (r"(?:INSERT INTO|UPDATE|DELETE FROM) (?P<table>\S+)", "ROW EXCLUSIVE"),
 )
+# What is not worth reading in each plan.
+BOOKKEEPING = re.compile(
+    r"(?:BEGIN|COMMIT);|SET lock_timeout\b|DO \$\$ BEGIN IF NOT pg_try_advisory_lock\b"
+    r"|(?:(?:CREATE|DROP) TABLE(?: IF (?:NOT )?EXISTS)?|INSERT INTO|UPDATE|DELETE FROM)"
+    rf" (?:alembic_version|{HISTORY.name})\b",
+    re.IGNORECASE,
+)
 NEW_TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\S+)", re.IGNORECASE)
 REFERENCE = re.compile(r"\bREFERENCES (\w+)", re.IGNORECASE)
 
@@ -96,6 +103,12 @@ def printed_sql(action: Callable[..., None], config: Config, revisions: str) -> 
     config.output_buffer = printed = StringIO()
     action(config, revisions, sql=True)
     return printed.getvalue().strip()
+
+
+def own_statements(sql: str) -> str:
+    """Return SQL without what every run adds: its lock, transactions, version and history."""
+    parts = (part.strip() for part in sql.split("\n\n"))
+    return "\n\n".join(part for part in parts if part and not BOOKKEEPING.match(part))
 
 
 def table_locks(sql: str) -> dict[str, str]:

@@ -11,6 +11,24 @@ REDACTED = "[redacted]"
 TEXT_MAX = 1000
 
 SECRET_NAME = re.compile(r"passw(?:or)?d|secret", re.IGNORECASE)
+# Names of parameters of a URL. In other texts, the further ones are ordinary words.
+SECRET_PARAMETER = re.compile(
+    rf"{SECRET_NAME.pattern}|passphrase|pwd|token|credential|auth|(?:api|access|private)_?key",
+    re.IGNORECASE,
+)
+# Parameters of URLs that are shown; the value of any other one may be a secret.
+HARMLESS = {
+    "application_name",
+    "connect_timeout",
+    "database",
+    "dbname",
+    "host",
+    "port",
+    "sslmode",
+    "target_session_attrs",
+    "timeout",
+    "user",
+}
 PATTERNS = (
     # The password of an address, up to the last @: it may contain one that is not escaped.
     (re.compile(r"(://[^\s:/@]*):\S*@"), rf"\1:{REDACTED}@"),
@@ -43,5 +61,12 @@ def secrets(*urls: URL) -> set[str]:
     found = [str(url.password) for url in urls if url.password]
     for url in urls:
         for name, values in url.normalized_query.items():
-            found += values if SECRET_NAME.search(name) else ()
+            found += values if SECRET_PARAMETER.search(name) else ()
     return {spelling for it in found if it for spelling in (it, quote(it, safe=""), quote_plus(it))}
+
+
+def show_url(url: URL) -> str:
+    """Return a URL without its password, and without parameters that may hold a secret."""
+    shown = {name: value for name, value in url.query.items() if name in HARMLESS}
+    hidden = dict.fromkeys(url.query.keys() - shown, REDACTED)
+    return re.sub(r"%5Bredacted%5D", REDACTED, repr(url.set(query={**shown, **hidden})))

@@ -1,57 +1,88 @@
 """Runs revisions through Alembic, and retries when only a lock was missing."""
 
 import logging
+import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
 
 from alembic.config import Config
 from sqlalchemy.exc import DBAPIError
 
-from migrator.errors import LockTimeoutError
+from migrator.engine import is_lock_timeout
+from migrator.errors import LockTimeoutError, MigrationError, RefusedError
 
 log = logging.getLogger(__name__)
 
-LOCK_NOT_AVAILABLE = "55P03"
+# Seconds before the second attempt, on average. Each later pause is twice as long.
+FIRST_PAUSE = 0.5
 
-# Seconds before each retry. Queries that queued behind the run pass meanwhile.
-PAUSES = (0.5, 1, 2, 4)
+
+@dataclass(frozen=True)
+class Retries:
+    """How long a run goes on trying to get a lock.
+
+    Attributes:
+        tries: The number of attempts; 1 for no retry.
+        seconds: The time after which none begins.
+    """
+
+    tries: int
+    seconds: float
+
+    def pauses(self) -> Iterator[float]:
+        """Yield how many seconds to wait before each retry, until the time is over.
+
+        Queries that queued behind the run pass meanwhile. Jitter keeps several runs from trying in
+        step.
+        """
+        end = time.monotonic() + self.seconds
+        for number in range(self.tries - 1):
+            pause = FIRST_PAUSE * 2**number * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+            if time.monotonic() + pause > end:
+                return
+            yield pause
 
 
 def run(
-    action: Callable[[Config, str], object], config: Config, revision: str, *, may_retry: bool
+    action: Callable[[Config, str], object], config: Config, revision: str, retries: Retries
 ) -> None:
-    """Run an Alembic command, and retry it after a lock timeout if `may_retry`.
+    """Run an Alembic command, and retry it after a lock timeout.
 
     On PostgreSQL every revision commits on its own, so a retry continues after the last one that
     succeeded. A SQLite file is not retried: the run has already waited for it.
 
     Raises:
         LockTimeoutError: Another session kept a lock.
+        RefusedError: The state of the database was refused before anything changed.
+        MigrationError: It was refused between two attempts.
     """
+    pauses = retries.pauses()
     # A retry would count relative steps from where the database is then.
-    pauses = iter(PAUSES if may_retry and not revision.startswith(("+", "-")) else ())
-    while True:
+    is_relative = revision.startswith(("+", "-"))
+    for attempt in count(1):
         try:
             action(config, revision)
         except DBAPIError as error:
             if not is_lock_timeout(error):
                 raise
             is_file = isinstance(error.orig, sqlite3.Error)
-            pause = next(pauses, None)
-            if pause is None or is_file:
-                reason = str(error.orig).strip().partition("\n")[0]
+            reason = str(error.orig).strip().partition("\n")[0]
+            blockers = "; ".join(getattr(error, "__notes__", ())) or reason
+            pause = None if is_file or is_relative else next(pauses, None)
+            if pause is None:
                 raise LockTimeoutError(
-                    f"another session holds a lock this migration needs ({reason})",
+                    f"another session holds a lock this migration needs ({blockers})",
                     "wait_seconds" if is_file else "lock_timeout_ms",
                 ) from error
-            log.warning("Another session holds a lock; trying again in %g s.", pause)
+            log.warning("Waiting for a lock (%s); trying again in %.1f s.", blockers, pause)
             time.sleep(pause)
+        except RefusedError as error:
+            if attempt == 1:
+                raise
+            # Another run came between two attempts, and the first may have applied revisions.
+            raise MigrationError(str(error)) from error
         else:
             return
-
-
-def is_lock_timeout(error: DBAPIError) -> bool:
-    """Return whether a statement failed only because it waited too long for a lock."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE or code == sqlite3.SQLITE_BUSY

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine, event
+
+from migrator.engine import heed_signals
 
 
 @contextmanager
 def scratch_at(revision: str, config: Callable[[Connection], Config]) -> Iterator[Connection]:
     """Yield a connection to a new database that was upgraded to `revision`."""
-    with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
+    engine = create_engine("sqlite://", poolclass=NullPool)
+    event.listen(engine, "connect", heed_signals)
+    with engine.connect() as connection:
         command.upgrade(config(connection), revision)
         yield connection

@@ -9,8 +9,9 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.errors import EditedError, RefusedError, UnknownRevisionError
 from migrator.history import Entry, checksum
+from migrator.scripts import require_one_head
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,10 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
             " belongs to another version of the code. Next: run the migrations of that version."
             " Older code needs no migration to run on a newer schema"
         )
-    if len(found.heads) > 1:
-        raise RefusedError(
-            f"the migrations have {len(found.heads)} heads: {', '.join(found.heads)}. Next: set the"
-            " down_revision of the one that was merged last to the other"
-        )
+    require_one_head(found.scripts)
     if found.edited:
-        raise RefusedError(
+        raise EditedError(
             f"{', '.join(names)} was edited after it was applied; databases migrated before and"
-            " after the edit would differ. Next: restore the file and write a new revision. If only"
-            " formatting changed, pass --accept-edited"
+            " after the edit would differ",
+            found.edited[0].down_revision or "base",
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from clickhouse_connect.driver.client import Client
 from sqlalchemy import URL
 
-from migrator.backup import timestamp
+from migrator.backup import removed_unless_complete, timestamp
 from migrator.clickhouse.connections import open_client
 from migrator.errors import BackupError
 
@@ -20,12 +20,12 @@ def back_up(url: URL, tables: list[str], revision: str, folder: Path) -> Path:
     """Copy tables into a new folder inside `folder`, verify the copies, and return its path.
 
     Raises:
-        BackupError: A copy is incomplete.
+        BackupError: A copy failed or is incomplete. All were removed.
     """
     path = folder / f"clickhouse-{revision}-{timestamp()}"
-    # The backup holds everything that the tables hold, so only its owner may read it.
-    path.mkdir(mode=0o700, parents=True)
-    with closing(open_client(url)) as client:
+    with removed_unless_complete(path), closing(open_client(url)) as client:
+        # The backup holds everything that the tables hold, so only its owner may read it.
+        path.mkdir(mode=0o700, parents=True)
         for table in tables:
             copy(client, table, path / f"{table}.tsv.gz")
     return path

@@ -1,5 +1,6 @@
 """Connections to ClickHouse: to a server, or to the engine that chdb embeds in this process."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from migrator.errors import InUseError, UnreachableError
 
 UNKNOWN_DATABASE = 81
 CONNECT_SECONDS = 5
+POLL_SECONDS = 0.1
 
 
 class MissingDatabaseError(UnreachableError):
@@ -30,6 +32,22 @@ def open_client(url: URL) -> Client:
     """
     with explaining(url):
         return clickhouse_connect.get_client(**connect_arguments(url))
+
+
+def wait_for_client(url: URL, wait_seconds: float) -> Client:
+    """Return a client once no other process uses the folder of an embedded database.
+
+    Raises:
+        UnreachableError: As `open_client` does; `InUseError` after `wait_seconds`.
+    """
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return open_client(url)
+        except InUseError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def make_engine(url: URL) -> Engine:

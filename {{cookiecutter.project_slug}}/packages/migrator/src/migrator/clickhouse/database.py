@@ -22,18 +22,19 @@ from migrator.clickhouse.connections import (
     is_embedded,
     is_missing_folder,
     make_engine,
-    open_client,
     open_or_create,
+    wait_for_client,
 )
 from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.planning import find_losses
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
-from migrator.database import Database, Report, as_docstring
+from migrator.database import Check, Database, Report, as_docstring
 from migrator.linter import lint
 from migrator.losses import Loss
 from migrator.planning import Plan, printed_sql
 from migrator.redaction import redact
+from migrator.scripts import require_one_head
 from migrator.status import Status
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
@@ -64,6 +65,7 @@ class ClickHouse(Database):
     label = "ClickHouse"
     verified = "Verified: at the expected revision, no failing mutation."
     is_transactional = False
+    compares_models = False
 
     def __post_init__(self) -> None:
         """Check the URL.
@@ -123,12 +125,15 @@ class ClickHouse(Database):
 
         Raises:
             LockTimeoutError: Another run did not end in time.
+            RefusedError: `require_known_state` refuses the state that the run finds.
             UnknownRevisionError: There is no such revision.
             UnreachableError: ClickHouse cannot be reached.
             sqlalchemy.exc.SQLAlchemyError: A statement failed; those before it keep their effect.
         """
         with self.only_run() if connection is None else nullcontext(connection) as found:
             before = self.status(found)
+            if connection is None:
+                self.require_known_state(before)
             pending = before.pending_until(revision)
             if pending:
                 self.settle(found, before.revisions)
@@ -145,6 +150,7 @@ class ClickHouse(Database):
         revision: str = "-1",
         connection: Connection | None = None,
         report: Report | None = None,
+        check: Check | None = None,
     ) -> None:
         """Undo revisions down to `revision`: a number of steps such as -1, an id, or `base`.
 
@@ -152,6 +158,8 @@ class ClickHouse(Database):
         """
         with self.only_run() if connection is None else nullcontext(connection) as found:
             before = self.status(found)
+            if connection is None and check is not None:
+                check(before)
             to_undo = before.revisions_to_undo(revision)
             if to_undo:
                 self.settle(found, before.start)
@@ -194,7 +202,12 @@ class ClickHouse(Database):
         return Plan(pending, printed_sql(command.upgrade, self.config(), span))
 
     def new_revision(self, message: str) -> Path:
-        """Write an empty revision and return its path; there are no models to compare."""
+        """Write an empty revision and return its path; there are no models to compare.
+
+        Raises:
+            RefusedError: There are two heads, so the revision would follow neither or both.
+        """
+        require_one_head(self.scripts())
         script = command.revision(self.config(), as_docstring(message))
         assert isinstance(script, Script), "one message makes one revision"
         return Path(script.path)
@@ -234,6 +247,8 @@ class ClickHouse(Database):
                 for table, change, reason in connection.execute(FAILING)
             ]
 
-    def reserve(self) -> AbstractContextManager[object]:
-        """Keep other processes away from an embedded database. A server serves many."""
-        return closing(open_client(self.url)) if is_embedded(self.url) else nullcontext()
+    def reserve(self, *, create: bool) -> AbstractContextManager[object]:
+        """Wait for an embedded database, and keep other processes away. A server serves many."""
+        if not is_embedded(self.url) or (is_missing_folder(self.url) and not create):
+            return nullcontext()
+        return closing(wait_for_client(self.url, self.wait_seconds))

@@ -1,0 +1,116 @@
+"""Ctrl-C and SIGTERM: the run ends at once, and says where the database is."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from migrator import Exit
+
+from tests.migrator.project import COMMANDS, HEAD, Project
+from tests.migrator.test_runs import hold_lock
+from tests.running import LIMIT, wait_until
+
+SIGNALS = [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+FOREVER = {
+    "sqlite": (
+        "CREATE TABLE no AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+        " SELECT sum(x) FROM n"
+    ),
+    "postgresql": "CREATE TABLE no AS SELECT 1 FROM (SELECT pg_sleep(3600)) AS forever",
+}
+TOUCH = "__import__('pathlib').Path({begun!r}).touch()"
+
+
+@contextmanager
+def started(project: Project, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command, and make sure that it ends."""
+    with project.start(COMMANDS, *words) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
+def test_a_signal_ends_a_statement_that_takes_long(
+    project: Project, tmp_path: Path, number: signal.Signals, code: int, name: str
+) -> None:
+    begun = tmp_path / "begun"
+    before = project.upgraded().catalogue()
+    touch = TOUCH.format(begun=str(begun))
+    project.write("slow", f"{touch}\nop.execute({FOREVER[project.dialect]!r})")
+
+    with started(project, "upgrade") as process:
+        wait_until(begun.exists, process)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == code
+    assert printed == (
+        f"Interrupted by {name}.\nThe database is at {HEAD}, 1 pending; no revision is partially"
+        " applied. Next: run the same command again.\n"
+    )
+    assert project.catalogue() == before
+
+
+@pytest.mark.parametrize(("number", "code", "name"), SIGNALS)
+def test_a_signal_ends_a_wait_for_a_lock(
+    project: Project, tmp_path: Path, number: signal.Signals, code: int, name: str
+) -> None:
+    begun = tmp_path / "begun"
+    path = project.upgraded().write("nick", 'op.add_column("authors", sa.Column("nick", sa.Text))')
+    # It is read before the run waits.
+    path.write_text(f"{path.read_text()}\n{TOUCH.format(begun=str(begun))}\n")
+    project = project.having(wait_seconds=LIMIT)
+
+    with project.connect() as other, started(project, "upgrade") as process:
+        hold_lock(other)
+        begun.unlink(missing_ok=True)
+        wait_until(begun.exists, process)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == code
+    assert f"Interrupted by {name}.\nThe database is at {HEAD}, 1 pending" in printed
+    assert "Traceback" not in printed
+
+
+def test_an_interrupted_downgrade_says_how_to_continue(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    touch = TOUCH.format(begun=str(begun))
+    sqlite_project.write("slow", "pass", f"{touch}\nop.execute({FOREVER['sqlite']!r})")
+    sqlite_project.upgraded()
+
+    with started(sqlite_project, "downgrade", "--yes") as process:
+        # It looks for what it deletes, on a scratch database.
+        wait_until(begun.exists, process)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == Exit.INTERRUPTED
+    assert printed.endswith(
+        "The database is at slow; no revision is partially applied."
+        f" Next: run scripts/migrate-down.sh --yes {HEAD}.\n"
+    )
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)"
+    sqlite_project.write("slow", f"{TOUCH.format(begun=str(begun))}\n{wait}")
+    ignoring = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
+    with sqlite_project.start(COMMANDS, "upgrade", prefix=ignoring) as process:
+        wait_until(begun.exists, process)
+        process.send_signal(signal.SIGINT)
+        go.touch()
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == Exit.DONE, printed
