@@ -62,6 +62,7 @@ def test_help_names_the_script_and_the_exit_codes(
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: {script} ")
     assert "could not get a lock in time" in printed
+    assert "130, 143  interrupted" in printed
 
 
 @pytest.mark.parametrize("arguments", [[], ["sideways"], ["upgrade", "--nonsense"], ["new"]])
@@ -166,8 +167,21 @@ def test_a_server_that_refuses_is_named_without_the_password(
     assert code == Exit.FAILED
     assert "127.0.0.1" in message
     assert "cannot be reached to read its revision; no revision was applied partially" in message
-    assert "Next: check the server and DATABASE_URL, then run the same command again." in message
+    assert (
+        "Next: start the server with make database, or check DATABASE_URL, then run the same"
+        " command again."
+    ) in message
     assert "password" not in message
+
+
+def test_in_production_no_server_of_development_is_named(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = sa.make_url("postgresql+psycopg://user@127.0.0.1:1/service")
+
+    sqlite_project.having(url=url, production=True).run("upgrade")
+
+    assert "Next: check the server and DATABASE_URL, then run" in capsys.readouterr().err
 
 
 def test_errors_of_the_configuration_are_the_callers() -> None:

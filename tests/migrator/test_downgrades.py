@@ -165,16 +165,41 @@ def test_a_pg_dump_that_is_older_than_the_server_is_not_used() -> None:
         find_pg_dump(99)
 
 
+@pytest.mark.parametrize(
+    ("said", "message", "remedy"),
+    [
+        ("no", "^no$", None),
+        ("pg_dump: error: No space left on device", "cannot be written to", "make room there, or"),
+    ],
+)
 def test_a_dump_that_fails_is_not_a_backup(
-    postgresql_url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgresql_url: sa.URL,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    message: str,
+    remedy: str | None,
 ) -> None:
     program = tmp_path / "pg_dump"
-    program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 99 || { echo "no" >&2; exit 1; }\n')
+    fail = f'{{ echo half >"$3"; echo "{said}" >&2; exit 1; }}'
+    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 99 || {fail}\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
 
-    with pytest.raises(BackupError, match=r"^no$"):
-        back_up(postgresql_url, "0001", tmp_path)
+    with pytest.raises(BackupError, match=message) as caught:
+        back_up(postgresql_url, "0001", tmp_path / "backups")
+
+    assert [*(tmp_path / "backups").iterdir()] == []
+    assert (caught.value.remedy or "").startswith(remedy or "")
+
+
+def test_only_its_owner_can_read_a_backup_in_a_folder_that_exists(project: Project) -> None:
+    folder = project.upgraded().database.backup_folder
+    folder.mkdir(mode=0o755)
+
+    path = back_up(project.database.url, "0001", folder)
+
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_dump_without_the_migrations_is_not_a_backup(

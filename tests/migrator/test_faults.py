@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
-from migrator import Exit
+from migrator import Exit, engine
 from psycopg import sql
 from testdb.postgresql import embedded
 
@@ -88,8 +89,8 @@ def connect(url: sa.URL) -> psycopg.Connection[tuple[object, ...]]:
 
 def run_program(project: Project, *prefix: str, url: str = "") -> tuple[int, str]:
     """Upgrade in a process of its own, and return its exit code and what it printed."""
-    variables = {"DATABASE_URL": url} if url else {}
-    process = project.start(COMMANDS, "upgrade", prefix=prefix, **variables)
+    address = url or project.database.url.render_as_string(hide_password=False)
+    process = project.start(COMMANDS, "upgrade", prefix=prefix, DATABASE_URL=address)
     printed, _ = process.communicate(timeout=LIMIT)
     return process.returncode, printed
 
@@ -132,6 +133,33 @@ def test_a_password_may_have_any_letters(served: Project, data: Path) -> None:
 
     assert code == Exit.DONE, printed
     assert f"from {HEAD} to more in" in printed
+
+
+def test_a_server_that_never_answers_is_given_up(
+    sqlite_project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(engine.LIBPQ_DEFAULTS, "connect_timeout", "2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        url = sa.make_url(f"postgresql+psycopg://me@127.0.0.1:{port}/app")
+
+        code = sqlite_project.having(url=url).run("upgrade")
+
+    assert code == Exit.FAILED
+    check_message(
+        capsys.readouterr().err,
+        "timeout",
+        "Next: start the server with make database, or check DATABASE_URL, then run",
+    )
+
+
+def test_a_lost_server_is_noticed_unless_the_url_says_otherwise() -> None:
+    url = sa.make_url("postgresql+psycopg://me@server/app?connect_timeout=3")
+
+    limited = engine.with_limits(url).query
+
+    assert limited["connect_timeout"] == "3"
+    assert limited["tcp_user_timeout"] == "30000"
 
 
 def test_a_replica_is_reported(
@@ -185,6 +213,27 @@ def test_a_full_disk_under_a_file_is_reported(sqlite_project: Project, tmp_path:
         f"The database is at {HEAD}, 1 pending",
         "Next: free space on the disk",
     )
+
+
+def test_a_full_disk_under_a_backup_is_reported(sqlite_project: Project, tmp_path: Path) -> None:
+    sqlite_project.write("big", FILL_FILE)
+    sqlite_project.upgraded()
+    small, listing = sqlite_project.database.backup_folder, tmp_path / "listing"
+    small.mkdir()
+    mount = f'mount -t tmpfs -o size=400k none "{small}"'
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+
+    program = f'{mount} && "$@"; code=$?; ls -A "{small}" >"{listing}"; exit $code'
+    process = sqlite_project.start(
+        COMMANDS, "downgrade", "--yes", prefix=("unshare", "-rm", "sh", "-c", program, "sh")
+    )
+    printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == Exit.FAILED
+    assert f"Failed: the backup cannot be written to {small}: database or disk is full" in printed
+    assert "The database is at big; no revision is partially applied. Next: make room" in printed
+    assert listing.read_text() == ""
 
 
 def test_a_full_disk_under_a_server_is_reported(
@@ -246,7 +295,7 @@ def test_a_server_that_goes_away_is_reported(
     check_message(
         printed,
         "The database cannot be reached to read its revision",
-        "Next: check the server and DATABASE_URL",
+        "Next: start the server with make database, or check DATABASE_URL",
     )
     assert again == Exit.DONE
     assert f"Nothing to do: the database is at {HEAD}." in capsys.readouterr().out

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from migrator import Exit
-from migrator.redaction import redact
+from migrator.redaction import redact, show_url
 
 from tests.migrator.project import Project
 
@@ -63,3 +63,21 @@ def test_the_status_shows_no_password_of_a_query(
     postgresql_project.having(url=url).run("status")
 
     assert "sslpassword=[redacted]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("host=/run/pg&sslmode=require", "host=%2Frun%2Fpg&sslmode=require"),
+        ("password=hidden", "password=[redacted]"),
+        ("sslpassword=hidden&host=here", "host=here&sslpassword=[redacted]"),
+        ("access_token=hidden", "access_token=[redacted]"),
+        ("options=-c app.key=hidden", "options=[redacted]"),
+        ("unheard_of=hidden", "unheard_of=[redacted]"),
+        ("sslkey=hidden&sslkey=hidden2", "sslkey=[redacted]"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(query: str, shown: str) -> None:
+    url = sa.make_url(f"postgresql+psycopg://me:hidden@server/app?{query}")
+
+    assert show_url(url) == f"postgresql+psycopg://me:***@server/app?{shown}"

@@ -108,6 +108,67 @@ def test_a_lock_of_another_session_ends_the_run(
     assert project.database.status().pending[0].revision == "nick"
 
 
+def test_the_session_in_the_way_is_named(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.upgraded().write("nick", ADD_COLUMN)
+    url = postgresql_project.database.url
+    blocker = sa.create_engine(
+        url, poolclass=sa.NullPool, connect_args={"application_name": "a report"}
+    )
+    with blocker.connect() as other:
+        hold_lock(other)
+        pid = other.scalar(sa.text("SELECT pg_backend_pid()"))
+
+        code = postgresql_project.having(lock_timeout_ms=3000, lock_tries=1).run("upgrade")
+
+    assert code == Exit.LOCKED
+    session = (
+        rf"\(pid {pid}, 'a report' from local, idle in transaction,"
+        r" query started \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)"
+    )
+    assert re.search(session, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds", "most"), [(1, 60, 0), (5, 60, 4), (5, 1e9, 4), (50, 20, 6), (5, 0.1, 0)]
+)
+def test_retries_end_after_their_number_or_their_time(
+    monkeypatch: pytest.MonkeyPatch, tries: int, seconds: float, most: int
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    pauses = []
+
+    for pause in runs.Retries(tries, seconds).pauses():
+        pauses.append(pause)
+        clock.now += pause
+
+    assert len(pauses) <= most
+    assert (tries, seconds) not in {(5, 60), (5, 1e9)} or len(pauses) == most
+    assert clock.now <= seconds
+    assert all(0.25 * 2**n <= pause <= 0.75 * 2**n for n, pause in enumerate(pauses))
+
+
+@pytest.mark.parametrize("command", ["upgrade", "status"])
+def test_a_file_that_cannot_even_be_read_is_waited_for_once(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    sqlite_project.upgraded()
+    with sqlite_project.connect() as other:
+        other.exec_driver_sql("BEGIN EXCLUSIVE")
+
+        code = sqlite_project.having(wait_seconds=0.3).run(command)
+
+    assert code == Exit.LOCKED
+    assert capsys.readouterr().err == (
+        "Could not get a lock in time: the database stayed locked for 0.3 s.\n"
+        "The database is locked, so its revision cannot be read; no revision was applied"
+        " partially. Next: wait for the other session, or raise MIGRATION_WAIT_SECONDS, then run"
+        " the same command again.\n"
+    )
+
+
 def test_a_released_lock_lets_the_run_continue(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,16 +295,6 @@ def test_a_database_of_another_version_of_the_code_is_refused(
     assert (codes, shown) == ({Exit.REFUSED}, Exit.DONE)
     assert "the database is at future, which these migrations do not have" in printed.err
     assert "Not in these migrations: future" in printed.out
-
-
-def test_two_heads_are_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    path = project.upgraded().write("left", ADD_COLUMN)
-    path.with_name("right.py").write_text(path.read_text().replace("'left'", "'right'"))
-
-    code = project.run("upgrade")
-
-    assert code == Exit.REFUSED
-    assert "2 heads: left, right. Next: set the down_revision" in capsys.readouterr().err
 
 
 def test_there_is_nothing_to_do_for_a_revision_behind_the_database(

@@ -21,6 +21,7 @@ def events() -> ClickHouse:
         name="sample",
         backup_folder=transactional.backup_folder,
         production=transactional.production,
+        wait_seconds=transactional.wait_seconds,
         turns=transactional,
     )
 

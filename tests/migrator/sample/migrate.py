@@ -12,6 +12,7 @@ SCRIPTS = Names(
     downgrade="scripts/migrate-down.sh",
     status="scripts/migrate-status.sh",
     new="scripts/new-migration.sh",
+    start_server="make database",
 )
 
 

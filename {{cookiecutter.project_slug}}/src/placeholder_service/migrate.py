@@ -23,6 +23,7 @@ SCRIPTS = Names(
     downgrade="scripts/migrate-down.sh",
     status="scripts/migrate-status.sh",
     new="scripts/new-migration.sh",
+    start_server="make database",  # if database == postgresql
 )
 
 
@@ -36,6 +37,8 @@ def database() -> Database:
         backup_folder=settings.backup_folder,
         wait_seconds=settings.migration_wait_seconds,
         lock_timeout_ms=settings.migration_lock_timeout_ms,
+        lock_tries=settings.migration_lock_tries,
+        lock_wait_seconds=settings.migration_lock_wait_seconds,
         production=settings.environment is Environment.PRODUCTION,
     )
 
@@ -50,6 +53,7 @@ def analytics() -> ClickHouse:
         section="analytics",
         name=transactional.name,
         backup_folder=transactional.backup_folder,
+        wait_seconds=transactional.wait_seconds,
         production=transactional.production,
         turns=transactional,
     )

@@ -13,7 +13,7 @@ from alembic.script import Script
 from alembic.util import to_tuple
 
 from migrator.database import Database
-from migrator.errors import LinterError, RefusedError
+from migrator.errors import LinterError, RefusedError, UnknownRevisionError
 from migrator.history import Entry
 from migrator.losses import Loss
 from migrator.planning import LOCKS, own_statements
@@ -171,7 +171,12 @@ def undo(call: Call) -> Exit:
         )
     if before.unknown:
         target.require_known_state(before)
-    to_undo = before.revisions_to_undo(step_or_revision(arguments.target or "1"))
+    try:
+        to_undo = before.revisions_to_undo(step_or_revision(arguments.target or "1"))
+    except UnknownRevisionError:
+        # Alembic cannot count steps back from a merge, whatever their number.
+        refuse_merges([script for script in before.applied if script.revision in before.start])
+        raise
     if not to_undo:
         print(f"Nothing to do: {target.label} is at {before.revision}.")
         return Exit.DONE
@@ -255,16 +260,22 @@ def step_or_revision(target: str) -> str:
 
 def require_reversible(scripts: Sequence[Script]) -> None:
     """Raise `RefusedError` if a revision says that it cannot be undone, or merges two others."""
+    refuse_merges(scripts)
+    for script in scripts:
+        if reason := getattr(script.module, "irreversible", None):
+            raise RefusedError(
+                f"{script.revision} cannot be undone: {reason}."
+                " Next: restore a backup, or write a new revision"
+            )
+
+
+def refuse_merges(scripts: Sequence[Script]) -> None:
+    """Raise `RefusedError` if a revision merges two others."""
     for script in scripts:
         if script.is_merge_point:
             merged = " and ".join(to_tuple(script.down_revision))
             raise RefusedError(
                 f"{script.revision} merges {merged}, so there is no single revision to go back to."
-                " Next: restore a backup, or write a new revision"
-            )
-        if reason := getattr(script.module, "irreversible", None):
-            raise RefusedError(
-                f"{script.revision} cannot be undone: {reason}."
                 " Next: restore a backup, or write a new revision"
             )
 
