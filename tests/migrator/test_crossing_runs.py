@@ -23,10 +23,10 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch) -> Crossing:
     run = runs.run
 
     def cross(happen: Callable[[], Any]) -> None:
-        def interrupted(*arguments: Any) -> None:
+        def interrupted(*arguments: Any, **options: Any) -> None:
             monkeypatch.setattr(runs, "run", run)
             happen()
-            run(*arguments)
+            run(*arguments, **options)
 
         monkeypatch.setattr(runs, "run", interrupted)
 
@@ -66,9 +66,9 @@ def test_an_older_checkout_has_done_its_part_if_a_newer_one_goes_on(
 ) -> None:
     run = runs.run
 
-    def followed(*arguments: Any) -> None:
+    def followed(*arguments: Any, **options: Any) -> None:
         monkeypatch.setattr(runs, "run", run)
-        run(*arguments)
+        run(*arguments, **options)
         newer.upgraded()
 
     monkeypatch.setattr(runs, "run", followed)

@@ -1,5 +1,6 @@
 """Connections to ClickHouse: to a server, or to the engine that chdb embeds in this process."""
 
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -42,12 +43,26 @@ def wait_for_client(url: URL, wait_seconds: float) -> Client:
     """
     end = time.monotonic() + wait_seconds
     while True:
+        # Each attempt to open starts the engine, which prints to stderr what it finds locked.
+        while is_in_use(Path(str(url.database))) and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
         try:
             return open_client(url)
         except InUseError:
             if time.monotonic() >= end:
                 raise
-        time.sleep(POLL_SECONDS)
+
+
+def is_in_use(folder: Path) -> bool:
+    """Return whether a process has opened the folder; ClickHouse locks its file `status`."""
+    try:
+        with (folder / "status").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def make_engine(url: URL) -> Engine:
