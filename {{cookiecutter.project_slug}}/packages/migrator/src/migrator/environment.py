@@ -9,7 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
-from migrator import batch  # noqa: F401  # teaches Alembic
+from migrator import batch
 from migrator.autogenerate import PLUGINS, include_name, render_item
 from migrator.database import Database
 from migrator.engine import is_sqlite
@@ -116,7 +116,7 @@ class Environment:
         """
         if context.is_offline_mode():
             self.print_lock()
-        with context.begin_transaction():
+        with batch.without_warnings(), context.begin_transaction():
             yield
             if not context.is_offline_mode():
                 check_foreign_keys(context.get_bind())

@@ -5,10 +5,9 @@ it knows is read, with every property, whatever its version.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 # Objects with a smaller number came with the server.
 FIRST_OBJECT = 16384
@@ -135,7 +134,7 @@ def catalogue_query(connection: Connection) -> str:
     """
 
 
-def select(catalogue: str, columns: Sequence[Mapping[str, Any]]) -> str:
+def select(catalogue: str, columns: Sequence[RowMapping]) -> str:
     """Return the query for the objects in one table of the catalogue."""
     own = (f"'{catalogue}'::regclass", "x.oid", "0")
     kind, number, part = OWNERS.get(catalogue, own)
@@ -158,7 +157,7 @@ def select(catalogue: str, columns: Sequence[Mapping[str, Any]]) -> str:
     """
 
 
-def values(catalogue: str, columns: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def values(catalogue: str, columns: Sequence[RowMapping]) -> Iterator[tuple[str, str]]:
     """Yield the properties of an object, each with its SQL. Numbers of others become names."""
     if catalogue in DEFINITIONS:
         yield "definition", DEFINITIONS[catalogue]
