@@ -1,5 +1,6 @@
 """A plan shows what an upgrade would do, and does nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from migrator.planning import table_locks
 
 from tests.migrator.project import HEAD, Project
 
+AUTHOR = "INSERT INTO authors (id, email, name) VALUES (1, 'ada@example.com', 'Ada')"
+SHOWN = "SELECT name || ' ' || CAST(settings AS TEXT) FROM authors"
 ADD_COLUMN = """
 with op.batch_alter_table("authors") as batch:
     batch.add_column(sa.Column("nick", sa.Text))
@@ -74,6 +77,60 @@ def test_a_plan_can_be_made_on_a_connection(project: Project) -> None:
 
     assert [script.revision for script in planned.pending] == ["nick"]
     assert "ADD COLUMN nick TEXT" in planned.sql
+
+
+# Texts that are easily taken for something else, as Python and as they are stored.
+TEXTS = r"""
+op.execute("UPDATE authors SET settings = '{\"default\"\\:true, \"at\"\\:\"12:30\"}'")
+op.execute("UPDATE authors SET name = name || ' 100% %s %(x)s :' WHERE email LIKE '%@%'")
+op.execute("UPDATE authors SET name = name || CAST(5 % 3 AS TEXT) || ' http://a:b@c' || ' \\:d'")
+op.execute(sa.text("UPDATE authors SET name = name || :more").bindparams(more=" it's :e %s"))
+"""
+STORED = ("Ada 100% %s %(x)s :2 http://a:b@c :d it's :e %s", '{"default":true, "at":"12:30"}')
+
+
+def test_printed_sql_does_what_a_run_does(project: Project) -> None:
+    project.upgraded().execute(AUTHOR)
+    project.write("texts", TEXTS)
+    stored = []
+
+    printed = project.database.plan().sql
+    with project.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        (driver.executescript if project.dialect == "sqlite" else driver.execute)(printed)
+        connection.commit()
+    stored.append(project.query(SHOWN))
+    project.database.downgrade(HEAD)
+    project.execute("UPDATE authors SET name = 'Ada', settings = '{}'")
+    project.upgraded()
+    stored.append(project.query(SHOWN))
+
+    assert stored == [[" ".join(STORED)]] * 2
+
+
+UNBOUND = [
+    "op.execute(\"UPDATE authors SET name = ':x'\")",
+    "op.create_table('t', sa.Column('a', sa.Text, sa.CheckConstraint(\"a <> ':x'\", 'c')))",
+    "op.add_column('authors', sa.Column('a', sa.Text, server_default=sa.text(\"':x'\")))",
+    "op.create_index('i', 'authors', [sa.text(\"(name || ':x')\")])",
+]
+
+
+def test_a_parameter_without_a_value_fails(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.upgraded()
+    for number, code in enumerate(UNBOUND):
+        path = project.write(f"bad{number}", code)
+        for arguments in (["upgrade"], ["upgrade", "--plan"]):
+            code_of_exit = project.run(*arguments)
+
+            message = capsys.readouterr().err
+            assert code_of_exit == Exit.FAILED, code
+            assert re.search(r":x is a parameter|bind parameter 'x'", message), message
+            assert project.database.status().revision == HEAD
+        path.unlink()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from migrator.database import Database
 from migrator.engine import is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id
+from migrator.parameters import refusing_unbound
 from migrator.soundness import check_foreign_keys
 
 # The same lock as online. It lasts until the connection ends; psql needs ON_ERROR_STOP=1.
@@ -116,7 +117,12 @@ class Environment:
         """
         if context.is_offline_mode():
             self.print_lock()
-        with batch.without_warnings(), context.begin_transaction():
+        dialect = context.get_context().dialect
+        with (
+            batch.without_warnings(),
+            refusing_unbound(dialect),
+            context.begin_transaction(),
+        ):
             yield
             if not context.is_offline_mode():
                 check_foreign_keys(context.get_bind())
