@@ -50,23 +50,26 @@ def copy_sqlite(source: str, path: Path) -> Path:
 
 def dump_postgresql(url: URL, path: Path) -> Path:
     """Dump a PostgreSQL database with pg_dump, and list the contents of the dump."""
-    from psycopg.conninfo import make_conninfo
-
     with reading(url) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
     pg_dump = find_pg_dump(int(version))
-    parameters = create_engine(url).dialect.create_connect_args(url)[1]
-    parameters.pop("context", None)
-    # Every user of the machine can read command lines, so the password is not on this one.
-    password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
-    run(
-        [pg_dump, "--format=custom", "--file", path, "--dbname", make_conninfo(**parameters)],
-        password,
-    )
+    database, password = connection_parameters(url)
+    run([pg_dump, "--format=custom", "--file", path, "--dbname", database], password)
     contents = run([pg_dump.with_name("pg_restore"), "--list", path], {})
     if "TABLE DATA" not in contents or "alembic_version" not in contents:
         raise BackupError(f"the dump at {path} is incomplete")
     return path
+
+
+def connection_parameters(url: URL) -> tuple[str, dict[str, str]]:
+    """Return what PostgreSQL's programs connect with: `--dbname`, and environment variables."""
+    from psycopg.conninfo import make_conninfo
+
+    parameters = create_engine(url).dialect.create_connect_args(url)[1]
+    parameters.pop("context", None)
+    # Every user of the machine can read command lines, so the password is not on this one.
+    password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
+    return make_conninfo(**parameters), password
 
 
 def run(command: list[str | Path], variables: dict[str, str]) -> str:
@@ -89,7 +92,7 @@ def find_pg_dump(version: int) -> Path:
         if program.exists() and major_version(program) >= version:
             return program
     raise RefusedError(
-        f"the backup needs pg_dump {version} or newer, which is not in PATH."
+        f"pg_dump {version} or newer is needed, and not in PATH."
         f" Next: install the PostgreSQL {version} client programs (Debian: postgresql-client),"
         " or run this from a machine that has them"
     )
