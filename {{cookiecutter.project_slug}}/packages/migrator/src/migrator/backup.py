@@ -14,6 +14,7 @@ from sqlalchemy import URL, create_engine
 
 from migrator.engine import is_sqlite, reading
 from migrator.errors import BackupError, RefusedError
+from migrator.losses import find_hidden
 
 
 def back_up(url: URL, revision: str, folder: Path) -> Path:
@@ -21,7 +22,7 @@ def back_up(url: URL, revision: str, folder: Path) -> Path:
 
     Raises:
         BackupError: The copy failed or is incomplete.
-        RefusedError: There is no `pg_dump` for this server.
+        RefusedError: There is no `pg_dump` for this server, or the role may not read all rows.
     """
     # The backup holds everything that the database holds, so only its owner may read it.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,13 +50,21 @@ def copy_sqlite(source: str, path: Path) -> Path:
 
 
 def dump_postgresql(url: URL, path: Path) -> Path:
-    """Dump a PostgreSQL database with pg_dump, and list the contents of the dump."""
+    """Dump a PostgreSQL database with pg_dump, and read the dump from the first to the last row."""
     with reading(url) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
+        if hidden := sorted(find_hidden(connection)):
+            raise RefusedError(
+                f"row-level security may hide rows of {', '.join(hidden)} from the role"
+                f" {url.username}, and a backup needs all. Next: run this as a role with BYPASSRLS,"
+                f" or first as their owner: ALTER TABLE {hidden[0]} NO FORCE ROW LEVEL SECURITY"
+            )
     pg_dump = find_pg_dump(int(version))
     database, password = connection_parameters(url)
     run([pg_dump, "--format=custom", "--file", path, "--dbname", database], password)
-    contents = run([pg_dump.with_name("pg_restore"), "--list", path], {})
+    pg_restore = pg_dump.with_name("pg_restore")
+    contents = run([pg_restore, "--list", path], {})
+    run([pg_restore, "--file", os.devnull, path], {})
     if "TABLE DATA" not in contents or "alembic_version" not in contents:
         raise BackupError(f"the dump at {path} is incomplete")
     return path
