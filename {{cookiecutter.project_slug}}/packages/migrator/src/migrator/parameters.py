@@ -25,7 +25,7 @@ class RefusingCompiler(SQLCompiler):
         """Return the value of a parameter as SQL."""
         if bindparam.required and bindparam.value is None:
             raise CompileError(
-                f":{bindparam.key} is a parameter without a value; write \\:{bindparam.key} where"
+                f":{bindparam.key} is a parameter without a value; write \\\\:{bindparam.key} where"
                 " the text itself is meant"
             )
         render: Any = super().render_literal_bindparam

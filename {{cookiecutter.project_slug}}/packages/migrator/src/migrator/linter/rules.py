@@ -150,7 +150,7 @@ def unbound_parameter(revision: Revision) -> Found:
             for name in parameters(text(node)):
                 if not (can_bind and bound and name in bound):
                     message = (
-                        f":{name} is a parameter without a value (write \\:{name} for the text"
+                        f":{name} is a parameter without a value (write \\\\:{name} for the text"
                     )
                     yield node, f"{message}, or sa.text(…).bindparams({name}=…))"
 
