@@ -43,6 +43,20 @@ def drop_constraints(batch: BatchOperations) -> None:
         batch.drop_constraint(name)
 
 
+def grow(batch: BatchOperations) -> None:
+    """Change the members of an enum that a CHECK guards."""
+    old, new = (
+        sa.Enum("a", it, name="k", create_constraint=True, native_enum=False) for it in ("b", "bc")
+    )
+    batch.alter_column("title", existing_type=old, type_=new)
+
+
+def rename_check(batch: BatchOperations) -> None:
+    """Give a constraint another name."""
+    batch.drop_constraint("c")
+    batch.create_check_constraint("d", "b > 0")
+
+
 def replace_index(batch: BatchOperations) -> None:
     """Drop an index and create another one of its name."""
     batch.drop_index("i")
@@ -204,6 +218,16 @@ CHANGED: dict[str, tuple[str, Change, str]] = {
         drop_constraints,
         "title TEXT, b INT, CHECK (b > 0)",
     ),
+    "grown enum": (
+        "title VARCHAR(1) COLLATE NOCASE, CONSTRAINT k CHECK (title IN ('a', 'b')), CHECK (1)",
+        grow,
+        "title VARCHAR(2) COLLATE NOCASE, CHECK (1), CONSTRAINT k CHECK (title IN ('a', 'bc'))",
+    ),
+    "renamed constraint": (
+        "title TEXT COLLATE NOCASE, b INT, CONSTRAINT c CHECK (b > 0)",
+        rename_check,
+        "title TEXT COLLATE NOCASE, b INT, CONSTRAINT d CHECK (b > 0)",
+    ),
     "added constraint": (
         "title TEXT COLLATE NOCASE, b INT, CHECK (b > 0)",
         lambda batch: batch.create_unique_constraint("u", ["b"]),
@@ -313,6 +337,30 @@ def test_a_check_on_a_dropped_column_fails_the_run(connection: sa.Connection) ->
 
     with pytest.raises(sa.exc.OperationalError, match="no such column: room"):
         rebuild(connection, drop)
+
+
+def test_a_virtual_table_is_left_alone(connection: sa.Connection) -> None:
+    run(connection, "CREATE VIRTUAL TABLE tasks USING fts5 (title)")
+    before = schema(connection)
+
+    with pytest.raises(RuntimeError, match="tasks is a virtual table"):
+        rebuild(connection, note)
+
+    assert schema(connection) == before
+
+
+def test_unnamed_constraints_get_the_names_of_a_convention(connection: sa.Connection) -> None:
+    run(connection, PARENTS, "CREATE TABLE tasks (title TEXT UNIQUE, b INT REFERENCES rooms (id))")
+    operations = Operations(MigrationContext.configure(connection))
+    names = {"uq": "uq_%(table_name)s_%(column_0_name)s", "fk": "fk_%(column_0_name)s"}
+
+    with operations.batch_alter_table("tasks", naming_convention=names) as batch:
+        batch.drop_constraint("uq_tasks_title", type_="unique")
+
+    assert schema(connection)["tasks"] == "".join(
+        "CREATE TABLE tasks (title TEXT, b INT, CONSTRAINT fk_b FOREIGN KEY(b) REFERENCES rooms"
+        " (id))".split()
+    )
 
 
 def test_a_revision_may_create_itself_what_a_batch_has_kept(connection: sa.Connection) -> None:

@@ -60,7 +60,11 @@ class Rebuild:
     """
 
     def __init__(self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table) -> None:
-        """Read the table; nothing is changed yet."""
+        """Read the table; nothing is changed yet.
+
+        Raises:
+            RuntimeError: It is a virtual table, of which the rebuild would make a plain one.
+        """
         assert impl.connection is not None, "it is no --sql"
         self.connection: Connection = impl.connection
         self.batch = batch
@@ -70,7 +74,9 @@ class Rebuild:
             " WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY rowid",
             (self.name,),
         ).all()
-        [old] = [sql for kind, _, sql in rows if kind == "table"]
+        old = next((sql for kind, _, sql in rows if kind == "table"), "")
+        if words(tokenize(old))[:2] == ("create", "virtual"):
+            raise RuntimeError(f"{self.name} is a virtual table, which no batch can change")
         renamed = {
             key.lower(): str(column.name)
             for key, column in batch.columns.items()

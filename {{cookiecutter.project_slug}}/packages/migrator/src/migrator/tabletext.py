@@ -76,6 +76,11 @@ class Constraint:
     sql: str
 
     @property
+    def identity(self) -> tuple[str, Words]:
+        """What is compared: its name and its body."""
+        return self.name, self.body
+
+    @property
     def key(self) -> Words:
         """What identifies it without a name: kind and columns, and where a key leads."""
         if self.body[0] == "check":
@@ -218,11 +223,11 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
     theirs, before = Definition(new), Definition(read)
     ours = Definition(rename_columns(old, renamed), renamed)
     before_renamed = Definition(rename_columns(read, renamed), renamed)
-    wanted = {it.body for it in theirs.every_constraint()}
-    known = {it.body: it for it in before.every_constraint() + before_renamed.every_constraint()}
+    wanted = {it.identity for it in theirs.every_constraint()}
+    known = {it.identity for it in before.every_constraint() + before_renamed.every_constraint()}
     kept = ours.every_constraint()
     pairs = zip(before.every_constraint(), before_renamed.every_constraint(), strict=True)
-    for gone in [it for was, it in pairs if not wanted & {was.body, it.body}]:
+    for gone in [it for was, it in pairs if not wanted & {was.identity, it.identity}]:
         match = [it for it in kept if gone.name and it.name == gone.name] or [
             it for it in kept if it.key == gone.key
         ]
@@ -234,8 +239,9 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
         was = next((it for it, to in renamed.items() if to.lower() == name), name)
         items.append(merge_column(ours.columns.get(was), before.columns.get(was), column, kept))
     items += [it.sql for it in ours.constraints if it in kept]
-    present = {it.body for it in kept}
-    items += [it.sql for it in theirs.constraints if it.body not in known.keys() | present]
+    # What Alembic does not read, a revision may repeat.
+    known |= {("", it.body) for it in kept}
+    items += [it.sql for it in theirs.constraints if it.identity not in known]
     options = ours.options if before.options == theirs.options else theirs.options
     head = new[: new.index("(")].strip()
     return f"{head} (\n\t" + ", \n\t".join(items) + f"\n) {options}".rstrip()
