@@ -231,14 +231,14 @@ class RebuildingSQLiteImpl(SQLiteImpl):
         finally:
             run(f"PRAGMA legacy_alter_table = {before}")
         rebuild.finish()
-        self.kept = frozenset([*rebuild.indexes, *rebuild.triggers])
+        self.kept = frozenset(map(word, [*rebuild.indexes, *rebuild.triggers]))
 
     def create_index(self, index: Index, **options: Any) -> None:
         """Create an index, unless it is one that the new table of a batch has already."""
         if self.rebuild and index.table is self.rebuild.batch.new_table:
             if index.name in self.rebuild.indexes:
                 return
-        elif index.name in self.kept:
+        elif word(str(index.name)) in self.kept:
             self.drop_kept("INDEX", str(index.name))
         super().create_index(index, **options)
 
