@@ -13,9 +13,15 @@ from tests.migrator.project import HEAD, Project
 AUTHOR = "INSERT INTO authors (id, email, name) VALUES (1, 'ada@example.com', 'Ada')"
 SHOWN = "SELECT name || ' ' || CAST(settings AS TEXT) FROM authors"
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'migrator%%'"
-CONCURRENTLY = """
+OUTSIDE = """
 with op.get_context().autocommit_block():
     op.create_index("i", "books", ["title"], postgresql_concurrently=True)
+    op.execute("REINDEX TABLE CONCURRENTLY authors")
+    op.execute("ALTER TABLE by_hand ADD a int")
+"""
+VACUUM = """
+with op.get_context().autocommit_block():
+    op.execute("VACUUM books")
 """
 NEEDS_ROWS = """
 if not op.get_context().as_sql:
@@ -235,17 +241,32 @@ def test_a_plan_shows_locks_and_rows_and_leaves_nothing(
     assert project.query(SCRATCH) == []
 
 
+def test_locks_outside_a_transaction_are_seen(postgresql_project: Project) -> None:
+    project = postgresql_project.upgraded()
+    project.execute("CREATE TABLE by_hand (id int)")
+    project.write("outside", OUTSIDE)
+
+    planned = project.database.plan()
+
+    assert planned.unknown == ()
+    assert planned.locks == {
+        "authors": "SHARE UPDATE EXCLUSIVE",
+        "books": "SHARE UPDATE EXCLUSIVE",
+        "by_hand": "ACCESS EXCLUSIVE",
+    }
+
+
 def test_what_cannot_be_run_is_not_known(
     postgresql_project: Project,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project = postgresql_project.upgraded()
-    project.write("concurrent", CONCURRENTLY)
+    project.write("vacuum", VACUUM)
     path = project.write("rows", NEEDS_ROWS)
 
-    project.run("upgrade", "--plan", "concurrent")
-    concurrent = capsys.readouterr().out
+    project.run("upgrade", "--plan", "vacuum")
+    vacuum = capsys.readouterr().out
     project.run("upgrade", "--plan")
     needs_rows = capsys.readouterr().out
     path.unlink()
@@ -254,14 +275,12 @@ def test_what_cannot_be_run_is_not_known(
     project.run("upgrade", "--plan")
     no_pg_dump = capsys.readouterr().out
 
-    outside = (
-        "  not known: CREATE INDEX CONCURRENTLY i ON books (title) (it runs outside a transact"
-    )
-    assert outside in concurrent
+    outside = "  not known: VACUUM books (it runs outside a transaction)\n"
+    assert outside in vacuum
     assert outside in needs_rows
     assert "  not known: the rest, which fails on an empty copy: No row was found" in needs_rows
     assert "  not known: all, because the schema cannot be copied: pg_dump" in no_pg_dump
-    assert not any("none on existing" in it for it in (concurrent, needs_rows, no_pg_dump))
+    assert not any("none on existing" in it for it in (vacuum, needs_rows, no_pg_dump))
     assert project.query(SCRATCH) == []
 
 

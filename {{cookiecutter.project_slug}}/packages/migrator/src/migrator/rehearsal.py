@@ -5,11 +5,12 @@ real database are only read.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
@@ -35,17 +36,21 @@ LOCKS = {
 
 # Tables and views, and indexes with their tables.
 RELATIONS = """
-    SELECT c.oid, c.oid::regclass::text AS name, i.indrelid AS table
+    SELECT c.oid, c.oid::regclass::text AS name, i.indrelid AS table,
+           c.relkind IN ('r', 'p') AS has_rows
     FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
     WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v', 'i', 'I') AND c.oid >= 16384
     AND c.relnamespace::regnamespace::text !~ '^pg_'
 """
 HELD = """
     SELECT relation, mode FROM pg_locks
-    WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+    WHERE pid = %s AND locktype = 'relation'
 """
 OUR_OWN = re.compile(rf"\b(alembic_version|{HISTORY.name})")
+# How long the copy waits for a table that another session changes, and a statement in the copy.
 LOCK_WAIT_MS = 5000
+HELD_UP_MS = 60_000
+POLL_SECONDS = 0.01
 STRENGTH = ["", *LOCKS]
 
 
@@ -74,7 +79,11 @@ class Watch:
     def note(self, connection: Connection) -> None:
         """Note the locks that a transaction holds; it holds all of them until it ends."""
         driver: Any = connection.connection.driver_connection
-        for relation, mode in driver.execute(HELD).fetchall():
+        self.add(driver.execute(HELD, [driver.info.backend_pid]).fetchall())
+
+    def add(self, locks: Iterable[Sequence[Any]]) -> None:
+        """Note locks: the number of the relation, and the mode."""
+        for relation, mode in locks:
             # Such as AccessExclusiveLock.
             lock = " ".join(re.findall("[A-Z][a-z]+", mode)[:-1]).upper()
             if lock in LOCKS and relation in self.relations:
@@ -85,7 +94,7 @@ class Watch:
         """Return the strongest lock on each; indexes only where their table has a weaker one."""
         found = {}
         for relation, lock in self.strongest.items():
-            _, name, table = self.relations[relation]
+            _, name, table, _ = self.relations[relation]
             on_table = self.strongest.get(table, "")
             is_index = table is not None
             is_weaker = is_index and STRENGTH.index(lock) <= STRENGTH.index(on_table)
@@ -101,18 +110,22 @@ def rehearse(
     found = Rehearsal()
     try:
         with copy_of_schema(url) as scratch:
-            engine = make_migration_engine(scratch, LOCK_WAIT_MS, 0)
+            engine = make_migration_engine(scratch, HELD_UP_MS, 0)
             with engine.connect() as connection:
                 watch = Watch(connection)
                 event.listen(engine, "commit", watch.note)
                 stamp(connection, start)
 
-                @event.listens_for(engine, "before_cursor_execute")
-                def note_statement(session: Connection, _: Any, sql: str, *__: Any) -> None:
-                    driver: Any = session.connection.driver_connection
-                    if driver.autocommit:
+                @event.listens_for(engine, "do_execute")
+                def execute(cursor: Any, sql: str, parameters: Any, _: Any) -> bool:
+                    if not cursor.connection.autocommit:
+                        return False
+                    with held_up(scratch, watch, cursor.connection.info.backend_pid) as seen:
+                        cursor.execute(sql, parameters)
+                    if not seen.is_set():
                         text = " ".join(sql.split())
                         found.unknown.append(f"{text} (it runs outside a transaction)")
+                    return True
 
                 try:
                     configured = config(connection)
@@ -125,6 +138,36 @@ def rehearse(
     except (MigrationError, SQLAlchemyError) as error:
         found.unknown.append(f"all, because the schema cannot be copied: {first_line(error)}")
     return found
+
+
+@contextmanager
+def held_up(url: URL, watch: Watch, pid: int) -> Iterator[Event]:
+    """Hold up a statement outside a transaction until its locks are noted; then the event is set.
+
+    Such a statement releases its locks when it ends. But before that, it waits for sessions that
+    write to its table, and one does.
+    """
+    seen, ended = Event(), Event()
+    tables = [it.name for it in watch.relations.values() if it.has_rows]
+
+    def look(driver: Any) -> None:
+        while not ended.wait(POLL_SECONDS):
+            if driver.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()[0]:
+                watch.add(driver.execute(HELD, [pid]).fetchall())
+                seen.set()
+                break
+        driver.rollback()
+
+    with create_engine(url, poolclass=NullPool).connect() as writer:
+        for name in tables:
+            writer.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")
+        thread = Thread(target=look, args=[writer.connection.driver_connection])
+        thread.start()
+        try:
+            yield seen
+        finally:
+            ended.set()
+            thread.join()
 
 
 def stamp(connection: Connection, revision: str) -> None:
