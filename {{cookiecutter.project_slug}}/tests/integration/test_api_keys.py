@@ -18,7 +18,10 @@ Headers = dict[str, str]
 
 
 async def test_a_request_without_a_key_is_told_how_to_send_one(api_client: ApiClient) -> None:
-    response = await api_client.get("/thoughts")
+    headers = {"Content-Type": "application/json"}
+
+    # Nothing of the body is parsed.
+    response = await api_client.post("/thoughts", content=b"no JSON", headers=headers)
 
     assert response.status_code == 401
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -31,21 +34,16 @@ async def test_a_request_without_a_key_is_told_how_to_send_one(api_client: ApiCl
     }
 
 
-@pytest.mark.parametrize("key", ["unknown.key", "no-dot", "", "."])
-async def test_an_unknown_key_is_refused(api_client: ApiClient, key: str) -> None:
-    response = await api_client.get("/thoughts", headers={"X-API-Key": key})
-
-    assert response.status_code == 401
-
-
-async def test_a_key_with_the_right_prefix_and_the_wrong_secret_is_refused(
-    api_client: ApiClient, api_headers: Headers
+@pytest.mark.parametrize("key", ["unknown.key", "no-dot", "", ".", "{prefix}.guess"])
+async def test_a_wrong_key_is_refused(
+    api_client: ApiClient, api_headers: Headers, key: str
 ) -> None:
     prefix = api_headers["X-API-Key"].partition(".")[0]
+    headers = {"X-API-Key": key.format(prefix=prefix)}
 
-    response = await api_client.get("/thoughts", headers={"X-API-Key": f"{prefix}.guess"})
+    response = await api_client.get("/thoughts", headers=headers)
 
-    assert response.json()["detail"] == "The API key is not valid."
+    assert response.status_code == 401
 
 
 @pytest.mark.parametrize("fault", ["expired", "revoked", "inactive user"])
@@ -96,23 +94,3 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
 
     assert first_use is not None
     assert key.last_used_at == first_use
-
-
-async def test_a_key_is_stored_as_a_hash_only(
-    api_headers: Headers,
-    db_session: AsyncSession,
-) -> None:
-    secret = api_headers["X-API-Key"].partition(".")[2]
-    row = (await db_session.scalars(select(ApiKey))).one()
-
-    stored = [str(getattr(row, column.key)) for column in ApiKey.__table__.columns]
-
-    assert not any(secret in value for value in stored)
-
-
-async def test_nothing_of_a_body_is_parsed_without_a_key(api_client: ApiClient) -> None:
-    headers = {"Content-Type": "application/json"}
-
-    response = await api_client.post("/thoughts", content=b"no JSON", headers=headers)
-
-    assert response.status_code == 401

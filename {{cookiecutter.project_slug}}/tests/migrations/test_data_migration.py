@@ -33,8 +33,7 @@ users = sa.table("users", sa.column("name", sa.String))
 
 
 def upgrade() -> None:
-    trimmed = sa.func.trim(users.c.name)
-    op.execute(users.update().where(users.c.name != trimmed).values(name=trimmed))
+    op.execute(users.update().values(name=sa.func.trim(users.c.name)))
 
 
 def downgrade() -> None:
@@ -44,23 +43,23 @@ NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 
 @pytest.fixture
-def migrations(scratch_url: sa.URL, tmp_path: Path) -> Database:
+def migrations(empty_database: sa.URL, tmp_path: Path) -> Database:
     """The migrations on an empty database, in a copy that has the revision as well."""
     shutil.copy(PROJECT_ROOT / "alembic.ini", tmp_path)
     shutil.copytree(PROJECT_ROOT / "migrations", tmp_path / "migrations")
-    copy = replace(migrate.database(), url=scratch_url, ini=tmp_path / "alembic.ini")
+    copy = replace(migrate.database(), url=empty_database, ini=tmp_path / "alembic.ini")
     [head] = copy.scripts().get_heads()
     (tmp_path / "migrations/versions/trim_names.py").write_text(REVISION.format(head=head))
     return copy
 
 
 def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
-    names = ["Ada", " Ben", "Cy  "]
     users = scenarios.rows("minimal")["users"]
-    rows = [user | {"name": name} for user, name in zip(users, names, strict=True)]
+    for user, name in zip(users, ["Ada", " Ben", "Cy  "], strict=True):
+        user["name"] = name
     with migrations.only_run() as connection:
         migrations.upgrade("trim_names-1", connection)
-        connection.execute(sa.insert(User), rows)
+        connection.execute(sa.insert(User), users)
         connection.commit()
 
         migrations.upgrade("trim_names", connection)
