@@ -35,7 +35,7 @@ async def test_a_request_without_a_key_is_told_how_to_send_one(api_client: ApiCl
 
 
 @pytest.mark.parametrize("key", ["unknown.key", "no-dot", "", ".", "{prefix}.guess"])
-async def test_a_wrong_key_is_refused(
+async def test_a_key_that_was_never_issued_is_refused(
     api_client: ApiClient, api_headers: Headers, key: str
 ) -> None:
     prefix = api_headers["X-API-Key"].partition(".")[0]

@@ -19,8 +19,7 @@ EXPECTED = scenarios.counts("minimal")._asdict()
 
 def sizes(url: sa.URL) -> dict[str, int]:
     """Return how many rows each table has, empty tables left out."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         found = {
             table.name: connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
             for table in Base.metadata.sorted_tables
@@ -37,9 +36,8 @@ async def test_the_rows_of_a_scenario_are_those_of_the_database(
     expected = {row["id"]: row for row in scenarios.rows(scenario)["tasks"]}
     async with isolated_database.session() as session:
         tasks = (await session.scalars(sa.select(Task))).all()
-    assert {task.id for task in tasks} == expected.keys()
-    for task in tasks:
-        assert {name: getattr(task, name) for name in expected[task.id]} == expected[task.id]
+    found = {task.id: {name: getattr(task, name) for name in expected[task.id]} for task in tasks}
+    assert found == expected
 
 
 def test_a_database_is_filled_once_and_more_often_on_request(
@@ -94,8 +92,7 @@ def test_migrations_can_be_applied_first(sqlite_file: Path, run_seed: Seed) -> N
     [
         (["nonsense"], "no scenario 'nonsense', only minimal, basic_workflow, multi_user"),
         (["minimal", "--scale", "2"], "minimal has one size"),
-        (["performance", "--scale", "0"], "1 or more"),
-        (["performance", "--scale", "many"], "1 or more"),
+        (["performance", "--scale", "many"], "a whole number, 1 or more"),
     ],
 )
 def test_a_wrong_call_does_nothing(
