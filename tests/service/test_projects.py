@@ -67,7 +67,7 @@ def test_the_examples_of_its_testing_guide_pass(service: Service, tmp_path: Path
     options = ("--no-cov", "-c", "pytest.ini", "-p", "tests.conftest")
     output = succeeded(service.run("python", "-m", "pytest", *options, tmp_path))
 
-    assert len(runnable) >= 4
+    assert len(runnable) >= 3
     assert f"{sum(example.count('def test_') for example in runnable)} passed" in output
 
 

@@ -88,45 +88,29 @@ def test_migrations_can_be_applied_first(sqlite_file: Path, run_seed: Seed) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "setting", "expected", "message"),
     [
-        (["nonsense"], "no scenario 'nonsense', only minimal, basic_workflow, multi_user"),
-        (["minimal", "--scale", "2"], "minimal has one size"),
-        (["performance", "--scale", "many"], "a whole number, 1 or more"),
+        ("nonsense", "ENVIRONMENT=test", Exit.USAGE, "no scenario 'nonsense', only minimal, basic"),
+        ("minimal --scale 2", "ENVIRONMENT=test", Exit.USAGE, "minimal has one size"),
+        ("performance --scale many", "ENVIRONMENT=test", Exit.USAGE, "a whole number, 1 or more"),
+        ("minimal", "ENVIRONMENT=production", Exit.REFUSED, "this is production"),
+        ("minimal", "DATABASE_URL=sqlite://", Exit.REFUSED, "an in-memory database"),
+        ("minimal", "DATABASE_URL=mysql://u:password@h/x", Exit.FAILED, "unsupported database"),
+        ("minimal", "DATABASE_URL=postgresql://u:password@127.0.0.1:1/x", Exit.FAILED, "127.0.0.1"),
     ],
 )
-def test_a_wrong_call_does_nothing(
-    sqlite_file: Path, run_seed: Seed, arguments: list[str], message: str
-) -> None:
-    exit_code, output = run_seed(*arguments, "--migrate")
-
-    assert exit_code == Exit.USAGE
-    assert message in output
-    assert "Next: make seed" in output
-    assert not sqlite_file.exists()
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "expected", "message"),
-    [
-        ("ENVIRONMENT", "production", Exit.REFUSED, "this is production"),
-        ("DATABASE_URL", "postgresql://user:password@127.0.0.1:1/x", Exit.FAILED, "127.0.0.1"),
-        ("DATABASE_URL", "mysql://user:password@host/x", Exit.FAILED, "unsupported database"),
-        ("DATABASE_URL", "sqlite://", Exit.REFUSED, "an in-memory database"),
-    ],
-)
-def test_a_database_that_cannot_be_filled_is_named(
+def test_what_cannot_be_done_is_explained_and_changes_nothing(
     sqlite_file: Path,
     run_seed: Seed,
     monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-    value: str,
+    arguments: str,
+    setting: str,
     expected: Exit,
     message: str,
 ) -> None:
-    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv(*setting.split("=", 1))
 
-    exit_code, output = run_seed("minimal", "--migrate")
+    exit_code, output = run_seed(*arguments.split(), "--migrate")
 
     assert exit_code == expected
     assert message in output

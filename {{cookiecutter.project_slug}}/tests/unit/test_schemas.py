@@ -38,7 +38,6 @@ pytestmark = pytest.mark.unit
         (TaskUpdate, {"status": "lost"}, "status"),
         (ContextCreate, {"name": "x" * 101}, "name"),
         (ContextCreate, {"name": "x", "description": "x" * 501}, "description"),
-        (ContextUpdate, {"data": [1]}, "data"),
         (ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, ""),
     ],
 )
@@ -54,8 +53,7 @@ def test_bad_input_is_refused_at_its_field(
 @pytest.mark.parametrize(
     ("schema", "data"),
     [
-        (ThoughtCreate, {"content": "x" * 5000}),
-        (ThoughtCreate, {"content": "x", "tags": ["t" * 50] * 5}),
+        (ThoughtCreate, {"content": "x" * 5000, "tags": ["t" * 50] * 5}),
         (TaskCreate, {"title": "x" * 200}),
         (ContextCreate, {"name": "x" * 100}),
     ],
