@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from placeholder_service.api import admission
 from placeholder_service.api.bodies import BodyLimit
-from placeholder_service.db.readiness import Readiness, ReadinessCheck
+from placeholder_service.db.readiness import ReadinessCheck
 from placeholder_service.lifespan import make_lifespan
 from placeholder_service.settings import Settings
 
@@ -45,10 +45,10 @@ def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
 
 
 def test_a_look_that_fails_for_an_unknown_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(_: ReadinessCheck) -> Readiness:
+    def fail(_: ReadinessCheck) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ReadinessCheck, "look", look)
+    monkeypatch.setattr(ReadinessCheck, "read_revision", fail)
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(ReadinessCheck(Settings()).check())
