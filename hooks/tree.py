@@ -50,6 +50,7 @@ ALWAYS_ASYNC = (
     "src/*/api/admission.py",
     "src/*/api/bodies.py",
     "src/*/api/health.py",
+    "src/*/api/methods.py",
     "src/*/db/readiness.py",
     "src/*/lifespan.py",
     "tests/unit/test_event_loop.py",

@@ -13,6 +13,7 @@ from placeholder_service.api import health, problems, thoughts
 from placeholder_service.api.admission import make_places
 from placeholder_service.api.analytics import router as analytics  # if analytics == clickhouse
 from placeholder_service.api.bodies import BodyLimit
+from placeholder_service.api.methods import answer_head
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.readiness import ReadinessCheck
 from placeholder_service.db.session import SessionMaker, make_session_maker
@@ -58,6 +59,7 @@ def create_app(
         summary=about["Summary"],
         version=about["Version"],
         responses=problems.PROBLEM_RESPONSES,
+        openapi_url="/openapi.json" if settings.serve_docs else None,
         lifespan=make_lifespan(on_startup, on_shutdown),
     )
     app.state.session_maker = session_maker
@@ -68,7 +70,8 @@ def create_app(
     app.state.readiness = ReadinessCheck(settings)
     # Inside of what measures requests and gives them ids, so that a refused one has both.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    observability.install(app)
+    observability.install(app, serve_metrics=settings.serve_metrics)
+    app.add_middleware(answer_head)
     problems.install(app)
     app.include_router(health.router)
     app.include_router(thoughts.router)

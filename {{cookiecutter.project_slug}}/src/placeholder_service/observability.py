@@ -137,12 +137,14 @@ def configure_logging(settings: Settings) -> None:
         server.propagate = True
 
 
-def install(app: FastAPI) -> None:
-    """Give each request an id, and show what was measured at `/metrics`.
+def install(app: FastAPI, *, serve_metrics: bool) -> None:
+    """Give each request an id, and show what was measured at `/metrics`, if that is wanted.
 
     The id comes from the `X-Request-ID` header, or is made here; the response repeats it.
     """
     # A registry of its own lets one process hold several apps, as tests do.
     instrumentator = Instrumentator(registry=CollectorRegistry())
-    instrumentator.instrument(app).expose(app, include_in_schema=False)
+    instrumentator.instrument(app)
+    if serve_metrics:
+        instrumentator.expose(app, include_in_schema=False)
     app.add_middleware(CorrelationIdMiddleware)

@@ -68,14 +68,6 @@ async def test_an_unreachable_database_is_not_ready() -> None:
     assert (response.status_code, response.json()["status"]) == (503, "unreachable")
 
 
-def test_a_fault_of_the_check_itself_is_not_hidden() -> None:
-    readiness = ReadinessCheck(Settings())
-    readiness.engine = None  # type: ignore[assignment]
-
-    with pytest.raises(AttributeError):
-        readiness.start_look().result()
-
-
 async def test_a_database_that_hangs_is_looked_at_by_one_thread(silent_server: str) -> None:
     settings = Settings(database_url=silent_server)
     app = create_app(settings)

@@ -31,8 +31,8 @@ class Readiness(BaseModel):
     """What was found. Only `behind` and `unreachable` are reasons to get no traffic."""
 
     status: Status
-    database_revision: str | None = None
-    expected_revision: str | None = None
+    database_revision: str | None
+    expected_revision: str | None
     detail: str
 
     @property
@@ -71,44 +71,45 @@ class ReadinessCheck:
         now = time.monotonic()
         look = self.last_look
         if look is None or (look.done() and now - self.last_look_at >= self.cache_seconds):
-            look = self.last_look = self.start_look()
+            look = self.last_look = Future()
             self.last_look_at = now
+            # A daemon: one that hangs does not keep the process from ending.
+            threading.Thread(target=self.look, args=[look], name="readiness", daemon=True).start()
         await asyncio.wait([asyncio.wrap_future(look)], timeout=self.limit_seconds)
         if look.done():
             return look.result()
         log.warning("database does not answer", extra={"seconds": self.limit_seconds})
-        return self.found("unreachable", None, "The database does not answer.")
+        return self.found("unreachable", "The database does not answer.")
 
-    def start_look(self) -> Future[Readiness]:
-        """Look in a new thread, which does not keep the process from ending."""
-        future: Future[Readiness] = Future()
-
-        def look() -> None:
-            try:
-                future.set_result(self.look())
-            except BaseException as error:  # noqa: BLE001  # `check` raises it
-                future.set_exception(error)
-
-        threading.Thread(target=look, name="readiness", daemon=True).start()
-        return future
-
-    def look(self) -> Readiness:
-        """Ask the database itself."""
+    def look(self, answer: Future[Readiness]) -> None:
+        """Ask the database itself, and put what was found, or went wrong, into `answer`."""
         try:
-            with self.engine.connect() as connection:
-                connection.execute(sa.text("SELECT 1"))
-                revision = read_revision(connection)
+            answer.set_result(self.compare(self.read_revision()))
         except (SQLAlchemyError, OSError) as error:
             log.warning("database unreachable", extra={"error": error})
-            return self.found("unreachable", None, "The database cannot be reached.")
-        if revision == self.head:
-            return self.found("ready", revision, "The database is at the expected revision.")
-        if revision is None or revision in self.known:
-            return self.found("behind", revision, "Run scripts/migrate.sh.")
-        # An older version of the service during a rollout: newer schemas keep serving it.
-        return self.found("ahead", revision, "The database is newer than this code.")
+            answer.set_result(self.found("unreachable", "The database cannot be reached."))
+        except BaseException as error:  # noqa: BLE001  # `check` raises it
+            answer.set_exception(error)
 
-    def found(self, status: Status, revision: str | None, detail: str) -> Readiness:
+    def read_revision(self) -> str | None:
+        """Return the database's revision; None if it was never migrated."""
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            query = sa.text("SELECT version_num FROM alembic_version")
+            revision: str | None = connection.scalar(query)
+            return revision
+
+    def compare(self, revision: str | None) -> Readiness:
+        """Return what a revision means for this code."""
+        if revision == self.head:
+            return self.found("ready", "The database is at the expected revision.", revision)
+        if revision is None or revision in self.known:
+            return self.found("behind", "Run scripts/migrate.sh.", revision)
+        # An older version of the service during a rollout: newer schemas keep serving it.
+        return self.found("ahead", "The database is newer than this code.", revision)
+
+    def found(self, status: Status, detail: str, revision: str | None = None) -> Readiness:
         """Return an answer with both revisions named."""
         return Readiness(
             status=status,
@@ -116,11 +117,3 @@ class ReadinessCheck:
             expected_revision=self.head,
             detail=detail,
         )
-
-
-def read_revision(connection: sa.Connection) -> str | None:
-    """Return the database's revision; None if it was never migrated."""
-    if not sa.inspect(connection).has_table("alembic_version"):
-        return None
-    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return revision
