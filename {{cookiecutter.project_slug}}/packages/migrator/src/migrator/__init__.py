@@ -11,6 +11,7 @@ from migrator.errors import (
     RefusedError,
     UnknownRevisionError,
 )
+from migrator.readiness import Readiness, ReadinessCheck
 
 __all__ = [
     "BackupError",
@@ -20,6 +21,8 @@ __all__ = [
     "LockTimeoutError",
     "MigrationError",
     "Names",
+    "Readiness",
+    "ReadinessCheck",
     "RefusedError",
     "UnknownRevisionError",
     "main",
