@@ -1,8 +1,8 @@
 """A worked example: how to test a revision that changes rows.
 
-Go to the revision before it, put in rows of each kind that it meets, run it, and look at them.
-Take a copy of this module for your own revision: use `migrate.database()` in place of `migrations`,
-name the revision in `upgrade`, and insert rows by SQL: the models will change.
+Go to the revision before it, put in rows of each kind that it meets, run it, and look at them. Take
+a copy of this module for your own revision, with `migrate.database()` in place of `migrations`. Use
+SQL, and name tables as in the revision: the models will change.
 """
 
 import shutil
@@ -14,14 +14,10 @@ import sqlalchemy as sa
 from migrator import Database
 
 from placeholder_service import migrate
-from placeholder_service.models import User
 from placeholder_service.settings import PROJECT_ROOT
-
-from tests.fixtures import scenarios
 
 pytestmark = pytest.mark.integration
 
-# Tables are named here as in the revision, and only what it needs: the models will change.
 REVISION = '''
 """Remove the spaces around the names of users."""
 
@@ -39,6 +35,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Leave the names as they are."""
 '''
+INSERT = sa.text("INSERT INTO users (id, email, name) VALUES (:id, :email, :name)")
 NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 
@@ -54,12 +51,13 @@ def migrations(empty_database: sa.URL, tmp_path: Path) -> Database:
 
 
 def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
-    users = scenarios.rows("minimal")["users"]
-    for user, name in zip(users, ["Ada", " Ben", "Cy  "], strict=True):
-        user["name"] = name
+    users = [
+        {"id": f"{number:032}", "email": f"{number}@example.com", "name": name}
+        for number, name in enumerate(["Ada", " Ben", "Cy  "])
+    ]
     with migrations.only_run() as connection:
         migrations.upgrade("trim_names-1", connection)
-        connection.execute(sa.insert(User), users)
+        connection.execute(INSERT, users)
         connection.commit()
 
         migrations.upgrade("trim_names", connection)

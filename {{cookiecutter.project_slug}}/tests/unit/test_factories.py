@@ -21,11 +21,6 @@ def test_build_makes_rows_no_session_knows_of() -> None:
     assert task.thought.user is task.user
 
 
-def test_create_without_a_database_says_which_fixture_is_missing() -> None:
-    with pytest.raises(RuntimeError, match="add the db_session fixture"):
-        UserFactory.create()
-
-
 def test_inputs_come_in_batches_and_variations() -> None:
     thoughts = ThoughtCreateFactory.build_batch(2, tagged=True)
     task = TaskCreateFactory.build(urgent=True)

@@ -13,12 +13,12 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize(
     ("scenario", "scale", "sizes"),
     [
-        ("minimal", 1, (3, 2, 5, 1, 3)),
-        ("basic_workflow", 1, (10, 15, 50, 10, 20)),
-        ("multi_user", 1, (25, 40, 150, 30, 75)),
-        ("performance", 1, (100, 200, 1000, 200, 500)),
-        ("performance", 2, (200, 400, 2000, 400, 1000)),
-        ("analytics", 1, (50, 50, 100, 20, 50)),
+        ("minimal", 1, (3, 2, 5, 3)),
+        ("basic_workflow", 1, (10, 15, 50, 20)),
+        ("multi_user", 1, (25, 40, 150, 75)),
+        ("performance", 1, (100, 200, 1000, 500)),
+        ("performance", 2, (200, 400, 2000, 1000)),
+        ("analytics", 1, (50, 50, 100, 50)),
     ],
 )
 def test_sizes_are_exact(scenario: str, scale: int, sizes: tuple[int, ...]) -> None:
