@@ -5,6 +5,7 @@ Revises: nothing
 Create Date: 2026-11-21 00:00:00+00:00
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -30,24 +31,21 @@ def upgrade() -> None:
     )
     create_table(
         "contexts",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
+        *reference("contexts", "user_id", "users", "CASCADE"),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("description", sa.String(500), nullable=True),
         sa.Column("data", sa.JSON(), nullable=False),
-        foreign_key("contexts", "user_id", "users", "CASCADE"),
         sa.UniqueConstraint("user_id", "name", name="uq_contexts_user_id_name"),
         check("contexts", "name_length", "length(name) BETWEEN 1 AND 100"),
         check("contexts", "description_length", "length(description) BETWEEN 0 AND 500"),
     )
     create_table(
         "thoughts",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("context_id", sa.Uuid(), nullable=True),
+        *reference("thoughts", "user_id", "users", "CASCADE"),
+        *reference("thoughts", "context_id", "contexts", "SET NULL"),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("status", sa.String(20), server_default="active", nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
-        foreign_key("thoughts", "user_id", "users", "CASCADE"),
-        foreign_key("thoughts", "context_id", "contexts", "SET NULL"),
         check("thoughts", "content_length", "length(content) BETWEEN 1 AND 5000"),
         check("thoughts", "status", "status IN ('active', 'archived', 'completed')"),
         check("thoughts", "tags_count", "json_array_length(tags) <= 5"),
@@ -65,12 +63,10 @@ def upgrade() -> None:
     op.create_index("ix_thoughts_context_id", "thoughts", ["context_id"])
     create_table(
         "thought_relationships",
-        sa.Column("source_id", sa.Uuid(), nullable=False),
-        sa.Column("target_id", sa.Uuid(), nullable=False),
+        *reference("thought_relationships", "source_id", "thoughts", "CASCADE"),
+        *reference("thought_relationships", "target_id", "thoughts", "CASCADE"),
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("strength", sa.Double(), nullable=False),
-        foreign_key("thought_relationships", "source_id", "thoughts", "CASCADE"),
-        foreign_key("thought_relationships", "target_id", "thoughts", "CASCADE"),
         sa.UniqueConstraint(
             "source_id",
             "target_id",
@@ -88,16 +84,14 @@ def upgrade() -> None:
     op.create_index("ix_thought_relationships_target_id", "thought_relationships", ["target_id"])
     create_table(
         "tasks",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
-        sa.Column("thought_id", sa.Uuid(), nullable=True),
+        *reference("tasks", "user_id", "users", "CASCADE"),
+        *reference("tasks", "thought_id", "thoughts", "SET NULL"),
         sa.Column("title", sa.String(200), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("status", sa.String(20), server_default="pending", nullable=False),
         sa.Column("priority", sa.String(20), server_default="medium", nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
-        foreign_key("tasks", "user_id", "users", "CASCADE"),
-        foreign_key("tasks", "thought_id", "thoughts", "SET NULL"),
         check("tasks", "title_length", "length(title) BETWEEN 1 AND 200"),
         check("tasks", "description_length", "length(description) BETWEEN 0 AND 5000"),
         check("tasks", "status", "status IN ('pending', 'in_progress', 'done', 'cancelled')"),
@@ -113,14 +107,13 @@ def upgrade() -> None:
     op.create_index("ix_tasks_thought_id", "tasks", ["thought_id"])
     create_table(
         "claude_analysis_results",
-        sa.Column("thought_id", sa.Uuid(), nullable=False),
+        *reference("claude_analysis_results", "thought_id", "thoughts", "CASCADE"),
         sa.Column("model", sa.String(100), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.Column("themes", sa.JSON(), nullable=False),
         # lint: allow prefer-bigint-over-int because one answer has no two billion tokens
         sa.Column("input_tokens", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("output_tokens", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        foreign_key("claude_analysis_results", "thought_id", "thoughts", "CASCADE"),
         check("claude_analysis_results", "model_length", "length(model) BETWEEN 1 AND 100"),
         check("claude_analysis_results", "input_tokens_not_negative", "input_tokens >= 0"),
         check("claude_analysis_results", "output_tokens_not_negative", "output_tokens >= 0"),
@@ -130,7 +123,7 @@ def upgrade() -> None:
     )
     create_table(
         "api_keys",
-        sa.Column("user_id", sa.Uuid(), nullable=False),
+        *reference("api_keys", "user_id", "users", "CASCADE"),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("prefix", sa.String(12), nullable=False),
         sa.Column("key_hash", sa.String(64), nullable=False),
@@ -138,7 +131,6 @@ def upgrade() -> None:
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        foreign_key("api_keys", "user_id", "users", "CASCADE"),
         sa.UniqueConstraint("prefix", name="uq_api_keys_prefix"),
         sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
         check("api_keys", "name_length", "length(name) BETWEEN 1 AND 100"),
@@ -194,7 +186,10 @@ def check(table: str, name: str, condition: str) -> sa.CheckConstraint:
     return sa.CheckConstraint(condition, name=op.f(f"ck_{table}_{name}"))
 
 
-def foreign_key(table: str, column: str, parent: str, ondelete: str) -> sa.ForeignKeyConstraint:
-    """Return a foreign key to the id of a parent, named like all of them."""
+def reference(
+    table: str, column: str, parent: str, ondelete: str
+) -> Iterator[sa.schema.SchemaItem]:
+    """Yield a column with the id of a parent, and its foreign key, named like all of them."""
+    yield sa.Column(column, sa.Uuid(), nullable=ondelete == "SET NULL")
     name = f"fk_{table}_{column}_{parent}"
-    return sa.ForeignKeyConstraint([column], [f"{parent}.id"], name=name, ondelete=ondelete)
+    yield sa.ForeignKeyConstraint([column], [f"{parent}.id"], name=name, ondelete=ondelete)

@@ -4,14 +4,12 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import quote, quote_plus
 
+from migrator import redaction
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
-
-from placeholder_service.redaction import SECRET_NAME
 
 
 def find_project_root() -> Path:
@@ -200,18 +198,13 @@ class Settings(BaseSettings):
     # end if
 
     @property
-    def secrets(self) -> frozenset[str]:
+    def secrets(self) -> set[str]:
         """The passwords in the URLs, as they are and as URLs spell them."""
         urls = [self.url]
         # if analytics == clickhouse
         urls.append(self.clickhouse)
         # end if
-        found = [url.password for url in urls]
-        for url in urls:
-            for name, values in url.normalized_query.items():
-                found.extend(values if SECRET_NAME.search(name) else ())
-        spellings = [(one, quote(one, safe=""), quote_plus(one)) for one in found if one]
-        return frozenset(spelling for same in spellings for spelling in same)
+        return redaction.secrets(*urls)
 
 
 def is_absolute(url: SecretStr) -> bool:
