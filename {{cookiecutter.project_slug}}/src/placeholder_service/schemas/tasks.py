@@ -12,7 +12,13 @@ from placeholder_service.domain import (
     TaskPriority,
     TaskStatus,
 )
-from placeholder_service.schemas.base import LEFT_OUT, Input, Output, PartialUpdate, text
+from placeholder_service.schemas.base import (
+    LEFT_OUT,
+    Input,
+    Output,
+    PartialUpdate,
+    text,
+)
 
 Title = Annotated[str, text(TASK_TITLE_MAX)]
 Description = Annotated[str, StringConstraints(max_length=TASK_DESCRIPTION_MAX)]
