@@ -19,9 +19,9 @@ Headers = dict[str, str]
 async def test_a_thought_is_created_and_can_be_read(
     api_client: ApiClient, api_headers: Headers, sample_context: Context
 ) -> None:
-    data = {"content": "An idea", "tags": ["new"], "context_id": str(sample_context.id)}
+    data = {"content": "An idéa", "tags": ['a "quoted" 🎉'], "context_id": str(sample_context.id)}
 
-    sent = {**data, "content": " An idea "}
+    sent = {**data, "content": " An idéa "}
     created = await api_client.post("/thoughts", json=sent, headers=api_headers)
     read = await api_client.get(created.headers["Location"], headers=api_headers)
 
