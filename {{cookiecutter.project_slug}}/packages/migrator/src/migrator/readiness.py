@@ -1,8 +1,7 @@
-"""Whether the database can be reached, and whether its schema is the one this code expects.
+"""Whether a service can use its database: it is reachable, and migrated to what the code expects.
 
-A look has a connection and a thread of its own, so that neither requests that use all of the pool
-nor a database that hangs keep the service from answering. It is asked for on the event loop, so
-this module is the same in both session styles.
+A look has a connection and a thread of its own, so that neither requests that use all of a pool nor
+a database that hangs keep the service from answering. It is asked for on the event loop.
 """
 
 import asyncio
@@ -10,14 +9,14 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from placeholder_service.migrate import database
-from placeholder_service.settings import Settings
+from migrator.engine import sync_url
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,8 @@ TIMEOUTS = {"sqlite": "timeout", "postgresql": "connect_timeout"}
 Status = Literal["ready", "ahead", "behind", "unreachable"]
 
 
-class Readiness(BaseModel):
+@dataclass(frozen=True)
+class Readiness:
     """What was found. Only `behind` and `unreachable` are reasons to get no traffic."""
 
     status: Status
@@ -49,18 +49,22 @@ class ReadinessCheck:
     """
 
     def __init__(
-        self, settings: Settings, cache_seconds: float = 1.0, limit_seconds: float = 3.0
+        self,
+        url: sa.URL,
+        scripts: ScriptDirectory,
+        *,
+        cache_seconds: float = 1.0,
+        limit_seconds: float = 3.0,
     ) -> None:
-        """Read the revisions this code knows from its migrations folder. Nothing connects yet."""
+        """Take the database and the revisions that the code knows. Nothing connects yet."""
         self.cache_seconds = cache_seconds
         self.limit_seconds = limit_seconds
         self.engine = sa.create_engine(
-            settings.url,
+            sync_url(url),
             poolclass=sa.NullPool,
             hide_parameters=True,
-            connect_args={TIMEOUTS[settings.url.get_backend_name()]: max(2, int(limit_seconds))},
+            connect_args={TIMEOUTS[url.get_backend_name()]: max(2, int(limit_seconds))},
         )
-        scripts = database().scripts()
         self.head = scripts.get_current_head()
         self.known = {script.revision for script in scripts.walk_revisions()}
         self.last_look: Future[Readiness] | None = None
@@ -105,7 +109,7 @@ class ReadinessCheck:
         if revision == self.head:
             return self.found("ready", "The database is at the expected revision.", revision)
         if revision is None or revision in self.known:
-            return self.found("behind", "Run scripts/migrate.sh.", revision)
+            return self.found("behind", "Migrations are pending.", revision)
         # An older version of the service during a rollout: newer schemas keep serving it.
         return self.found("ahead", "The database is newer than this code.", revision)
 
