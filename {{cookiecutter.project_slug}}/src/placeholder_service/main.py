@@ -5,7 +5,7 @@ from importlib.metadata import metadata
 
 from clickhouse_connect.driver.client import Client  # if analytics == clickhouse
 from fastapi import FastAPI
-from migrator import ReadinessCheck
+from migrator.readiness import ReadinessCheck
 
 from placeholder_service import TITLE, migrate, observability
 from placeholder_service.analytics.client import LazyClient  # if analytics == clickhouse
@@ -67,7 +67,7 @@ def create_app(
     app.state.clickhouse = client
     # end if
     app.state.places = make_places(settings.database_pool_size)
-    app.state.readiness = ReadinessCheck(migrate.database().at(settings.url))
+    app.state.readiness = ReadinessCheck(settings.url, migrate.database().scripts())
     # Inside of what measures requests and gives them ids, so that a refused one has both.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     observability.install(app, serve_metrics=settings.serve_metrics)

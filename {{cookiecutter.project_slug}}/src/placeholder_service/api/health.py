@@ -3,7 +3,7 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from migrator import Readiness
+from migrator.readiness import Readiness
 from pydantic import BaseModel
 
 router = APIRouter(prefix="/health", tags=["health"])

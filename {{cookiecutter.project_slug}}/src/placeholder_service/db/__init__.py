@@ -1,1 +1,1 @@
-"""The only place that knows how to connect: engine and session."""
+"""The only place that knows how to connect: engine, session."""

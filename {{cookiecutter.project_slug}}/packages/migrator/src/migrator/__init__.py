@@ -11,7 +11,6 @@ from migrator.errors import (
     RefusedError,
     UnknownRevisionError,
 )
-from migrator.readiness import Readiness, ReadinessCheck
 
 __all__ = [
     "BackupError",
@@ -21,8 +20,6 @@ __all__ = [
     "LockTimeoutError",
     "MigrationError",
     "Names",
-    "Readiness",
-    "ReadinessCheck",
     "RefusedError",
     "UnknownRevisionError",
     "main",

@@ -1,7 +1,7 @@
-"""Whether the database can be reached, and whether its schema is the one that the code expects.
+"""Whether a service can use its database: it is reachable, and migrated to what the code expects.
 
-A look has a connection and a thread of its own, so that neither requests that use all of a pool
-nor a database that hangs keep an application from answering.
+A look has a connection and a thread of its own, so that neither requests that use all of a pool nor
+a database that hangs keep the service from answering. It is asked for on the event loop.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import sqlalchemy as sa
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrator.database import Database
+from migrator.engine import sync_url
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,13 @@ class Readiness:
     """What was found. Only `behind` and `unreachable` are reasons to get no traffic."""
 
     status: Status
-    detail: str
     database_revision: str | None
     expected_revision: str | None
+    detail: str
 
     @property
     def ready(self) -> bool:
-        """Whether the application can do its work."""
+        """Whether the service can do its work."""
         return self.status in ("ready", "ahead")
 
 
@@ -48,18 +49,22 @@ class ReadinessCheck:
     """
 
     def __init__(
-        self, database: Database, cache_seconds: float = 1.0, limit_seconds: float = 3.0
+        self,
+        url: sa.URL,
+        scripts: ScriptDirectory,
+        *,
+        cache_seconds: float = 1.0,
+        limit_seconds: float = 3.0,
     ) -> None:
-        """Read the revisions this code knows from its migrations folder. Nothing connects yet."""
+        """Take the database and the revisions that the code knows. Nothing connects yet."""
         self.cache_seconds = cache_seconds
         self.limit_seconds = limit_seconds
         self.engine = sa.create_engine(
-            database.url,
+            sync_url(url),
             poolclass=sa.NullPool,
             hide_parameters=True,
-            connect_args={TIMEOUTS[database.url.get_backend_name()]: max(2, int(limit_seconds))},
+            connect_args={TIMEOUTS[url.get_backend_name()]: max(2, int(limit_seconds))},
         )
-        scripts = database.scripts()
         self.head = scripts.get_current_head()
         self.known = {script.revision for script in scripts.walk_revisions()}
         self.last_look: Future[Readiness] | None = None
@@ -104,10 +109,15 @@ class ReadinessCheck:
         if revision == self.head:
             return self.found("ready", "The database is at the expected revision.", revision)
         if revision is None or revision in self.known:
-            return self.found("behind", "The database waits for migrations.", revision)
-        # An older version of the code during a rollout: newer schemas keep serving it.
+            return self.found("behind", "Migrations are pending.", revision)
+        # An older version of the service during a rollout: newer schemas keep serving it.
         return self.found("ahead", "The database is newer than this code.", revision)
 
     def found(self, status: Status, detail: str, revision: str | None = None) -> Readiness:
         """Return an answer with both revisions named."""
-        return Readiness(status, detail, revision, self.head)
+        return Readiness(
+            status=status,
+            database_revision=revision,
+            expected_revision=self.head,
+            detail=detail,
+        )
