@@ -93,8 +93,7 @@ async def test_values_come_back_as_they_went_in(db_session: AsyncSession) -> Non
         await db_session.refresh(row)
 
     assert context.data == data
-    assert task.due_at == due
-    assert task.due_at.tzinfo is UTC
+    assert (task.due_at, task.due_at.tzinfo) == (due, UTC)
 
 
 async def test_a_user_takes_everything_they_own_with_them(db_session: AsyncSession) -> None:

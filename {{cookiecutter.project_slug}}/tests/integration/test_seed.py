@@ -52,7 +52,7 @@ def test_a_database_is_filled_once_and_more_often_on_request(
     assert "there are rows in users, contexts, thoughts" in output
     assert output.endswith("make seed SCENARIO=performance SCALE=2 ARGS=--append\n")
 
-    # Any row that is left keep the seed from being used again.
+    # Any user that is left keeps their seed from being used again.
     engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         for name in reversed(scenarios.Counts._fields[1:]):

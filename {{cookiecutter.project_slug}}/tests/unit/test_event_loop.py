@@ -39,8 +39,7 @@ def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
     with pytest.raises(HTTPException) as refusal:
         asyncio.run(wait())
 
-    assert refusal.value.status_code == 503
-    assert refusal.value.headers == {"Retry-After": "5"}
+    assert (refusal.value.status_code, refusal.value.headers) == (503, {"Retry-After": "5"})
 
 
 def test_a_lifespan_calls_functions_of_both_kinds_whatever_fails() -> None:
