@@ -105,9 +105,10 @@ def parse_clickhouse_url(value: str) -> URL:
 
 
 # end if
-def is_no_production(values: dict[str, Any]) -> bool:
-    """Return the default of what is open to everybody on a desk."""
-    return values["environment"] is not Environment.PRODUCTION
+# The default of what is open to everybody, but not in production.
+IN_DEVELOPMENT: Any = Field(
+    default_factory=lambda values: values["environment"] is not Environment.PRODUCTION
+)
 
 
 class Settings(BaseSettings):
@@ -134,8 +135,8 @@ class Settings(BaseSettings):
     # if analytics == clickhouse
     clickhouse_url: SecretStr
     # end if
-    serve_docs: bool = Field(default_factory=is_no_production)
-    serve_metrics: bool = Field(default_factory=is_no_production)
+    serve_docs: bool = IN_DEVELOPMENT
+    serve_metrics: bool = IN_DEVELOPMENT
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
     migration_wait_seconds: float = Field(default=60, gt=0)

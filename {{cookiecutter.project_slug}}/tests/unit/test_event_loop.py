@@ -1,7 +1,6 @@
-"""What works on the event loop in both styles: bodies, admission and the lifespan."""
+"""What works on the event loop in both styles: bodies and admission."""
 
 import asyncio
-from functools import partial
 
 import anyio
 import pytest
@@ -10,7 +9,6 @@ from starlette.types import Receive, Scope, Send
 
 from placeholder_service.api import admission
 from placeholder_service.api.bodies import BodyLimit
-from placeholder_service.lifespan import make_lifespan
 
 pytestmark = pytest.mark.unit
 
@@ -39,22 +37,5 @@ def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
     with pytest.raises(HTTPException) as refusal:
         asyncio.run(wait())
 
-    assert (refusal.value.status_code, refusal.value.headers) == (503, {"Retry-After": "5"})
-
-
-def test_a_lifespan_calls_functions_of_both_kinds_whatever_fails() -> None:
-    called: list[str] = []
-
-    async def stop() -> None:
-        called.append("stop")
-        raise OSError
-
-    async def live() -> None:
-        last = partial(called.append, "last")
-        async with make_lifespan([partial(called.append, "start")], [stop, last])(FastAPI()):
-            assert called == ["start"]
-
-    with pytest.raises(OSError):  # noqa: PT011  # one without a message
-        asyncio.run(live())
-
-    assert called == ["start", "stop", "last"]
+    assert refusal.value.status_code == 503
+    assert refusal.value.headers == {"Retry-After": "5"}
