@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from placeholder_service.domain import ITEM_MAX, QUANTITY_MAX, OrderStatus
 from placeholder_service.models.accounts import Account
-from placeholder_service.models.base import IDENTITY, Entity, length_between, one_of
+from placeholder_service.models.base import IDENTITY, Base, Entity, length_between, one_of
 
 
 class Order(Entity):
