@@ -1,16 +1,20 @@
 """API keys: nothing slips past a missing one, and a valid one allows what it says."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from placeholder_service.api import callers
 from placeholder_service.domain import Scope
+from placeholder_service.main import create_app
 from placeholder_service.models import ApiKey, User
 from placeholder_service.services import api_keys
 
-from tests.fixtures.client import ApiClient
+from tests.fixtures.client import ApiClient, client_of
 
 pytestmark = pytest.mark.integration
 
@@ -94,3 +98,18 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
 
     assert first_use is not None
     assert key.last_used_at == first_use
+
+
+async def test_the_use_of_a_key_is_noted_by_one_request_and_never_fails_another(
+    sqlite_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app()
+
+    async with client_of(app):
+        with callers.noting:
+            await callers.note_use(app.state.session_maker, uuid4())
+        while_another_is_noted = caplog.text
+        await callers.note_use(app.state.session_maker, uuid4())
+
+    assert "not noted" not in while_another_is_noted
+    assert "the use of an API key was not noted" in caplog.text

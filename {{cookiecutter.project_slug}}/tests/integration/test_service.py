@@ -4,7 +4,6 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -13,7 +12,6 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from placeholder_service import main
-from placeholder_service.api import callers
 from placeholder_service.api.dependencies import SessionDep
 from placeholder_service.db import engine
 from placeholder_service.settings import Settings
@@ -85,21 +83,6 @@ async def test_a_writer_on_sqlite_keeps_only_writers_waiting(
     assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
     assert locked.headers["Content-Type"] == "application/problem+json"
     assert (read.status_code, recovered.status_code) == (200, 200)
-
-
-async def test_the_use_of_a_key_is_noted_by_one_request_and_never_fails_another(
-    sqlite_file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = main.create_app()
-
-    async with client_of(app):
-        with callers.noting:
-            await callers.note_use(app.state.session_maker, uuid4())
-        while_another_is_noted = caplog.text
-        await callers.note_use(app.state.session_maker, uuid4())
-
-    assert "not noted" not in while_another_is_noted
-    assert "the use of an API key was not noted" in caplog.text
 
 
 def test_a_postgresql_that_is_lost_is_noticed_unless_the_url_says_otherwise() -> None:
