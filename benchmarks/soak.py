@@ -80,6 +80,7 @@ class Soak:
     key: str = ""
     service: subprocess.Popen[bytes] | None = None
     done: Counter[str] = field(default_factory=Counter)
+    clients: list["Client"] = field(default_factory=list)
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -138,25 +139,35 @@ class Soak:
             )
         wait_until(lambda: self.ask("GET", "/health/live")[0] == 200)
 
+    def count(self, outcome: str) -> int:
+        """Return how many requests ended so."""
+        return sum(client.outcomes[outcome] for client in self.clients)
+
+    def wait_for_another(self, outcome: str) -> None:
+        """Wait until one more request ends so."""
+        before = self.count(outcome)
+        wait_until(lambda: self.count(outcome) > before)
+
     def kill_service(self) -> None:
-        """Kill the service at once, and start it again."""
+        """Kill the service at once, and start it again when a client has noticed."""
         if self.service is None:
             raise RuntimeError("no service runs")
         self.service.kill()
         self.service.wait()
+        self.wait_for_another("POST no answer")
         self.start_service()
 
     def break_database(self) -> None:
-        """Kill PostgreSQL and start it again; let another process lock SQLite for a while."""
+        """Kill PostgreSQL, or lock SQLite, until a client has noticed."""
         if self.sqlite_file:
             with contextlib.closing(sqlite3.connect(self.sqlite_file, timeout=LIMIT)) as file:
                 file.isolation_level = None
                 file.execute("BEGIN IMMEDIATE")
-                # Longer than the service waits for a lock.
-                time.sleep(6)
+                self.wait_for_another("POST 503")
             return
         pid = int((self.folder / "data/postgresql/postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGKILL)
+        self.wait_for_another("POST 503")
         self.start_postgresql()
 
     def start_postgresql(self) -> None:
@@ -205,7 +216,7 @@ class Client:
     stopped: threading.Event
     pause: float
     contents: dict[str, set[str]] = field(default_factory=dict)
-    statuses: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     def run(self) -> None:
@@ -234,7 +245,7 @@ class Client:
         status, answer = self.soak.ask(method, path, body)
         if status == 0:
             self.stopped.wait(0.1)
-        self.statuses[f"{method} {status or 'no answer'}"] += 1
+        self.outcomes[f"{method} {status or 'no answer'}"] += 1
         if status not in (0, 200, 201, 503):
             self.faults.append(f"{method} {status}: {answer}")
         return status, answer
@@ -312,7 +323,7 @@ def stored(soak: Soak) -> dict[str, str]:
 def soak_for(soak: Soak, seconds: float, clients: int, pause: float) -> dict[str, Any]:
     """Run clients while things break, every kind at least once, and return what was found."""
     stopped = threading.Event()
-    crowd = [Client(soak, number, stopped, pause) for number in range(clients)]
+    crowd = soak.clients = [Client(soak, number, stopped, pause) for number in range(clients)]
     threads = [threading.Thread(target=client.run, daemon=True) for client in crowd]
     for thread in threads:
         thread.start()
@@ -321,11 +332,10 @@ def soak_for(soak: Soak, seconds: float, clients: int, pause: float) -> dict[str
     for number, breakage in enumerate(itertools.cycle(breakages)):
         if number >= len(breakages) and time.monotonic() > end:
             break
-        acknowledged = sum(client.statuses["POST 201"] for client in crowd)
         breakage()
         soak.done[breakage.__name__] += 1
         # By itself: nothing was restarted but what was killed.
-        wait_until(lambda: sum(c.statuses["POST 201"] for c in crowd) > acknowledged)  # noqa: B023
+        soak.wait_for_another("POST 201")
     stopped.set()
     for thread in threads:
         thread.join()
@@ -344,7 +354,7 @@ def soak_for(soak: Soak, seconds: float, clients: int, pause: float) -> dict[str
     secrets = [PASSWORD, quote(PASSWORD, safe=""), "Dear diary"]
     secrets.append(soak.key.partition(".")[2])
     return {
-        "statuses": dict(sorted(sum((client.statuses for client in crowd), Counter()).items())),
+        "outcomes": dict(sorted(sum((client.outcomes for client in crowd), Counter()).items())),
         "done": dict(sorted(soak.done.items())),
         "thoughts": sum(len(client.contents) for client in crowd),
         "lines": log.count("\n"),

@@ -18,4 +18,4 @@ def test_nothing_acknowledged_is_lost_and_every_outage_is_a_503(service: Service
     assert not any(found["wrong"].values()), found
     assert ended.returncode == 0
     assert {"kill_service", "break_database", "migrate_up_and_down"} <= set(found["done"])
-    assert {"POST 201", "POST 503", "POST no answer"} <= set(found["statuses"])
+    assert {"POST 201", "POST 503", "POST no answer"} <= set(found["outcomes"])

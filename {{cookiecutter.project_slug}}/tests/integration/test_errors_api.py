@@ -84,10 +84,8 @@ async def client() -> AsyncIterator[ApiClient]:
         b'{"content":' * 50_000,
         b'{"content": "x", "tags": ["\xff"]}',
         b'{"content": "x", "tags": ["\\ud800"]}',
-        b'{"content": NaN}',
         b'{"content": 1e999}',
         b"9" * 5000,
-        b"{" + b",".join(b'"field-%d":0' % number for number in range(900)) + b"}",
         b"{" + b",".join(b'"field-%d":0' % number for number in range(50_000)) + b"}",
         b'{"%s": 0}' % (b"x" * 1_000_000),
         b"null",
@@ -129,7 +127,6 @@ async def test_a_body_that_is_too_large_is_refused(client: ApiClient, declared: 
     [
         ("GET", "/nowhere", 404, None),
         ("GET", f"/notes/{UUID(int=0)}", 404, None),
-        ("GET", "/notes/not-a-uuid", 422, None),
         ("GET", f"/notes/{UUID(int=0)}?limit=0", 422, None),
         ("PUT", "/notes", 405, "POST"),
         ("OPTIONS", "/notes/x", 405, "DELETE, GET, HEAD"),

@@ -115,11 +115,10 @@ def is_outage(error: DBAPIError | PoolTimeoutError) -> bool:
     """Tell whether the database failed, and not the statement."""
     if isinstance(error, PoolTimeoutError) or error.connection_invalidated:
         return True
-    if getattr(error.orig, "sqlstate", None) == READ_ONLY_TRANSACTION:
-        return True
-    # SQLite's drivers raise the same class for a wrong statement.
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return isinstance(error, OperationalError) and code != sqlite3.SQLITE_ERROR
+    if isinstance(error, OperationalError):
+        # SQLite's drivers raise it for a wrong statement as well.
+        return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
+    return getattr(error.orig, "sqlstate", None) == READ_ONLY_TRANSACTION
 
 
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
