@@ -33,7 +33,7 @@ each_format = pytest.mark.parametrize("log_format", ["json", "console"])
 def test_failures_are_logged_briefly_and_without_secrets(
     service: Service, log_format: str, tmp_path: Path
 ) -> None:
-    settings = {**AWAY, "ENVIRONMENT": "production", "LOG_FORMAT": log_format}
+    settings = {**AWAY, "ENVIRONMENT": "production", "LOG_FORMAT": log_format, "SERVE_DOCS": "yes"}
     headers = {"X-API-Key": KEY}
 
     with serve(service, tmp_path, "failing_service:app", **settings) as server:

@@ -31,7 +31,10 @@ the_default_project = combinations("sync-sqlite")
 
 @every_project
 def test_its_checks_pass(service: Service) -> None:
-    succeeded(service.make("check"))
+    output = succeeded(service.make("check"))
+
+    # Such as one of a foreign key without an index.
+    assert "warning:" not in output
 
 
 @combinations("sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse")
@@ -64,7 +67,7 @@ def test_the_examples_of_its_testing_guide_pass(service: Service, tmp_path: Path
     options = ("--no-cov", "-c", "pytest.ini", "-p", "tests.conftest")
     output = succeeded(service.run("python", "-m", "pytest", *options, tmp_path))
 
-    assert len(runnable) >= 4
+    assert len(runnable) >= 3
     assert f"{sum(example.count('def test_') for example in runnable)} passed" in output
 
 

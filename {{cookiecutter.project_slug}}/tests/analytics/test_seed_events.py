@@ -65,7 +65,7 @@ def test_both_databases_have_the_same_events(
     assert (exit_code, len(stored), waiting) == (Exit.DONE, COUNT, [])
     assert set(stored) == told
     assert {row[1] for row in stored} == users
-    assert f"50 tasks, {COUNT} events in " in output
+    assert f"50 tasks, {COUNT} events.\n" in output
 
 
 def test_the_metrics_are_those_of_the_events(
@@ -85,7 +85,7 @@ def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run_seed: See
     exit_code, output = run_seed("minimal")
 
     assert exit_code == Exit.DONE
-    assert ", 0 events in " in output
+    assert ", 0 events.\n" in output
     assert count(engine, OutboxEvent) == 0
 
 
