@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.running import Result, run, succeeded
+from tests.running import TEMPLATE, Result, run, succeeded
 
 PACKAGE = "my_service"
 TABLES = {
@@ -42,7 +42,9 @@ class Service:
     database: str
 
     def install(self) -> None:
-        """Bring its environment, and start its development server if it has one."""
+        """Bring its environment by the template's uv, and start its server if it has one."""
+        if (uv := TEMPLATE / ".uv").exists():
+            (self.folder / ".uv").symlink_to(uv)
         succeeded(self.make("env"))
         if self.database == "postgresql":
             succeeded(self.make("database"))

@@ -13,7 +13,7 @@ import httpx2
 from derivation import derive_sync
 from pre_gen_project import taken
 
-from tests.running import clean_environment, succeeded
+from tests.running import clean_environment, succeeded, wait_until
 from tests.service.conftest import Change
 from tests.service.project import PACKAGE, TABLES, Service, combinations
 from tests.service.server import served
@@ -109,6 +109,9 @@ def test_a_new_revision_of_an_unchanged_schema_is_empty(service: Service) -> Non
     assert linted.returncode == 0, linted.stdout
 
 
+FIRST = {"content": "First.", "tags": ["served"]}
+
+
 @every_project
 def test_it_serves_with_one_command(service: Service, tmp_path: Path) -> None:
     service.migrate()
@@ -117,11 +120,14 @@ def test_it_serves_with_one_command(service: Service, tmp_path: Path) -> None:
     with serve_by_make(service, tmp_path) as client:
         ready = client.get("/health/ready")
         refused = client.post("/thoughts", json={"content": "First."})
-        created = client.post("/thoughts", json={"content": "First."}, headers={"X-API-Key": key})
+        created = client.post("/thoughts", json=FIRST, headers={"X-API-Key": key})
         read = client.get(created.headers["Location"], headers={"X-API-Key": key})
         # More than a server has threads and connections.
         with ThreadPoolExecutor(60) as threads:
             crowd = list(threads.map(lambda _: create(client, key), range(120)))
+        if (service.folder / "migrations" / "analytics").exists():
+            # Relayed by the service itself.
+            wait_until(lambda: {"tag": "served", "thoughts": 1} in statistics(client, key))
 
     assert {response.status_code for response in crowd} == {201}
     assert ready.status_code == 200
@@ -129,6 +135,13 @@ def test_it_serves_with_one_command(service: Service, tmp_path: Path) -> None:
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert created.status_code == 201
     assert read.json()["content"] == "First."
+
+
+def statistics(client: httpx2.Client, key: str) -> list[dict[str, object]]:
+    """Return how often the caller used each tag."""
+    response = client.get("/analytics/top-tags", headers={"X-API-Key": key})
+    tags: list[dict[str, object]] = response.raise_for_status().json()
+    return tags
 
 
 def serve_by_make(
