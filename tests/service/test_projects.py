@@ -34,7 +34,8 @@ def test_its_checks_pass(service: Service) -> None:
     succeeded(service.make("check"))
 
 
-@combinations("sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse")
+# That of the default project runs in a test of its coverage, below.
+@combinations("async-postgresql", "sync-postgresql-clickhouse")
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -236,6 +237,7 @@ def test_untested_code_fails_a_suite_that_passes_but_no_part_of_it(
     service: Service, change: Change
 ) -> None:
     service.migrate()
+    service.create_key()
     before = service.state()
     lines = "".join(f"    x = {number}\n" for number in range(500))
     change(
@@ -250,5 +252,7 @@ def test_untested_code_fails_a_suite_that_passes_but_no_part_of_it(
     assert " passed" in whole.stdout.splitlines()[-1]
     assert "failed" not in whole.stdout.splitlines()[-1]
     assert "Required test coverage of 95% not reached" in whole.stdout + whole.stderr
+    # All other code is covered.
+    assert re.findall(r"^src/(\S+)", whole.stdout, re.MULTILINE) == [f"{PACKAGE}/untested.py"]
     assert service.state() == before
     assert part.returncode == 0, part.stdout
