@@ -32,8 +32,25 @@ it goes before the loop starts. In one that takes the database from the applicat
 goes before they are read."""
 
 
-class MigrationError(RuntimeError):
+class TemplateError(RuntimeError):
+    """The database that every test starts from cannot be made, so no test can run."""
+
+
+class MigrationError(TemplateError):
     """The service's migrations fail. The cause is what a migration raised."""
+
+
+# Of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ROLE_ERRORS = {"42710": "already exists", "2BP01": "cannot be dropped"}
+ROLES = """
+
+Roles belong to the whole PostgreSQL server, not to a database: a role stays when a test database is
+dropped, and other databases may use it. In a revision, create a role only if it is missing:
+
+    op.execute("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app')"
+               " THEN CREATE ROLE app; END IF; END $$")
+
+and leave it in place in `downgrade()`: revoke what was granted to it, by DROP OWNED BY app."""
 
 
 class UnusedConnectionError(MigrationError):
@@ -54,7 +71,16 @@ def migrate(alembic: Config, connection: Connection) -> None:
     except UnusedConnectionError:
         raise
     except Exception as error:
-        raise MigrationError(f"The migrations fail, so no test can run: {error!r}") from error
+        message = f"The migrations fail, so no test can run: {error!r}{hint(error)}"
+        raise MigrationError(message) from error
+
+
+def hint(error: Exception) -> str:
+    """Return what helps where a revision makes or drops a role as if it belonged to a database."""
+    original = getattr(error, "orig", error)
+    about = ROLE_ERRORS.get(getattr(original, "sqlstate", None) or "")
+    is_of_role = about is not None and str(original).startswith("role ") and about in str(original)
+    return ROLES if is_of_role else ""
 
 
 def run_env(alembic: Config) -> None:
@@ -109,11 +135,19 @@ def no_connections(error: Exception) -> Iterator[None]:
 
 
 def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> None:
-    """Make an empty database the one that every test starts from, and commit."""
+    """Make an empty database the one that every test starts from, and commit.
+
+    Raises:
+        TemplateError: A migration or the service's `prepare` fails.
+    """
     migrate(isolation.alembic, connection)
-    if isolation.prepare is not None:
-        isolation.prepare(connection)
-    connection.commit()
+    try:
+        if isolation.prepare is not None:
+            isolation.prepare(connection)
+        connection.commit()
+    except Exception as error:
+        message = f"`prepare` of the Isolation fails, so no test can run: {error!r}"
+        raise TemplateError(message) from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from .config import SessionFactory, sync_engine_of
+from .connections import Connections
 from .difference import describe
 from .verdicts import OpenTransactionError, VanishedTransactionError
 
@@ -50,9 +51,10 @@ class SharedTransaction:
         self.sessions = sessions
         self.is_clean = True
         database.attach(self.sync_engine)
+        self.connections = Connections(self.sync_engine)
 
     def clean(self) -> None:
-        """Go back to the migrated state, unless the last test was rolled back."""
+        """Go back to the migrated state, unless the last test was rolled back with all it set."""
         if not self.is_clean:
             self.database.clean(self.sync_engine)
 
@@ -87,7 +89,8 @@ class SharedTransaction:
             raise VanishedTransactionError(left_over) from verdict
         if is_open:
             raise OpenTransactionError
-        self.is_clean = not kept
+        used = self.connections.take_used()
+        self.is_clean = self.connections.are_as_opened(used) and not kept
 
     @contextmanager
     def bound(self, connection: Connection) -> Iterator[Any]:
