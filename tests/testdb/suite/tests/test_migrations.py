@@ -1,5 +1,6 @@
 """Attacks: an env.py that would migrate another database than the one it is given."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -187,7 +188,46 @@ def test_a_revision_that_takes_a_role_for_its_own_is_explained(
 
 ON_THE_CONNECTION = """
 from alembic import context
+import logging, logging.config
+logging.config.dictConfig(context.config.attributes.get("logging", {"version": 1}))
+logging.disable(logging.CRITICAL)
 context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()
 """
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": True,
+    "handlers": {"theirs": {"class": "logging.NullHandler"}},
+    "root": {"level": "CRITICAL", "handlers": ["theirs"]},
+    "loggers": {
+        "known": {"level": "CRITICAL", "handlers": ["theirs"], "propagate": False},
+        "unknown.before": {"level": "CRITICAL", "handlers": ["theirs"], "propagate": False},
+    },
+}
+
+
+def test_logging_is_as_it_was_before_env_py(
+    alembic: Config,
+    connection: Connection,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    alembic.attributes["logging"] = LOGGING
+    known, log = logging.getLogger("known"), tmp_path / "service.log"
+    # Closed once, it would not be opened again.
+    handler = logging.FileHandler(log, mode="w")
+    known.addHandler(handler)
+
+    migrate(alembic, connection)
+
+    known.warning("one")
+    logging.getLogger("unknown.before").warning("two")
+    known.removeHandler(handler)
+    handler.close()
+    assert caplog.messages[-2:] == ["one", "two"]
+    assert log.read_text() == "one\n"

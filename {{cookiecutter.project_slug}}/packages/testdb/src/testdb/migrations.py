@@ -17,6 +17,9 @@ from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
 
+# What configures a logger: level, disabled, propagate, handlers, filters.
+State = tuple[int, bool, bool, list[Any], list[Any]]
+
 CURE = """
 Begin `run_migrations_online()` there with:
 
@@ -152,20 +155,51 @@ def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> No
 
 @contextmanager
 def logging_kept() -> Iterator[None]:
-    """Put the loggers back as they were: many an env.py configures logging for the whole process.
+    """Put logging back as it was: many an env.py configures it for the whole process.
 
-    Otherwise tests that look at the log fail in the one run that builds a template.
+    Otherwise tests that look at the log fail in the one run that builds a template, and handlers
+    that were there, such as pytest's for a log file, stay closed.
     """
     root = logging.getLogger()
-    known = root.manager.loggerDict.values()
-    loggers = [root, *(it for it in known if isinstance(it, logging.Logger))]
-    before = [(x, x.level, x.disabled, x.propagate, list(x.handlers)) for x in loggers]
+    before = {logger: state_of(logger) for logger in loggers()}
+    # The configuration closes every handler in these. Nothing public keeps one out.
+    references, names = logging._handlerList, logging._handlers  # type: ignore[attr-defined]
+    kept_references, kept_names = list(references), dict(names)
+    disabled = root.manager.disable
+    references.clear()
+    names.clear()
     try:
         yield
     finally:
-        for logger, level, disabled, propagate, handlers in before:
+        references[:] = kept_references
+        names.clear()
+        names.update(kept_names)
+        logging.disable(disabled)
+        # A logger that is new has not been set up by anything that goes on.
+        unknown: State = (logging.NOTSET, False, True, [], [])
+        for logger in loggers():
+            level, off, propagate, handlers, filters = before.get(logger, unknown)
             logger.setLevel(level)
-            logger.disabled, logger.propagate, logger.handlers = disabled, propagate, handlers
+            logger.disabled, logger.propagate = off, propagate
+            logger.handlers, logger.filters = list(handlers), list(filters)
+
+
+def loggers() -> list[logging.Logger]:
+    """Return all loggers there are."""
+    root = logging.getLogger()
+    known = list(root.manager.loggerDict.values())
+    return [root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+
+
+def state_of(logger: logging.Logger) -> State:
+    """Return what configures a logger."""
+    return (
+        logger.level,
+        logger.disabled,
+        logger.propagate,
+        list(logger.handlers),
+        list(logger.filters),
+    )
 
 
 def heads(alembic: Config) -> Sequence[str]:
