@@ -82,6 +82,7 @@ POSTGRESQL = [
     ),
     ("CREATE TEMPORARY TABLE left_over (id INTEGER)", "SELECT to_regclass('left_over')", None),
 ]
+ATTACHED = "SELECT count(*) FROM pragma_database_list WHERE name = 'left_over'"
 SQLITE = [
     ("PRAGMA query_only = ON", "PRAGMA query_only", 0),
     ("PRAGMA recursive_triggers = ON", "PRAGMA recursive_triggers", 0),
@@ -90,7 +91,7 @@ SQLITE = [
     ("PRAGMA defer_foreign_keys = ON", "PRAGMA defer_foreign_keys", 0),
     ("PRAGMA busy_timeout = 7", "PRAGMA busy_timeout", 1234),
     ("PRAGMA cache_size(77)", "PRAGMA cache_size", -2000),
-    ("ATTACH ':memory:' AS left_over", "SELECT count(*) FROM pragma_database_list", 1),
+    ("ATTACH ':memory:' AS left_over", ATTACHED, 0),
     ("CREATE TEMPORARY TABLE left_over (id)", "SELECT count(*) FROM sqlite_temp_master", 0),
     ("CREATE TEMPORARY VIEW left_over AS SELECT 1", "SELECT count(*) FROM sqlite_temp_master", 0),
 ]
