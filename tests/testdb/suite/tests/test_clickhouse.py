@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from testdb import Finding
 from testdb.clickhouse import ClickhouseEnvironment, OpenClickhouse
-from testdb.clickhouse.database import ClickhouseDatabase
+from testdb.clickhouse.database import ClickhouseDatabase, flush_buffers, look
 from testdb.clickhouse.server import ClickhouseServer
 from testdb.signature import PREFIX
 
@@ -202,6 +202,174 @@ def test_tables_that_keep_rows_elsewhere_are_put_back(
         own_database.restore("empty")
 
         assert count(client, "scratch") == 0
+
+
+# What migrations can make besides tables with parts, what a test does to it, and what every test
+# finds: "{}" is the database.
+TARGET = "CREATE TABLE target (id UInt64) ENGINE = MergeTree ORDER BY id"
+BEHIND = "currentDatabase(), target, 1, 10, 100, 10, 100, 1000, 10000"
+VIEW, ITS_ROWS = "CREATE MATERIALIZED VIEW view", "AS SELECT id FROM target"
+OF_TARGET = "LAYOUT(HASHED()) LIFETIME(9999) SOURCE(CLICKHOUSE(TABLE 'target' DB '{}'))"
+SUMS = "PROJECTION sums (SELECT day, sum(id) GROUP BY day)"
+FOR_A_YEAR = "ORDER BY id TTL day + INTERVAL 1 YEAR"
+ODD = "`metrics-by \\` day`"
+MADE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "buffer": (
+        (
+            TARGET,
+            f"CREATE TABLE buffer AS target ENGINE = Buffer({BEHIND})",
+            "INSERT INTO buffer VALUES (1)",
+        ),
+        ("INSERT INTO buffer VALUES (2)", "OPTIMIZE TABLE buffer", "INSERT INTO buffer VALUES (3)"),
+        "SELECT groupArray(id) FROM buffer",
+    ),
+    "view with rows": (
+        (
+            TARGET,
+            f"{VIEW} ENGINE = MergeTree ORDER BY id {ITS_ROWS}",
+            "CREATE VIEW `on it` AS SELECT * FROM view",
+            "INSERT INTO target SELECT number FROM numbers(7)",
+        ),
+        ("INSERT INTO target VALUES (8)", "INSERT INTO target VALUES (9)"),
+        "SELECT arraySort(groupArray(id)) FROM `on it`",
+    ),
+    "view with rows, all copied": (
+        (
+            TARGET,
+            f"{VIEW} ENGINE = MergeTree ORDER BY id {ITS_ROWS}",
+            "INSERT INTO target SELECT number FROM numbers(7)",
+        ),
+        ("INSERT INTO target VALUES (8)", "CREATE VIEW `left over` AS SELECT 1"),
+        "SELECT arraySort(groupArray(id)) FROM view",
+    ),
+    "view with rows in memory": (
+        (
+            TARGET,
+            f"{VIEW} ENGINE = Memory {ITS_ROWS}",
+            "INSERT INTO target SELECT number FROM numbers(7)",
+        ),
+        ("INSERT INTO target VALUES (8)",),
+        "SELECT arraySort(groupArray(id)) FROM view",
+    ),
+    "view that refreshes itself": (
+        (
+            TARGET,
+            f"{VIEW} REFRESH EVERY 1 YEAR ENGINE = MergeTree ORDER BY id EMPTY {ITS_ROWS}",
+            "INSERT INTO target SELECT number FROM numbers(7)",
+            "SYSTEM REFRESH VIEW view",
+            "SYSTEM WAIT VIEW view",
+        ),
+        ("TRUNCATE TABLE target", "SYSTEM REFRESH VIEW view", "SYSTEM WAIT VIEW view"),
+        "SELECT arraySort(groupArray(id)) FROM view",
+    ),
+    "odd names": (
+        (
+            f"CREATE TABLE {ODD} (id UInt64) ENGINE = MergeTree ORDER BY id",
+            f"CREATE VIEW a AS SELECT * FROM {ODD}",
+            TARGET,
+            f"CREATE MATERIALIZED VIEW `a b` TO {ODD} AS SELECT * FROM target",
+            "INSERT INTO target VALUES (1)",
+        ),
+        ("INSERT INTO target VALUES (2)",),
+        "SELECT groupArray(id) FROM a",
+    ),
+    "dictionary": (
+        (
+            TARGET,
+            f"CREATE DICTIONARY words (id UInt64) PRIMARY KEY id {OF_TARGET}",
+        ),
+        ("INSERT INTO target VALUES (1)", "SYSTEM RELOAD DICTIONARY words"),
+        "SELECT dictHas('words', toUInt64(1))",
+    ),
+    "names in texts": (
+        (
+            TARGET,
+            "CREATE TABLE merged AS target ENGINE = Merge(currentDatabase(), '^target$')",
+            "CREATE TABLE nothing AS target ENGINE = Null",
+            "INSERT INTO target VALUES (1)",
+        ),
+        ("INSERT INTO target VALUES (2)", "INSERT INTO nothing VALUES (2)"),
+        "SELECT arraySort(groupArray(id)) FROM merged",
+    ),
+    "projection and time to live": (
+        (
+            f"CREATE TABLE daily (id UInt64, day Date, {SUMS}) ENGINE = MergeTree {FOR_A_YEAR}",
+            "INSERT INTO daily VALUES (1, today())",
+        ),
+        ("INSERT INTO daily VALUES (2, today())",),
+        "SELECT sum(id) FROM daily GROUP BY day",
+    ),
+    **{
+        engine: (
+            (
+                f"CREATE TABLE rows (id UInt64, value UInt64) ENGINE = {engine}",
+                "INSERT INTO rows VALUES (1, 1)",
+            ),
+            ("INSERT INTO rows VALUES (2, 2)",),
+            "SELECT arraySort(groupArray(id)) FROM rows",
+        )
+        for engine in (
+            "Memory",
+            "Log",
+            "TinyLog",
+            "StripeLog",
+            "Join(ANY, LEFT, id)",
+            "EmbeddedRocksDB PRIMARY KEY id",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(("made", "done", "query"), MADE.values(), ids=MADE)
+def test_whatever_migrations_made_is_put_back(
+    clickhouse_server: ClickhouseServer,
+    made: tuple[str, ...],
+    done: tuple[str, ...],
+    query: str,
+) -> None:
+    template, name = f"{PREFIX}{uuid4().hex}", f"{PREFIX}{uuid4().hex}"
+    clickhouse_server.create(template)
+    with closing(clickhouse_server.connect(template)) as client:
+        for statement in made:
+            client.command(statement.format(template))
+        first = client.query(query).result_rows
+        flush_buffers(clickhouse_server, template, look(clickhouse_server, template))
+    database = ClickhouseDatabase(clickhouse_server, name, template)
+    found = []
+    with closing(database):
+        for _ in range(2):
+            with closing(clickhouse_server.connect(name)) as client:
+                found.append(client.query(query).result_rows)
+                database.snapshot("first")
+                for statement in done:
+                    client.command(statement)
+                database.restore("first")
+                found.append(client.query(query).result_rows)
+                for statement in done:
+                    client.command(statement)
+            database.forget_snapshots()
+            database.reset()
+    with closing(clickhouse_server.connect(template)) as client:
+        found.append(client.query(query).result_rows)
+    clickhouse_server.drop(template)
+
+    assert found == [first] * 5
+
+
+def test_rows_that_cannot_be_copied_are_an_error_that_names_the_table(
+    clickhouse_server: ClickhouseServer,
+) -> None:
+    template, name = f"{PREFIX}{uuid4().hex}", f"{PREFIX}{uuid4().hex}"
+    clickhouse_server.create(template)
+    with closing(clickhouse_server.connect(template)) as client:
+        client.command("CREATE TABLE blocked (id UInt64) ENGINE = Set")
+        ClickhouseDatabase(clickhouse_server, name, template).close()
+        client.command("INSERT INTO blocked VALUES (1)")
+
+    with pytest.raises(RuntimeError, match="the table blocked has the engine Set"):
+        ClickhouseDatabase(clickhouse_server, name, template)
+
+    clickhouse_server.drop(template)
 
 
 # Snapshots

@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from testdb.asyncio import AsyncIsolatedDatabase
 from testdb.difference import TableDifference
+from testdb.migrations import TemplateError
 from testdb.postgresql.database import PostgresqlDatabase
 from testdb.postgresql.server import Server, connect_server
 from testdb.postgresql.templates import Templates
@@ -335,33 +336,162 @@ def test_the_cheapest_way_back_is_taken(
     assert own_database.renew() == needed
 
 
+# What migrations can make, what a test does to it, and what is there again afterwards.
+LONG = "a" * 58
+ODD = '"100%s ""of"" :name\'s $$"'
+AUDIT = (
+    "CREATE SCHEMA audit CREATE TABLE log (id INTEGER,"
+    " double INTEGER GENERATED ALWAYS AS (2 * id) STORED,"
+    " number INTEGER GENERATED ALWAYS AS IDENTITY)"
+)
+READ_ONLY = (
+    "DO $do$ BEGIN EXECUTE 'ALTER DATABASE ' || quote_ident(current_database())"
+    " || ' SET default_transaction_read_only = on'; END $do$"
+)
+RELATIVES = (
+    "CREATE TABLE parent (id INTEGER)",
+    "CREATE TABLE child (more INTEGER DEFAULT 7) INHERITS (parent)",
+    "CREATE TABLE grandchild () INHERITS (child)",
+    "CREATE TABLE measurements (id INTEGER) PARTITION BY RANGE (id)",
+    "CREATE TABLE low PARTITION OF measurements FOR VALUES FROM (0) TO (10)",
+    "CREATE TABLE high PARTITION OF measurements FOR VALUES FROM (10) TO (99)",
+    "INSERT INTO parent VALUES (1)",
+    "INSERT INTO child VALUES (2)",
+    "INSERT INTO grandchild VALUES (3)",
+    "INSERT INTO measurements VALUES (4), (44)",
+)
+EVERYWHERE = (
+    "SELECT array(SELECT tableoid::regclass || ' ' || id FROM parent ORDER BY 1)"
+    " || array(SELECT tableoid::regclass || ' ' || id FROM measurements ORDER BY 1)"
+)
+Case = tuple[Sequence[str], Sequence[str], str, str]
+MIGRATED: dict[str, Case] = {
+    "another schema": (
+        (
+            AUDIT,
+            "INSERT INTO audit.log VALUES (1)",
+        ),
+        ("INSERT INTO audit.log VALUES (2)",),
+        "SELECT array(SELECT log::text FROM audit.log)",
+        "rows",
+    ),
+    "parent changed": (RELATIVES, ("UPDATE parent SET id = id + 10",), EVERYWHERE, "rows"),
+    "parent emptied": (RELATIVES, ("DELETE FROM parent",), EVERYWHERE, "rows"),
+    "parent truncated": (RELATIVES, ("TRUNCATE parent, measurements",), EVERYWHERE, "rows"),
+    "child changed": (RELATIVES, ("INSERT INTO child VALUES (5)",), EVERYWHERE, "rows"),
+    "only grandchild changed": (RELATIVES, ("DELETE FROM grandchild",), EVERYWHERE, "rows"),
+    "rows moved": (RELATIVES, ("UPDATE measurements SET id = 48 - id",), EVERYWHERE, "rows"),
+    "partition changed": (RELATIVES, ("DELETE FROM low",), EVERYWHERE, "rows"),
+    "long names": (
+        (
+            f"CREATE TABLE {LONG}_one (id INTEGER)",
+            f"CREATE TABLE {LONG}_two (id INTEGER)",
+            f"INSERT INTO {LONG}_two VALUES (1)",
+        ),
+        (f"INSERT INTO {LONG}_one VALUES (1)", f"DELETE FROM {LONG}_two"),
+        f"SELECT array(SELECT 1 FROM {LONG}_one) || array(SELECT id FROM {LONG}_two)",
+        "rows",
+    ),
+    "odd names": (
+        (f'CREATE TABLE {ODD} ("%(id)s" INTEGER)', f"INSERT INTO {ODD} VALUES (1)"),
+        (f"INSERT INTO {ODD} VALUES (2)",),
+        f'SELECT array(SELECT "%(id)s" FROM {ODD})',
+        "rows",
+    ),
+    "large object": (
+        ("SELECT lo_from_bytea(4711, 'first')",),
+        ("SELECT lo_put(4711, 0, 'other')",),
+        "SELECT array(SELECT encode(lo_get(oid), 'escape') FROM pg_largeobject_metadata)",
+        "spare",
+    ),
+    "no large object": (
+        (),
+        ("SELECT lo_from_bytea(0, 'left over')",),
+        "SELECT array(SELECT oid FROM pg_largeobject_metadata)",
+        "spare",
+    ),
+    "setting of the database": (
+        (),
+        (READ_ONLY,),
+        "SELECT array[current_setting('default_transaction_read_only')]",
+        "spare",
+    ),
+}
+
+
 @pytest.mark.slow
-def test_other_schemas_and_generated_columns_are_put_back_too(
-    own_run: Run, postgresql_server: Server
+@pytest.mark.parametrize("case", MIGRATED.values(), ids=[*MIGRATED])
+def test_whatever_migrations_made_is_put_back(
+    own_run: Run, postgresql_server: Server, case: Case
 ) -> None:
-    def fill(connection: Connection) -> None:
-        log = (
-            "CREATE TABLE log (id INTEGER, double INTEGER GENERATED ALWAYS AS (2 * id) STORED,"
-            " number INTEGER GENERATED ALWAYS AS IDENTITY)"
-        )
-        connection.execute(text(f"CREATE SCHEMA audit {log}"))
-        connection.execute(text("INSERT INTO audit.log VALUES (1)"))
+    made, done, query, needed = case
+
+    def execute(connection: Connection, *statements: str) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
 
     part = f"_{uuid4().hex[:8]}"
-    template = own_run.postgresql.templates.ensure(fill, part=part)
+    template = own_run.postgresql.templates.ensure(lambda it: execute(it, *made), part=part)
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
+        found = []
+        for statements in (done, ()):
+            with database.connected() as connection:
+                found.append(connection.exec_driver_sql(query.replace("%", "%%")).scalar())
+                execute(connection, *statements)
+                connection.commit()
+            if statements:
+                found.append(database.renew())
+    postgresql_server.drop(template)
+
+    assert found == [found[0], needed, found[0]]
+
+
+@pytest.mark.slow
+def test_a_difference_sees_other_schemas(own_run: Run, postgresql_server: Server) -> None:
+    part = f"_{uuid4().hex[:8]}"
+    made = text("CREATE SCHEMA audit CREATE TABLE log (id INTEGER)")
+    template = own_run.postgresql.templates.ensure(lambda it: it.execute(made), part=part)
     name = f"{PREFIX}{uuid4().hex}"
     with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
         with database.connected() as connection:
             connection.execute(text("INSERT INTO audit.log VALUES (2)"))
             connection.commit()
+
         left_over = database.left_over()
-        needed = database.renew()
-        with database.connected() as connection:
-            found = connection.execute(text("TABLE audit.log")).one()
 
     postgresql_server.drop(template)
-    assert left_over["audit.log"].added == [(2, 4, 2)]
-    assert (needed, found) == ("rows", (1, 2, 1))
+    assert left_over["audit.log"].added == [(2,)]
+
+
+@pytest.mark.slow
+def test_a_lock_that_a_connection_keeps_does_not_reach_the_next_test(
+    own_database: PostgresqlDatabase,
+) -> None:
+    with own_database.connected() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(17)"))
+        connection.commit()
+
+        needed = own_database.renew()
+        connection.invalidate()
+
+    assert needed == "spare"
+
+
+@pytest.mark.slow
+def test_a_database_that_testdb_cannot_prepare_does_not_blame_the_migrations(
+    own_run: Run,
+) -> None:
+    def refuse_schemas(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'no schemas here'; END $$;"
+            "CREATE EVENT TRIGGER no_schemas ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')"
+            " EXECUTE FUNCTION refuse()"
+        )
+
+    with pytest.raises(TemplateError, match=r"migrations are not at fault.*no schemas here"):
+        own_run.postgresql.templates.ensure(refuse_schemas, part="_refused")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Attacks: an env.py that would migrate another database than the one it is given."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, inspect
-from testdb.migrations import UnusedConnectionError, migrate
+from sqlalchemy import URL, Connection, NullPool, create_engine, inspect
+from testdb.migrations import MigrationError, UnusedConnectionError, migrate
 
 REVISION = """
 from alembic import op
@@ -146,3 +147,87 @@ def test_connections_open_as_before_when_it_is_done(
     engine = create_engine("sqlite://")
     engine.connect().close()
     engine.dispose()
+
+
+ROLE = "CREATE ROLE made_by_a_revision"
+MISTAKES = {
+    "made twice": (ROLE, "CREATE ROLE made_by_a_revision", True),
+    "used elsewhere": (
+        "CREATE ROLE made_by_a_revision; CREATE SCHEMA its_own AUTHORIZATION made_by_a_revision",
+        "DROP ROLE made_by_a_revision",
+        True,
+    ),
+    "of a table": (
+        "CREATE TABLE made_by_a_revision ()",
+        "CREATE TABLE made_by_a_revision ()",
+        False,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "statement", "helps"), MISTAKES.values(), ids=MISTAKES)
+def test_a_revision_that_takes_a_role_for_its_own_is_explained(
+    alembic: Config, postgresql_database: URL, before: str, statement: str, *, helps: bool
+) -> None:
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    with create_engine(postgresql_database, poolclass=NullPool).connect() as connection:
+        connection.exec_driver_sql(before)
+        text = REVISION.format(name="one", after=None)
+        made = text.replace("CREATE TABLE made_by_one (id INTEGER)", statement)
+        (folder / "versions" / "one.py").write_text(made)
+
+        with pytest.raises(MigrationError) as refusal:
+            migrate(alembic, connection)
+        connection.rollback()
+
+    assert ("Roles belong to the whole PostgreSQL server" in str(refusal.value)) == helps
+    assert "made_by_a_revision" in str(refusal.value)
+
+
+ON_THE_CONNECTION = """
+from alembic import context
+import logging, logging.config
+logging.config.dictConfig(context.config.attributes.get("logging", {"version": 1}))
+logging.disable(logging.CRITICAL)
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()
+"""
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": True,
+    "handlers": {"theirs": {"class": "logging.NullHandler"}},
+    "root": {"level": "CRITICAL", "handlers": ["theirs"]},
+    "loggers": {
+        "known": {"level": "CRITICAL", "handlers": ["theirs"], "propagate": False},
+        "unknown.before": {"level": "CRITICAL", "handlers": ["theirs"], "propagate": False},
+    },
+}
+
+
+def test_logging_is_as_it_was_before_env_py(
+    alembic: Config,
+    connection: Connection,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    alembic.attributes["logging"] = LOGGING
+    known, log = logging.getLogger("known"), tmp_path / "service.log"
+    # Closed once, it would not be opened again.
+    handler = logging.FileHandler(log, mode="w")
+    known.addHandler(handler)
+
+    migrate(alembic, connection)
+
+    known.warning("one")
+    logging.getLogger("unknown.before").warning("two")
+    known.removeHandler(handler)
+    handler.close()
+    assert caplog.messages[-2:] == ["one", "two"]
+    assert log.read_text() == "one\n"

@@ -82,6 +82,14 @@ async def test_leaves_a_session_open(db_session: AsyncSession) -> None:
     test_leaves_a_session_open.kept = session  # type: ignore[attr-defined]
 
 
+async def test_works_in_two_sessions_at_once(db_session: AsyncSession) -> None:
+    first, second = test_session_maker(), test_session_maker()
+    await first.execute(ADD_USER)
+    await second.execute(text("SELECT 1"))
+    await first.commit()
+    await second.rollback()
+
+
 async def test_breaks_a_deferred_constraint(db_session: AsyncSession) -> None:
     for statement in DEFERRED:
         await db_session.execute(text(statement))

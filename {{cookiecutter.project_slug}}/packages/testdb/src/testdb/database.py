@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.orm import Session
 
 from .config import Isolation, sync_engine_of
+from .connections import Connections
 from .difference import Difference, difference
 from .migrations import heads
 from .report import IsolationReport
@@ -63,12 +64,8 @@ class IsolatedDatabase:
         self.url = self.storage.url
         self.engine = self.isolation.make_engine(self.url)  # type: ignore[assignment]
         self.sessions = self.isolation.sessions(self.engine)
-        # The pool's connections that are in use; not every pool counts them.
-        in_use: set[object] = set()
-        pool_events = sync_engine_of(self.engine)
-        event.listen(pool_events, "checkout", lambda _, record, __: in_use.add(record))
-        event.listen(pool_events, "checkin", lambda _, record: in_use.discard(record))
-        self.in_use = in_use
+        self.storage.watch(sync_engine_of(self.engine))
+        self.connections = Connections(sync_engine_of(self.engine))
 
     @property
     def database(self) -> "IsolatedDatabase":
@@ -82,9 +79,11 @@ class IsolatedDatabase:
 
     def renew(self) -> None:
         """Go back to the first state for the next test, or say that connections are still open."""
-        leaked = len(self.in_use)
+        leaked = len(self.connections.in_use)
         self.forget_snapshots()
         started = time.perf_counter()
+        if not leaked:
+            self.forget_settings()
         needed = self.storage.renew(is_in_use=leaked > 0)
         self.report.add(f"{self.storage.kind} reset ({needed})", started)
         if self.url != self.storage.url:
@@ -93,10 +92,18 @@ class IsolatedDatabase:
         if leaked:
             raise LeakedConnectionError(leaked)
 
+    def forget_settings(self) -> None:
+        """Give the next test connections on which nothing is set that the service did not set."""
+        engine, used = sync_engine_of(self.engine), self.connections.take_used()
+        if not (
+            self.connections.are_as_opened(used) and self.storage.forget_settings(engine, used)
+        ):
+            engine.dispose()
+
     def close(self) -> None:
         """Close the engine's connections, unless the test has not returned all of them."""
-        if self.in_use:
-            raise LeakedConnectionError(len(self.in_use))
+        if self.connections.in_use:
+            raise LeakedConnectionError(len(self.connections.in_use))
         sync_engine_of(self.engine).dispose()
 
     @contextmanager

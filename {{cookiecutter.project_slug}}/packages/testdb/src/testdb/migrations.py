@@ -17,6 +17,9 @@ from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
 
+# What configures a logger: level, disabled, propagate, handlers, filters.
+State = tuple[int, bool, bool, list[Any], list[Any]]
+
 CURE = """
 Begin `run_migrations_online()` there with:
 
@@ -32,8 +35,25 @@ it goes before the loop starts. In one that takes the database from the applicat
 goes before they are read."""
 
 
-class MigrationError(RuntimeError):
+class TemplateError(RuntimeError):
+    """The database that every test starts from cannot be made, so no test can run."""
+
+
+class MigrationError(TemplateError):
     """The service's migrations fail. The cause is what a migration raised."""
+
+
+# Of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ROLE_ERRORS = {"42710": "already exists", "2BP01": "cannot be dropped"}
+ROLES = """
+
+Roles belong to the whole PostgreSQL server, not to a database: a role stays when a test database is
+dropped, and other databases may use it. In a revision, create a role only if it is missing:
+
+    op.execute("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app')"
+               " THEN CREATE ROLE app; END IF; END $$")
+
+and leave it in place in `downgrade()`: revoke what was granted to it, by DROP OWNED BY app."""
 
 
 class UnusedConnectionError(MigrationError):
@@ -54,7 +74,16 @@ def migrate(alembic: Config, connection: Connection) -> None:
     except UnusedConnectionError:
         raise
     except Exception as error:
-        raise MigrationError(f"The migrations fail, so no test can run: {error!r}") from error
+        message = f"The migrations fail, so no test can run: {error!r}{hint(error)}"
+        raise MigrationError(message) from error
+
+
+def hint(error: Exception) -> str:
+    """Return what helps where a revision makes or drops a role as if it belonged to a database."""
+    original = getattr(error, "orig", error)
+    about = ROLE_ERRORS.get(getattr(original, "sqlstate", None) or "")
+    is_of_role = about is not None and str(original).startswith("role ") and about in str(original)
+    return ROLES if is_of_role else ""
 
 
 def run_env(alembic: Config) -> None:
@@ -109,29 +138,68 @@ def no_connections(error: Exception) -> Iterator[None]:
 
 
 def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> None:
-    """Make an empty database the one that every test starts from, and commit."""
+    """Make an empty database the one that every test starts from, and commit.
+
+    Raises:
+        TemplateError: A migration or the service's `prepare` fails.
+    """
     migrate(isolation.alembic, connection)
-    if isolation.prepare is not None:
-        isolation.prepare(connection)
-    connection.commit()
+    try:
+        if isolation.prepare is not None:
+            isolation.prepare(connection)
+        connection.commit()
+    except Exception as error:
+        message = f"`prepare` of the Isolation fails, so no test can run: {error!r}"
+        raise TemplateError(message) from error
 
 
 @contextmanager
 def logging_kept() -> Iterator[None]:
-    """Put the loggers back as they were: many an env.py configures logging for the whole process.
+    """Put logging back as it was: many an env.py configures it for the whole process.
 
-    Otherwise tests that look at the log fail in the one run that builds a template.
+    Otherwise tests that look at the log fail in the one run that builds a template, and handlers
+    that were there, such as pytest's for a log file, stay closed.
     """
     root = logging.getLogger()
-    known = root.manager.loggerDict.values()
-    loggers = [root, *(it for it in known if isinstance(it, logging.Logger))]
-    before = [(x, x.level, x.disabled, x.propagate, list(x.handlers)) for x in loggers]
+    before = {logger: state_of(logger) for logger in loggers()}
+    # The configuration closes every handler in these. Nothing public keeps one out.
+    references, names = logging._handlerList, logging._handlers  # type: ignore[attr-defined]
+    kept_references, kept_names = list(references), dict(names)
+    disabled = root.manager.disable
+    references.clear()
+    names.clear()
     try:
         yield
     finally:
-        for logger, level, disabled, propagate, handlers in before:
+        references[:] = kept_references
+        names.clear()
+        names.update(kept_names)
+        logging.disable(disabled)
+        # A logger that is new has not been set up by anything that goes on.
+        unknown: State = (logging.NOTSET, False, True, [], [])
+        for logger in loggers():
+            level, off, propagate, handlers, filters = before.get(logger, unknown)
             logger.setLevel(level)
-            logger.disabled, logger.propagate, logger.handlers = disabled, propagate, handlers
+            logger.disabled, logger.propagate = off, propagate
+            logger.handlers, logger.filters = list(handlers), list(filters)
+
+
+def loggers() -> list[logging.Logger]:
+    """Return all loggers there are."""
+    root = logging.getLogger()
+    known = list(root.manager.loggerDict.values())
+    return [root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+
+
+def state_of(logger: logging.Logger) -> State:
+    """Return what configures a logger."""
+    return (
+        logger.level,
+        logger.disabled,
+        logger.propagate,
+        list(logger.handlers),
+        list(logger.filters),
+    )
 
 
 def heads(alembic: Config) -> Sequence[str]:

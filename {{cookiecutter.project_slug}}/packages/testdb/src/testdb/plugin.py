@@ -16,7 +16,7 @@ from .coverage_gate import lift_gate
 from .fixtures import make_fixtures
 from .guard.children import keep_variables
 from .guard.earlier import close_earlier_connections
-from .migrations import MigrationError
+from .migrations import TemplateError
 from .run import Run, run_key
 from .signature import is_marked
 
@@ -90,7 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
         try:
             run.backend.build_template(recreate=option.recreate_template)
-        except (pytest.skip.Exception, MigrationError) as reason:
+        except (pytest.skip.Exception, TemplateError) as reason:
             pytest.exit(str(reason), returncode=1)
 
 

@@ -5,13 +5,18 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, cont
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from .config import SessionFactory, sync_engine_of
+from .connections import Connections
 from .difference import describe
-from .verdicts import OpenTransactionError, VanishedTransactionError
+from .verdicts import (
+    OpenTransactionError,
+    OverlappingSessionsError,
+    VanishedTransactionError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -50,9 +55,11 @@ class SharedTransaction:
         self.sessions = sessions
         self.is_clean = True
         database.attach(self.sync_engine)
+        self.connections = Connections(self.sync_engine)
+        self.savepoints = Savepoints(self.sync_engine)
 
     def clean(self) -> None:
-        """Go back to the migrated state, unless the last test was rolled back."""
+        """Go back to the migrated state, unless the last test was rolled back with all it set."""
         if not self.is_clean:
             self.database.clean(self.sync_engine)
 
@@ -64,12 +71,15 @@ class SharedTransaction:
         the same transaction. It is rolled back then, or committed if `is_kept` says so.
         """
         self.is_clean = False
+        self.savepoints.clear()
         try:
             with self.sync_engine.connect() as connection:
                 transaction = connection.begin()
                 try:
                     with self.bound(connection) as session:
                         yield session
+                    if self.savepoints.are_crossed:
+                        raise OverlappingSessionsError
                     try:
                         close(session)
                     except (DBAPIError, connection.dialect.loaded_dbapi.Error) as error:
@@ -87,7 +97,8 @@ class SharedTransaction:
             raise VanishedTransactionError(left_over) from verdict
         if is_open:
             raise OpenTransactionError
-        self.is_clean = not kept
+        used = self.connections.take_used()
+        self.is_clean = self.connections.are_as_opened(used) and not kept
 
     @contextmanager
     def bound(self, connection: Connection) -> Iterator[Any]:
@@ -100,6 +111,41 @@ class SharedTransaction:
         finally:
             running.clear()
             self.sessions.configure(bind=None)
+
+
+class Savepoints:
+    """The savepoints of a transaction, which end in the opposite order, as a stack does.
+
+    Each session begins one. Where sessions are at work at once, one of them ends in the middle of
+    another's, and takes that one's savepoint along.
+
+    Attributes:
+        are_crossed: Whether that has happened.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Watch an engine. Its event for a savepoint that begins comes before that has a name."""
+        self.clear()
+        begin = engine.dialect.do_savepoint
+
+        def note_begin(connection: Connection, name: str) -> None:
+            self.names.append(name)
+            begin(connection, name)
+
+        vars(engine.dialect)["do_savepoint"] = note_begin
+        event.listen(engine, "release_savepoint", self.end)
+        event.listen(engine, "rollback_savepoint", self.end)
+
+    def clear(self) -> None:
+        """Begin with another transaction."""
+        self.names: list[str] = []
+        self.are_crossed = False
+
+    def end(self, _: Connection, name: str, __: object) -> None:
+        """Note that a savepoint ends, with all that began after it."""
+        if name in self.names:
+            self.are_crossed |= name != self.names[-1]
+            del self.names[self.names.index(name) :]
 
 
 @overload

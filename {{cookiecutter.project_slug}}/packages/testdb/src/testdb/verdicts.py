@@ -27,6 +27,17 @@ class OpenTransactionError(VerdictError):
         )
 
 
+class OverlappingSessionsError(VerdictError):
+    """A test had two sessions at work at once in the transaction that they share."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "two sessions were at work at once: one ended its work in the middle of the other's."
+            " Sessions of db_session and of the app share one transaction, which cannot do that;"
+            " use isolated_database, whose sessions have connections of their own"
+        )
+
+
 class BrokenConstraintError(VerdictError):
     """A test committed rows that a real commit would have refused."""
 

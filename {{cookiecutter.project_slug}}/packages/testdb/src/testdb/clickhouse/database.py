@@ -3,7 +3,8 @@
 Putting back is not copying again. ClickHouse keeps the rows of a table in parts, which never
 change: what a test writes, changes or deletes makes new parts. So the names of the parts tell which
 tables are not what they were, and only those get their first rows again. If the schema is another
-one, all of it is copied again; so it is where rows are not kept in parts.
+one, all of it is copied again; so it is where rows are not kept in parts, and after a test that
+loaded a dictionary.
 """
 
 import re
@@ -25,18 +26,40 @@ from ..migrations import migrate
 from ..signature import COMMENT, PREFIX
 from .server import ClickhouseServer
 
+# Engines without parts whose rows are copied by a query, and engines without rows of their own. All
+# others, such as Buffer, may have rows that nothing tells of.
+WITHOUT_PARTS = ("EmbeddedRocksDB", "Join", "Log", "Memory", "StripeLog", "TinyLog")
+WITHOUT_ROWS = (
+    "Alias",
+    "Dictionary",
+    "GenerateRandom",
+    "MaterializedView",
+    "Merge",
+    "Null",
+    "View",
+)
+
 
 class Table(NamedTuple):
-    """What a table is. One that was dropped and made again has another id."""
+    """What a table is. One that was dropped and made again has another id.
+
+    Attributes:
+        engine: What keeps the rows; of a materialized view with rows of its own, that of the table
+            which ClickHouse makes for them.
+        statement: What made it.
+        uuid: Its id.
+        storage: The name of the table that keeps the rows.
+    """
 
     engine: str
     statement: str
     uuid: UUID
+    storage: str
 
     @property
     def hides_rows(self) -> bool:
         """Whether it may have rows that are in no part."""
-        return not self.engine.endswith(("MergeTree", "View", "Dictionary"))
+        return not self.engine.endswith("MergeTree") and self.engine not in WITHOUT_ROWS
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,7 @@ class State:
 
     Attributes:
         tables: All tables and views.
-        parts: The names of each table's parts, for those that have any.
+        parts: The names of each table's parts, for those that have any, by the table's name.
     """
 
     tables: Mapping[str, Table]
@@ -59,7 +82,7 @@ class Kept:
     Attributes:
         copy: A database with what had to be copied.
         state: What the database looks like in this state.
-        rows: Where there is a copy of each table that has rows: in the database of this name.
+        rows: Where there is a copy of each table that has rows: the full name of a table.
     """
 
     copy: str
@@ -76,6 +99,7 @@ def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
     server.create(name)
     with engine_on(server, name).connect() as connection:
         migrate(alembic, connection)
+    flush_buffers(server, name, look(server, name))
 
 
 def engine_on(server: ClickhouseServer, database: str) -> sa.Engine:
@@ -115,10 +139,13 @@ class ClickhouseDatabase:
     def put_back(self, kept: Kept) -> str:
         """Go back to a state that was kept. Returns what was needed: nothing, rows or copy."""
         now, then = self.look(), kept.state
-        if now.tables != then.tables or any(table.hides_rows for table in now.tables.values()):
+        if (
+            now.tables != then.tables
+            or any(table.hides_rows for table in now.tables.values())
+            or has_loaded_dictionaries(self.server, self.name, now)
+        ):
             self.server.drop(self.name)
-            statements = {name: table.statement for name, table in then.tables.items()}
-            build(self.server, self.name, statements, kept.rows)
+            build(self.server, self.name, then.tables, kept.rows)
             kept.state = self.look()
             return "copy"
         changed = {
@@ -126,31 +153,36 @@ class ClickhouseDatabase:
             for table in now.parts.keys() | then.parts.keys()
             if now.parts.get(table) != then.parts.get(table)
         }
-        for table in changed:
-            self.server.client.command(f"TRUNCATE TABLE {self.name}.`{table}`")
-            if table in kept.rows:
-                copy_rows(self.server, kept.rows[table], self.name, table)
+        for name in changed:
+            table = now.tables[name]
+            self.server.client.command(f"TRUNCATE TABLE {self.name}.{quoted(table.storage)}")
+            if name in kept.rows:
+                copy_rows(self.server, kept.rows[name], self.name, table)
         if changed & kept.rows.keys():
             # The same rows, in new parts.
-            kept.state = State(now.tables, parts_of(self.server, self.name))
+            kept.state = self.look()
         return "rows" if changed else "nothing"
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name. Tables that have their first rows need no copy."""
         if name in self.snapshots:
             self.server.drop(self.snapshots.pop(name).copy)
+        flush_buffers(self.server, self.name, self.look())
         state, first = self.look(), self.first.state
         copy = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
         self.server.create(copy)
         rows = {}
-        for table, parts in state.parts.items():
-            if (state.tables[table], parts) == (first.tables.get(table), first.parts.get(table)):
+        for table in tables_with_rows(state):
+            found, parts = state.tables[table], state.parts.get(table)
+            if parts and (found, parts) == (first.tables.get(table), first.parts.get(table)):
                 rows[table] = self.first.rows[table]
                 continue
-            self.server.client.command(
-                f"CREATE TABLE {copy}.`{table}` CLONE AS {self.name}.`{table}`"
-            )
-            rows[table] = copy
+            source, rows[table] = f"{self.name}.{quoted(found.storage)}", f"{copy}.{quoted(table)}"
+            if parts:
+                self.server.client.command(f"CREATE TABLE {rows[table]} CLONE AS {source}")
+            else:
+                self.server.client.command(f"CREATE TABLE {rows[table]} AS {source}")
+                copy_rows(self.server, source, copy, found._replace(storage=table))
         self.snapshots[name] = Kept(copy, state, rows)
 
     def restore(self, name: str) -> None:
@@ -185,21 +217,54 @@ class ClickhouseDatabase:
 
 def look(server: ClickhouseServer, database: str) -> State:
     """Return what a database looks like."""
-    tables = server.rows(
-        "SELECT name, engine, create_table_query, uuid FROM system.tables"
-        f" WHERE database = '{database}'"
-    )
-    return State({row[0]: Table(*row[1:]) for row in tables}, parts_of(server, database))
-
-
-def parts_of(server: ClickhouseServer, database: str) -> dict[str, set[str]]:
-    """Return the names of the parts of each table that has any."""
+    found = {
+        name: Table(engine, statement, uuid, name)
+        for name, engine, statement, uuid in server.rows(
+            "SELECT name, engine, create_table_query, uuid FROM system.tables"
+            f" WHERE database = '{database}'"
+        )
+        # Where a refresh of a view is under way.
+        if not name.startswith(".tmp.inner")
+    }
+    # The table that keeps the rows of a materialized view has the view's id as its name.
+    inner = {f".inner_id.{table.uuid}": name for name, table in found.items()}
+    for storage in found.keys() & inner.keys():
+        engine, view = found.pop(storage).engine, inner[storage]
+        found[view] = found[view]._replace(engine=engine, storage=storage)
     parts: defaultdict[str, set[str]] = defaultdict(set)
     for table, part in server.rows(
         f"SELECT table, name FROM system.parts WHERE database = '{database}' AND active"
     ):
-        parts[table].add(part)
-    return dict(parts)
+        parts[inner.get(table, table)].add(part)
+    return State(found, dict(parts))
+
+
+def has_loaded_dictionaries(server: ClickhouseServer, database: str, state: State) -> bool:
+    """Tell whether a dictionary has read rows, which it would keep for the next test."""
+    if all(table.engine != "Dictionary" for table in state.tables.values()):
+        return False
+    return bool(
+        server.rows(
+            f"SELECT name FROM system.dictionaries WHERE database = '{database}'"
+            " AND status <> 'NOT_LOADED'"
+        )
+    )
+
+
+def flush_buffers(server: ClickhouseServer, database: str, state: State) -> None:
+    """Write the rows in buffers to the tables behind them."""
+    for table in state.tables.values():
+        if table.engine == "Buffer":
+            server.client.command(f"OPTIMIZE TABLE {database}.{quoted(table.storage)}")
+
+
+def tables_with_rows(state: State) -> list[str]:
+    """Return the names of tables with rows to copy."""
+    return [
+        name
+        for name, table in state.tables.items()
+        if name in state.parts or table.engine in WITHOUT_PARTS
+    ]
 
 
 def copy_database(
@@ -208,44 +273,89 @@ def copy_database(
     target: str,
     only: Collection[str] | None = None,
 ) -> dict[str, str]:
-    """Copy a database, or some of its tables. Returns where each table's rows were."""
+    """Copy a database, or some of its tables. Returns where each table's rows were.
+
+    Raises:
+        RuntimeError: A table has rows that ClickHouse does not let copy.
+    """
+    refuse_sets(server, source)
     state = look(server, source)
     wanted = state.tables.keys() if only is None else only
-    statements = {
-        name: re.sub(rf"\b{source}\.", f"{target}.", table.statement)
+    # Engines have the name of the database as a text: Buffer('source', 'table', ...).
+    tables = {
+        name: table._replace(statement=re.sub(rf"\b{source}\b", target, table.statement))
         for name, table in state.tables.items()
         if name in wanted
     }
-    rows = {name: source for name in state.parts if name in wanted}
-    build(server, target, statements, rows)
+    rows = {
+        name: f"{source}.{quoted(state.tables[name].storage)}"
+        for name in tables_with_rows(state)
+        if name in wanted
+    }
+    build(server, target, tables, rows)
     return rows
+
+
+def refuse_sets(server: ClickhouseServer, database: str) -> None:
+    """Refuse to copy a table whose rows cannot be read."""
+    for (name,) in server.rows(
+        "SELECT name FROM system.tables"
+        f" WHERE database = '{database}' AND engine = 'Set' AND total_rows > 0"
+    ):
+        raise RuntimeError(
+            f"the table {name} has the engine Set and rows that a migration wrote. ClickHouse does"
+            " not let them be read, so they cannot be copied for tests: use Join, or write them in"
+            " the tests that need them"
+        )
 
 
 def build(
     server: ClickhouseServer,
     database: str,
-    statements: Mapping[str, str],
+    tables: Mapping[str, Table],
     rows: Mapping[str, str],
 ) -> None:
-    """Make a database with these tables, and give them the rows that other databases have."""
+    """Make a database with these tables, and give them the rows that other tables have."""
     server.create(database)
-    # A view comes after the tables it is made from.
-    mentioned = re.compile(rf"\b{database}\.`?(\w+)")
+    # A view comes after the tables it is made from. They have their rows then: it adds none.
     order = {
-        name: (set(mentioned.findall(statement)) & statements.keys()) - {name}
-        for name, statement in statements.items()
+        name: mentioned(database, table.statement) & tables.keys() - {name}
+        for name, table in tables.items()
     }
     for name in TopologicalSorter(order).static_order():
-        server.client.command(statements[name])
+        server.client.command(without_refresh(tables[name].statement))
         if name in rows:
-            copy_rows(server, rows[name], database, name)
+            has_storage_of_its_own = tables[name].storage != name
+            there = look(server, database).tables if has_storage_of_its_own else tables
+            copy_rows(server, rows[name], database, there[name])
 
 
-def copy_rows(server: ClickhouseServer, source: str, target: str, table: str) -> None:
-    """Add the rows of a table to the same table in another database. Its parts are shared."""
-    server.client.command(
-        f"ALTER TABLE {target}.`{table}` ATTACH PARTITION ALL FROM {source}.`{table}`"
-    )
+def mentioned(database: str, statement: str) -> set[str]:
+    """Return the names of all tables of a database that a statement mentions."""
+    as_name, as_text = r"`((?:[^`\\]|\\.)+)`|(\w+)", r"'((?:[^'\\]|\\.)+)'"
+    names = re.findall(rf"\b{database}\.(?:{as_name})|'{database}', {as_text}", statement)
+    return {re.sub(r"\\(.)", r"\1", "".join(name)) for name in names}
+
+
+def without_refresh(statement: str) -> str:
+    """Keep a view that refreshes itself from doing so at once: its rows are copied."""
+    if not re.match(r"CREATE MATERIALIZED VIEW \S+ REFRESH ", statement):
+        return statement
+    return re.sub(r" AS (SELECT|WITH) ", r" EMPTY AS \1 ", statement, count=1)
+
+
+def copy_rows(server: ClickhouseServer, source: str, target: str, table: Table) -> None:
+    """Add the rows of a table to another one in the target database. Its parts are shared."""
+    name = f"{target}.{quoted(table.storage)}"
+    if table.engine.endswith("MergeTree"):
+        server.client.command(f"ALTER TABLE {name} ATTACH PARTITION ALL FROM {source}")
+    else:
+        server.client.command(f"INSERT INTO {name} SELECT * FROM {source}")
+
+
+def quoted(name: str) -> str:
+    """Return a name as it is written in statements."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def opening(arguments: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from ..signature import COMMENT
 from ..validation import Category, Finding, Report, Status, at_most, none_of
+from .database import quoted
 
 # How a check is called, by category and name, and what answers it.
 Check = tuple[Category, str, Callable[[Client], Finding]]
@@ -105,11 +106,15 @@ def rows_by_table(client: Client) -> dict[str, int]:
 
 def parts_are_intact(client: Client) -> Finding:
     """Compare the files of each table with their checksums."""
-    check = "CHECK TABLE `{}` SETTINGS check_query_single_value_result = 1"
+    check = "CHECK TABLE {} SETTINGS check_query_single_value_result = 1"
+    query = (
+        "SELECT name FROM system.tables"
+        " WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name"
+    )
     broken = {
         table: "differs from its checksums"
-        for table in rows_by_table(client)
-        if not client.command(check.format(table))
+        for (table,) in rows_of(client, query)
+        if not client.command(check.format(quoted(table)))
     }
     return none_of(broken)
 

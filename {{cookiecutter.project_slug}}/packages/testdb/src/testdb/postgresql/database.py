@@ -5,12 +5,14 @@ has made in the meantime.
 """
 
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..difference import OWN_SCHEMA, Difference, difference
 from ..session import send_savepoints
@@ -18,6 +20,24 @@ from ..signature import COMMENT, PREFIX
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
 from .server import Server, connect_server
 from .templates import connected
+
+# Where isolation levels are not settings of the session, and these statements leave all the driver
+# knows.
+DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
+
+# Modules whose listeners set nothing that the statements below take back.
+KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
+
+# What a rollback does not take back, and what else it does.
+FORGET = ("DISCARD SEQUENCES", f"SELECT {OWN_SCHEMA}.forget()")
+FORGET_SETTINGS = (
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "CLOSE ALL",
+    "UNLISTEN *",
+    "DISCARD TEMP",
+    *FORGET,
+)
 
 
 class PostgresqlDatabase:
@@ -74,7 +94,7 @@ class PostgresqlDatabase:
         """Check deferred constraints as a commit does, and end the test's transaction."""
         try:
             end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
-            for message in messages(connection, *end):
+            for message in messages(connection.dialect, *end, *FORGET):
                 connection.exec_driver_sql(message)
         except IntegrityError as error:
             raise BrokenConstraintError(str(error.orig).splitlines()[0]) from error
@@ -97,6 +117,31 @@ class PostgresqlDatabase:
         return found
 
     # For tests that have it to themselves
+
+    def watch(self, engine: Engine) -> None:
+        """Do nothing: PostgreSQL itself knows what is set in a session."""
+
+    def forget_settings(self, engine: Engine, used: Sequence[ConnectionPoolEntry]) -> bool:
+        """Undo what a test set in the sessions of connections, or say that this cannot be done.
+
+        It cannot where the service has set up the sessions by listeners of its own: PostgreSQL
+        lists what is set in a session, but no settings of another name than its own.
+        """
+        dialect = engine.dialect
+        own = (listener.__module__ for listener in engine.pool.dispatch.connect)
+        if dialect.driver not in DRIVERS or not all(it.startswith(KNOWN_LISTENERS) for it in own):
+            return not used
+        try:
+            for record in used:
+                connection = record.dbapi_connection
+                assert connection is not None
+                dialect.set_isolation_level(connection, "AUTOCOMMIT")
+                execute(dialect, connection, *FORGET_SETTINGS)
+                dialect.reset_isolation_level(connection)
+        except dialect.loaded_dbapi.Error:
+            # The test has closed it, or the server has.
+            return False
+        return True
 
     def reset(self) -> str:
         """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
@@ -210,19 +255,24 @@ class PostgresqlDatabase:
         self.server.drop(self.name)
 
 
-def messages(connection: Connection, *statements: str) -> tuple[str, ...]:
+def messages(dialect: Dialect, *statements: str) -> tuple[str, ...]:
     """Return statements as the driver takes them: psycopg takes several in one message.
 
     A small test takes not much longer than one message more.
     """
-    if connection.dialect.driver.startswith("psycopg"):
+    if dialect.driver.startswith("psycopg"):
         return ("; ".join(statements),)
     return statements
 
 
 def send(connection: Connection, *statements: str) -> None:
     """Run statements on the driver's connection."""
-    cursor = connection.connection.cursor()
-    for message in messages(connection, *statements):
+    execute(connection.dialect, connection.connection, *statements)
+
+
+def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> None:
+    """Run statements on the driver's own or a pool's connection."""
+    cursor = connection.cursor()
+    for message in messages(dialect, *statements):
         cursor.execute(message)
     cursor.close()

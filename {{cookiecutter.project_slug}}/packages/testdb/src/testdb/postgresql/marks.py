@@ -8,9 +8,9 @@ that may not make event triggers gets another copy of the template instead.
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
-from ..difference import OWN_SCHEMA, schemas
+from ..difference import BUILT_IN, OWN_SCHEMA
 
 # No one else should be connected when a database is put back.
 LOCK_TIMEOUT = "500ms"
@@ -23,6 +23,15 @@ CREATE FUNCTION {OWN_SCHEMA}.mark_table() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM nextval(TG_ARGV[0]::regclass); RETURN NULL; END $$;
 CREATE FUNCTION {OWN_SCHEMA}.mark_schema() RETURNS event_trigger LANGUAGE plpgsql AS
   $$ BEGIN PERFORM nextval('{OWN_SCHEMA}.ddl'); END $$;
+CREATE FUNCTION {OWN_SCHEMA}.forget() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE prepared text;
+BEGIN
+  PERFORM pg_advisory_unlock_all();
+  -- Not those of a driver, which it would still use.
+  FOR prepared IN SELECT name FROM pg_prepared_statements WHERE from_sql LOOP
+    EXECUTE format('DEALLOCATE %I', prepared);
+  END LOOP;
+END $$;
 """
 
 # Returns what was needed: nothing, rows, or if that is not enough, a copy. It works as a replica
@@ -32,16 +41,48 @@ CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE plpgsql
   SET session_replication_role = replica SET lock_timeout = '{LOCK_TIMEOUT}' AS $reset$
 DECLARE needed text := 'nothing';
 BEGIN
-  IF (SELECT is_called FROM {OWN_SCHEMA}.ddl) THEN RETURN 'copy'; END IF;
+  IF (SELECT is_called FROM {OWN_SCHEMA}.ddl) OR {OWN_SCHEMA}.outside() <> 'OUTSIDE'
+    THEN RETURN 'copy'; END IF;
   UNDO
   RETURN needed;
 END $reset$;
 """
 
+# What a test can change, and no trigger sees: large objects, settings of the database, and locks
+# that a connection holds which is not of the engine's pool.
+OUTSIDE = f"""
+CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+      WHERE locktype = 'advisory' AND datname = current_database())
+    || coalesce((SELECT string_agg(s::text, ' ') FROM pg_db_role_setting s
+      JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()), '')
+    || coalesce((SELECT md5(string_agg(m::text, ' ' ORDER BY oid))
+      FROM pg_largeobject_metadata m), '')
+    || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
+      ORDER BY loid, pageno)) FROM pg_largeobject o), '');
+END $$;
+"""
+
+# Tables, each behind all that inherit from it or are its partitions: a statement on a table marks
+# that table alone, and changes those as well.
+TABLES = text(f"""
+WITH RECURSIVE ancestors (oid, ancestor, depth) AS (
+  SELECT oid, oid, 0 FROM pg_class WHERE relkind IN ('r', 'p')
+  UNION SELECT a.oid, inhparent, depth + 1
+  FROM ancestors a JOIN pg_inherits ON inhrelid = ancestor
+)
+SELECT format('%I.%I', nspname, relname), CAST(c.oid AS bigint),
+  array_agg(DISTINCT CAST(ancestor AS bigint))
+FROM ancestors JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname NOT IN {BUILT_IN} AND nspname NOT LIKE 'pg\\_%'
+GROUP BY c.oid, nspname, relname ORDER BY max(depth) DESC, c.oid
+""")
+
 # PostgreSQL computes generated columns by itself, and refuses to be given them.
 STORED_COLUMNS = text(
     "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute"
-    " WHERE attrelid = CAST(:table AS regclass) AND attnum > 0"
+    " WHERE attrelid = :table AND attnum > 0"
     " AND NOT attisdropped AND attgenerated = ''"
 )
 
@@ -59,13 +100,9 @@ ALTER EVENT TRIGGER isolation_drop ENABLE ALWAYS;
 def install_marks(connection: Connection) -> None:
     """Add what notices changes and undoes them, and keep a copy of the rows that are there."""
     connection.execute(text(f"DROP SCHEMA IF EXISTS {OWN_SCHEMA} CASCADE"))
-    connection.execute(text(FUNCTIONS))
-    inspector = inspect(connection)
-    undo = [
-        install_mark(connection, [schema, name] if schema else [name])
-        for schema in schemas(inspector)
-        for name in inspector.get_table_names(schema)
-    ]
+    run(connection, FUNCTIONS)
+    tables = connection.execute(TABLES).all()
+    undo = [install_mark(connection, *table) for table in tables]
     sequences = text(
         "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
         " coalesce(last_value, start_value), last_value IS NOT NULL)"
@@ -73,30 +110,43 @@ def install_marks(connection: Connection) -> None:
     )
     undo.extend(connection.scalars(sequences))
     if connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")):
-        connection.exec_driver_sql(RESET.replace("UNDO", "\n  ".join(undo)))
-        connection.execute(text(SCHEMA_TRIGGERS))
+        run(connection, OUTSIDE)
+        outside = connection.scalar(text(f"SELECT {OWN_SCHEMA}.outside()"))
+        reset = RESET.replace("OUTSIDE", str(outside)).replace("UNDO", "\n  ".join(undo))
+        run(connection, reset)
+        run(connection, SCHEMA_TRIGGERS)
     else:
-        connection.exec_driver_sql(NO_RESET)
+        run(connection, NO_RESET)
     connection.commit()
 
 
-def install_mark(connection: Connection, path: Sequence[str]) -> str:
-    """Add what notices changes of a table, and return what undoes them."""
-    name, table = ".".join(path), ".".join(f'"{part}"' for part in path)
-    mark, rows = f'{OWN_SCHEMA}."{name}"', f'{OWN_SCHEMA}."rows {name}"'
-    connection.exec_driver_sql(
-        f"CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS TABLE {table};"
+def install_mark(connection: Connection, table: str, oid: int, above: Sequence[int]) -> str:
+    """Add what notices changes of a table, and return what undoes them.
+
+    What belongs to a table is named after its number: PostgreSQL cuts long names. `above` are the
+    numbers of the tables by which this one can be changed, itself included.
+    """
+    mark, rows = f'{OWN_SCHEMA}."{oid}"', f'{OWN_SCHEMA}."rows {oid}"'
+    run(
+        connection,
+        f"CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS SELECT * FROM ONLY {table};"
         " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
         f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {OWN_SCHEMA}.mark_table('{mark}');"
-        f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark"
+        f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark",
     )
     insert = ""
-    if connection.exec_driver_sql(f"SELECT EXISTS (TABLE {rows})").scalar():
-        columns = connection.scalar(STORED_COLUMNS, {"table": table})
+    if connection.scalar(text(f"SELECT EXISTS (TABLE {rows})")):
+        columns = connection.scalar(STORED_COLUMNS, {"table": oid})
         insert = (
             f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {rows};"
         )
+    marked = " OR ".join(f'(SELECT is_called FROM {OWN_SCHEMA}."{other}")' for other in above)
     return (
-        f"IF (SELECT is_called FROM {mark}) THEN needed := 'rows'; DELETE FROM {table};"
+        f"IF {marked} THEN needed := 'rows'; DELETE FROM ONLY {table};"
         f" {insert} PERFORM setval('{mark}', 1, false); END IF;"
     )
+
+
+def run(connection: Connection, statements: str) -> None:
+    """Run statements as they are: a name in them may hold what SQLAlchemy or the driver expands."""
+    connection.exec_driver_sql(statements.replace("%", "%%"))

@@ -7,11 +7,12 @@ from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from ..config import Isolation
 from ..database import FULL
-from ..migrations import family, fingerprint, migrate_and_prepare, source_of
+from ..migrations import TemplateError, family, fingerprint, migrate_and_prepare, source_of
 from ..report import IsolationReport
 from ..signature import COMMENT, PREFIX
 from .marks import install_marks
@@ -120,7 +121,7 @@ class Templates:
             with connected(url) as connection:
                 fill(connection)
                 connection.commit()
-                install_marks(connection)
+                prepare_reset(connection)
             # A database with connections cannot be copied.
             server.execute(f'ALTER DATABASE "{scratch}" IS_TEMPLATE true ALLOW_CONNECTIONS false')
             server.execute(f"COMMENT ON DATABASE \"{scratch}\" IS '{comment}'")
@@ -128,6 +129,22 @@ class Templates:
         except BaseException:
             server.drop(scratch)
             raise
+
+
+def prepare_reset(connection: Connection) -> None:
+    """Add to a migrated database what puts it back after tests.
+
+    Raises:
+        TemplateError: The database refuses; the migrations are applied all the same.
+    """
+    try:
+        install_marks(connection)
+    except DBAPIError as error:
+        raise TemplateError(
+            "testdb cannot prepare the migrated database for being put back after each test, so no"
+            " test can run. The migrations are not at fault: all of them were applied."
+            f" PostgreSQL said: {error.orig}It was asked: {error.statement}"
+        ) from error
 
 
 def digest(*contents: bytes) -> str:

@@ -6,12 +6,15 @@ memory file system a waiting writer blocks readers.
 
 import itertools
 import sqlite3
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, NullPool, create_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from .image import engine_on, keep_image, open_sqlite
+from .watched import watch
 
 
 class SqliteFile:
@@ -42,6 +45,14 @@ class SqliteFile:
         self.kept.execute("PRAGMA synchronous = OFF")
         # Long enough for a thread that is about to commit.
         self.kept.execute("PRAGMA busy_timeout = 200")
+
+    def watch(self, engine: Engine) -> None:
+        """Let the service's connections tell what a test sets on them."""
+        watch(engine)
+
+    def forget_settings(self, _engine: Engine, _used: Iterable[ConnectionPoolEntry]) -> bool:
+        """Say that nothing is left: the connections have told, and would have been closed."""
+        return True
 
     def reset(self) -> str:
         """Put back the first state."""

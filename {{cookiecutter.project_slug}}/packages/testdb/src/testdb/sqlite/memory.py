@@ -1,7 +1,8 @@
 """`db_session` on SQLite: a database in memory, put back by loading an image.
 
-That undoes everything: commits, schema changes, row numbers. It is only done where a test was not
-rolled back as a whole, because SQLite then reads the schema and prepares all statements again.
+That undoes everything: commits, schema changes, row numbers, what is set on the connection. It is
+only done where a rollback did not, because SQLite then reads the schema and prepares all statements
+again.
 """
 
 import sqlite3
@@ -16,6 +17,7 @@ from ..difference import Difference, difference
 from ..session import send_savepoints
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
 from .image import engine_on, keep_image, open_sqlite, opened
+from .watched import watch
 
 # Of the options a service passes to the driver, those that make sense for memory.
 DRIVER_OPTIONS = ("cached_statements", "detect_types", "factory", "timeout")
@@ -53,6 +55,7 @@ class MemoryDatabase:
                 raw.execute("BEGIN")
             raw.execute("SAVEPOINT isolation")
 
+        watch(engine)
         event.listen(engine, "do_connect", connect)
         # Behind the service's own listener: it may have said BEGIN, in its own way.
         event.listen(engine, "begin", begin)
@@ -72,10 +75,9 @@ class MemoryDatabase:
         except sqlite3.Error as error:
             raise VanishedTransactionError from error
 
-    def clean(self, _engine: Engine) -> None:
-        """Load the image, whatever happened to the database since."""
-        self.raw.rollback()
-        self.load()
+    def clean(self, engine: Engine) -> None:
+        """Begin with a new connection, which loads the image."""
+        engine.dispose()
 
     def load(self) -> None:
         """Make the database what the image holds."""
