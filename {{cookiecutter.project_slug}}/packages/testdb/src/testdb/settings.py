@@ -13,7 +13,15 @@ from sqlalchemy import URL, make_url
 from .guard import rules
 from .guard.processes import LIBPQ, REMEMBERED
 from .guard.rules import ProtectedDatabaseError
-from .guard.urls import IN_FOLDERS, NO_HOST, NO_PORT, read_url, refuse_url, unreachable
+from .guard.urls import (
+    IN_FOLDERS,
+    NO_HOST,
+    NO_PORT,
+    read_url,
+    refuse_url,
+    unreachable,
+    without_secrets,
+)
 
 # Servers for tests are named by such variables.
 FOR_TESTS = "TEST_"
@@ -63,7 +71,7 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
 
 def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
     """Yield what a URL can mean: a relative path can start here, or where settings files are."""
-    url = url.set(password=None)
+    url = without_secrets(url)
     name = url.database or ""
     is_path = url.get_backend_name() in IN_FOLDERS and not name.startswith("file:")
     if not is_path or Path(name).is_absolute():
@@ -103,7 +111,7 @@ def remembered() -> list[URL]:
 
 def remember(urls: Iterable[URL]) -> None:
     """Tell the processes below this one what is protected; no secrets."""
-    known = dict.fromkeys([*remembered(), *(url.set(password=None) for url in urls)])
+    known = dict.fromkeys([*remembered(), *map(without_secrets, urls)])
     os.environ[REMEMBERED] = "\n".join(map(str, known))
 
 

@@ -15,6 +15,9 @@ from .addresses import PORTS, Endpoint, endpoints, same_server
 IN_FOLDERS = ("chdb", "sqlite")
 HTTP = {"http": 80, "https": 443}
 
+# What in the query of a URL says where it leads.
+PLACES = {"database", "dbname", "host", "hostaddr", "mode", "port", "service", "uri", "user"}
+
 # Nothing is there: no file or folder can be in a device, and no service has this port.
 NO_FOLDER = Path("/dev/null")
 NO_HOST, NO_PORT = "127.0.0.1", 1
@@ -59,6 +62,12 @@ def unreachable(url: URL) -> URL:
 def describe(url: URL) -> str:
     """Return a URL as people may see it: without secrets, which its query can hold as well."""
     return url.set(query={}).render_as_string()
+
+
+def without_secrets(url: URL) -> URL:
+    """Return a URL that leads to the same place, and opens nothing there."""
+    query = {name: value for name, value in url.query.items() if name in PLACES}
+    return URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query)
 
 
 def connect_arguments(url: URL) -> tuple[Sequence[str], Mapping[str, Any]]:

@@ -1,0 +1,156 @@
+"""Real databases in settings: which are found, and what stands in their place."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dotenv import load_dotenv
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from testdb import ProtectedDatabaseError, replace_settings, settings
+from testdb.guard import protect
+from testdb.guard.processes import REMEMBERED
+
+SECRET = "do-not-show"  # noqa: S105
+SERVER = f"postgresql+psycopg://me:{SECRET}@192.0.2.1:6/real?sslpassword={SECRET}"
+
+# The variables of a service that has its database in parts.
+NAMES = {
+    "host": "POSTGRES_HOST",
+    "port": "POSTGRES_PORT",
+    "username": "POSTGRES_USER",
+    "password": "POSTGRES_PASSWORD",
+    "database": "POSTGRES_DB",
+}
+PARTS = {"drivername": "postgresql+asyncpg", **NAMES}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a service's settings, beside the current one. The environment stays as it is."""
+    before = dict(os.environ)
+    monkeypatch.setattr(settings, "replaced", set())
+    for name in ("project", "current"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    del os.environ[REMEMBERED]
+    yield tmp_path / "project"
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("sqlite:////data/real.db", "sqlite:////dev/null/real.db"),
+        ("sqlite+aiosqlite:////data/real.db", "sqlite+aiosqlite:////dev/null/real.db"),
+        ("sqlite:////data/real.db?timeout=5", "sqlite:////dev/null/real.db"),
+        (SERVER, "postgresql+psycopg://me:tests@127.0.0.1:1/real"),
+        ("postgres://me@db/real", "postgresql://me@127.0.0.1:1/real"),
+        ("postgresql+asyncpg:///real?host=/run", "postgresql+asyncpg://127.0.0.1:1/real"),
+        ("mysql+pymysql://me@db/real", "mysql+pymysql://me@127.0.0.1:1/real"),
+        ("chdb:////data/events", "chdb:////dev/null/events"),
+        ("clickhouse://me@db/real", "clickhouse://me@127.0.0.1:1/real"),
+    ],
+)
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_database_is_replaced_by_nowhere_with_the_same_driver(
+    folder: Path, place: str, value: str, expected: str
+) -> None:
+    if place == "environment":
+        os.environ["SOME_DSN"] = value
+    else:
+        (folder / ".env").write_text(f"export SOME_DSN='{value}'  # the real one\n")
+
+    found = replace_settings(folder / ".env")
+
+    assert os.environ["SOME_DSN"] == expected
+    assert make_url(value).database in [url.database for url in found]
+    assert SECRET not in f"{[url.render_as_string(False) for url in found]} {os.environ[REMEMBERED]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TEST_DATABASE_URL", SERVER),
+        ("SOME_DSN", "sqlite://"),
+        ("SOME_DSN", "sqlite:///:memory:"),
+        ("SOME_DSN", "sqlite:///file:name?mode=memory&uri=true"),
+        ("SOME_DSN", "https://example.com/real"),
+        ("SOME_DSN", "redis://localhost:6379/0"),
+        ("SOME_DSN", "real"),
+        ("SOME_DSN", ""),
+    ],
+)
+def test_what_is_no_real_database_stays(folder: Path, name: str, value: str) -> None:
+    replace_settings()
+    known = os.environ[REMEMBERED]
+    os.environ[name] = value
+
+    replace_settings(folder / "missing.env")
+
+    assert os.environ[name] == value
+    assert os.environ[REMEMBERED] == known
+
+
+def test_a_relative_path_is_protected_here_and_where_the_settings_are(folder: Path) -> None:
+    (folder / ".env").write_text("DATABASE_URL=sqlite:///data/real.db")
+
+    found = {url.database for url in replace_settings(folder / ".env")}
+
+    assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
+
+
+def test_settings_in_parts_are_replaced_wherever_they_are(folder: Path) -> None:
+    (folder / ".env").write_text("POSTGRES_HOST=192.0.2.1\nPOSTGRES_PORT=6\nPOSTGRES_DB=other\n")
+    os.environ["POSTGRES_DB"] = "real"
+    os.environ["POSTGRES_PASSWORD"] = SECRET
+
+    found = replace_settings(folder / ".env", parts=[PARTS])
+
+    assert "postgresql+asyncpg://192.0.2.1:6/real" in map(str, found)
+    assert {os.environ[NAMES["host"]], os.environ[NAMES["port"]]} == {"127.0.0.1", "1"}
+    assert settings.replaced >= {NAMES["host"], NAMES["port"]}
+
+
+def test_parts_that_name_no_server_protect_nothing(folder: Path) -> None:
+    before = replace_settings(parts=[PARTS])
+
+    assert replace_settings(folder / ".env", parts=[PARTS]) == before
+    assert NAMES["host"] not in os.environ
+
+
+def test_a_process_below_learns_what_is_protected(folder: Path) -> None:
+    os.environ["DATABASE_URL"] = SERVER
+    found = replace_settings()
+
+    assert replace_settings() == found
+    assert "postgresql+psycopg://me@192.0.2.1:6/real" in map(str, found)
+
+
+def test_settings_that_are_loaded_again_do_not_come_back(folder: Path) -> None:
+    file = folder / ".env"
+    file.write_text(f"DATABASE_URL={SERVER}\nREPLICA_URL={SERVER}\n")
+    protect(replace_settings(file))
+    before = dict(os.environ)
+
+    load_dotenv(file)
+
+    assert dict(os.environ) == before
+    load_dotenv(file, override=True)
+    with pytest.raises(ProtectedDatabaseError):
+        subprocess.run([sys.executable, "--version"], check=True)
+
+
+def test_an_engine_takes_its_options_and_connects_to_nothing(folder: Path) -> None:
+    for name, url in (("A", SERVER), ("B", f"sqlite:///{folder}/real.db")):
+        os.environ[f"{name}_URL"] = url
+    replace_settings()
+
+    for name in "AB":
+        engine = create_engine(os.environ[f"{name}_URL"], pool_size=3, max_overflow=0)
+        with pytest.raises(OperationalError):
+            engine.connect()
