@@ -123,8 +123,8 @@ def test_the_header_says_what_is_protected_and_which_template_is_used(
     tests = tmp_path / "tests"
     (tests / "unit").mkdir(parents=True)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {suite('sync')}\n")
-    secret = "'postgresql+psycopg://me:do-not-show@192.0.2.1/real?sslpassword=do-not-show'"
-    text = conftest.replace('"sqlite:///real.db"', f"{secret}, 'sqlite:////data/real.db'")
+    remote = "'postgresql+psycopg://me:do-not-show@192.0.2.1/real?sslpassword=do-not-show'"
+    text = conftest.replace('"sqlite:///real.db"', f"{remote}, 'sqlite:////data/real.db'")
     free = f'    database_free=["{tests}/unit"],\n)'
     (tests / "conftest.py").write_text(text.replace("\n)\n", f"\n{free}\n", 1))
     (tests / "unit" / "test_free.py").write_text("def test_it():\n    pass\n")

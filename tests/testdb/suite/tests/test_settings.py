@@ -30,7 +30,7 @@ PARTS = {"drivername": "postgresql+asyncpg", **NAMES}
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a service's settings, beside the current one. The environment stays as it is."""
+    """The folder of a service's settings, beside the current one. The environment stays."""
     before = dict(os.environ)
     monkeypatch.setattr(settings, "replaced", set())
     for name in ("project", "current"):
@@ -69,7 +69,8 @@ def test_a_database_is_replaced_by_nowhere_with_the_same_driver(
 
     assert os.environ["SOME_DSN"] == expected
     assert make_url(value).database in [url.database for url in found]
-    assert SECRET not in f"{[url.render_as_string(False) for url in found]} {os.environ[REMEMBERED]}"
+    shown = [url.render_as_string(hide_password=False) for url in found]
+    assert SECRET not in f"{shown} {os.environ[REMEMBERED]}"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,13 @@ def test_parts_that_name_no_server_protect_nothing(folder: Path) -> None:
 
     assert replace_settings(folder / ".env", parts=[PARTS]) == before
     assert NAMES["host"] not in os.environ
+
+
+def test_parts_without_a_port_are_an_error(folder: Path) -> None:
+    parts = {"drivername": "postgresql", "host": "POSTGRES_HOST"}
+
+    with pytest.raises(ValueError, match="POSTGRES_HOST.* lacks port"):
+        replace_settings(folder / ".env", parts=[parts])
 
 
 def test_a_process_below_learns_what_is_protected(folder: Path) -> None:

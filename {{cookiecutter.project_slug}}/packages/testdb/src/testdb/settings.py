@@ -44,13 +44,16 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
             of `URL.create`, and the driver itself: `{"drivername": "postgresql+asyncpg",
             "host": "POSTGRES_HOST", "port": "POSTGRES_PORT", "database": "POSTGRES_DB"}`.
 
+    Raises:
+        ValueError: A part lacks its driver, or the variable of its host or port.
+
     Returns:
         The databases, without their passwords. Workers of a parallel run, and processes that tests
         start, find the environment replaced; they learn them from `PROTECTED_DATABASE_URL`.
     """
     found: dict[URL, None] = dict.fromkeys(remembered())
     # The environment comes last, as it does for settings.
-    sources = [*map(dotenv_values, files), dict(os.environ)]
+    sources: list[Mapping[str, str | None]] = [*map(dotenv_values, files), dict(os.environ)]
     starts = {Path.cwd(): None, **{file.resolve().parent: None for file in files}}
     for name, value in (setting for source in sources for setting in source.items()):
         if name == REMEMBERED or name.upper().startswith(FOR_TESTS):
@@ -62,9 +65,8 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
     for part in parts:
         if url := assembled(part, settings):
             found[url] = None
-            for key, value in (("host", NO_HOST), ("port", NO_PORT)):
-                if key in part:
-                    replace(part[key], value)
+            replace(part["host"], NO_HOST)
+            replace(part["port"], NO_PORT)
     remember(found)
     return list(found)
 
@@ -83,6 +85,8 @@ def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
 
 def assembled(part: Mapping[str, str], settings: Mapping[str, str]) -> URL | None:
     """Return the URL that settings in parts make; None if they lead nowhere or name no host."""
+    if missing := {"drivername", "host", "port"} - part.keys():
+        raise ValueError(f"replace_settings: {dict(part)} lacks {', '.join(sorted(missing))}")
     values = {key: settings[name] for key, name in part.items() if name in settings}
     values.pop("password", None)
     port = values.pop("port", None)

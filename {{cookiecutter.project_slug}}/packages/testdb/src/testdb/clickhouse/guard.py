@@ -30,7 +30,9 @@ PORT = 8123
 
 # Whatever can name a file in a statement: `FROM '../a.csv'` reads one. Literals, quoted names, and
 # what they can hold.
-QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`|\$\$.*?\$\$""", re.DOTALL)
+QUOTED = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`|\$\$.*?\$\$""", re.DOTALL
+)
 ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 
 # A function for files whose first argument is more than a literal.
@@ -156,7 +158,7 @@ def refuse_path(rule: str, name: str) -> None:
         rules.refuse_file(rule, meaning)
         if found := PATTERN.search(meaning):
             start, rest = os.path.split(meaning[: found.start()])
-            pattern = os.path.join(Path(start).resolve(), rest + meaning[found.start() :])
+            pattern = str(Path(start).resolve() / (rest + meaning[found.start() :]))
             for folder in folders:
                 if reaches(pattern, folder):
                     raise rules.refusal(rule, folder)

@@ -30,9 +30,7 @@ PORTS = {
 LOCAL = ("", "/tmp", "/run/postgresql", "/var/run/postgresql")  # noqa: S108  # nothing is written
 
 
-def endpoints(
-    options: Mapping[str, Any], env: Mapping[str, str] = os.environ
-) -> list[Endpoint]:
+def endpoints(options: Mapping[str, Any], env: Mapping[str, str] = os.environ) -> list[Endpoint]:
     """Return every server that a driver would try with these options and variables."""
     host = options.get("hostaddr") or env.get("PGHOSTADDR") or options.get("host")
     hosts = listed(host or env.get("PGHOST", ""))

@@ -27,7 +27,7 @@ RUNS = os.path.join(os.path.dirname(__file__), "isolation_runs")
 
 
 def restore() -> None:
-    """Set the variables of all runs that this process descends from, and guard what they protect."""
+    """Set the variables of all runs that this process descends from, and guard what they do."""
     runs = os.listdir(RUNS) if os.path.isdir(RUNS) else []
     for process in ancestors(os.getppid()) if runs else ():
         if process in runs:

@@ -48,8 +48,9 @@ def call(look: Look | str, module: ModuleType) -> None:
     """Look at a module that is loaded."""
     if isinstance(look, str):
         home, _, function = look.partition(":")
-        look = getattr(import_module(home), function)
-    look(module)
+        getattr(import_module(home), function)(module)
+    else:
+        look(module)
 
 
 def watch_drivers() -> None:
@@ -115,8 +116,9 @@ def watch_libpq(pq: Any) -> None:
 def watch_psycopg2(psycopg2: Any) -> None:
     """See what its two doors, the function and the class, connect to."""
     extensions, connect = psycopg2.extensions, psycopg2._connect
+    original: Any = extensions.connection
 
-    class GuardedConnection(extensions.connection):  # type: ignore[misc]
+    class GuardedConnection(original):  # type: ignore[misc]
         """A connection that is not to a protected database."""
 
         def __init__(self, dsn: str, *arguments: Any, **options: Any) -> None:

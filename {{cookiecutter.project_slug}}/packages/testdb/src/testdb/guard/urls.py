@@ -9,7 +9,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import rules
-from .addresses import PORTS, Endpoint, endpoints, same_server
+from .addresses import PORTS, Endpoint, database_in, endpoints, same_server
 
 # The engines that are embedded, and the ports of a server that speaks HTTP, as ClickHouse does.
 IN_FOLDERS = ("chdb", "sqlite")
@@ -93,7 +93,7 @@ def protect(url: URL) -> None:
         return
     for endpoint in endpoints(options):
         shared = any(same_server(endpoint, other) for other in servers_for_tests())
-        name = rules.database_in(options) if shared else None
+        name = database_in(options) if shared else None
         rules.servers.add((endpoint, name))
 
 
