@@ -131,7 +131,7 @@ def test_a_loop_without_sockets_of_python_reaches_no_protected_server(remote: UR
             await asyncpg.connect(remote.render_as_string(), timeout=2)
         loop = asyncio.get_running_loop()
         with pytest.raises(ProtectedDatabaseError, match=r"rule: socket\.connect"):
-            await loop.create_connection(asyncio.Protocol, remote.host, remote.port)
+            await loop.create_connection(asyncio.Protocol, REMOTE, 2)
         with pytest.raises(ProtectedDatabaseError, match=r"rule: socket\.connect"):
             await loop.create_unix_connection(asyncio.Protocol, "/nowhere/.s.PGSQL.2")
 

@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +16,7 @@ Look = Callable[[Any], object]
 watched: dict[str, Look | str] = {}
 
 
-class Finder(MetaPathFinder):
+class Finder:
     """Finds drivers as Python does, and has the guard put into them when they are loaded."""
 
     def find_spec(
@@ -38,10 +36,11 @@ class Finder(MetaPathFinder):
 
 
 def watch(name: str, look: Look | str) -> None:
-    """Call `look` with a module: now if it is loaded, else when it is."""
-    watched[name] = look
-    if name in sys.modules:
-        call(look, sys.modules[name])
+    """Call `look` with a module, once: now if it is loaded, else when it is."""
+    if name not in watched:
+        watched[name] = look
+        if name in sys.modules:
+            call(look, sys.modules[name])
 
 
 def call(look: Look | str, module: ModuleType) -> None:
@@ -147,6 +146,8 @@ def watch_asyncpg(utils: Any) -> None:
 
 def watch_pg8000(core: Any) -> None:
     """See what it connects to: on a server that tests share, no socket says which database."""
+    from inspect import signature
+
     initialize = core.CoreConnection.__init__
     known = signature(initialize)
 

@@ -8,7 +8,6 @@ file alone says nothing: `ls`, `cp` and `git` may have it.
 import os
 import re
 import shlex
-from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +115,8 @@ def refuse_command(words: Sequence[str], env: Mapping[str, str], folder: Path) -
 
 def refuse_libpq_client(arguments: Sequence[str], env: Mapping[str, str]) -> None:
     """Refuse psql and its like on a protected database. Their options mean the same in all."""
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--host")
     parser.add_argument("-p", "--port")
