@@ -127,7 +127,7 @@ def test_parts_that_name_no_server_protect_nothing(folder: Path) -> None:
 def test_parts_without_a_port_are_an_error(folder: Path) -> None:
     parts = {"drivername": "postgresql", "host": "POSTGRES_HOST"}
 
-    with pytest.raises(ValueError, match="POSTGRES_HOST.* lacks port"):
+    with pytest.raises(ValueError, match=r"POSTGRES_HOST.* lacks port"):
         replace_settings(folder / ".env", parts=[parts])
 
 
