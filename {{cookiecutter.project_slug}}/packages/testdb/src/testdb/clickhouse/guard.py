@@ -45,9 +45,9 @@ PATTERN = re.compile(r"[*?{]")
 
 folders = rules.folders
 
-# The ids of connections that were opened under the guard. As long as an earlier one lives, no other
-# has its id.
-guarded: set[int] = set()
+# The ids of connections that were opened under the guard, with what they were opened with. As long
+# as an earlier one lives, no other has its id.
+guarded: dict[int, list[str]] = {}
 
 
 def protect(urls: Iterable[URL]) -> None:
@@ -62,6 +62,7 @@ def protect(urls: Iterable[URL]) -> None:
     for url in urls:
         if url.drivername == "chdb":
             rules.protect_path(Path(url.database or ""), folders)
+            forget_earlier()
             continue
         server = (str(url.host), str(url.port or PORT))
         if tests and same_server(server, (tests["host"], str(tests["port"]))):
@@ -71,6 +72,15 @@ def protect(urls: Iterable[URL]) -> None:
             )
         rules.servers.add((server, None))
     close_earlier_connections()
+
+
+def forget_earlier() -> None:
+    """Take connections to what is protected now for such as were there before the guard."""
+    for connection, texts in list(guarded.items()):
+        try:
+            refuse_target(texts)
+        except rules.ProtectedDatabaseError:
+            del guarded[connection]
 
 
 def watch_engine(engine: ModuleType) -> None:
@@ -91,7 +101,8 @@ def noting(initialize: Callable[..., None]) -> Callable[..., None]:
 
     def call(connection: Any, *arguments: Any, **options: Any) -> None:
         initialize(connection, *arguments, **options)
-        guarded.add(id(connection))
+        given = [*arguments, *options.values()]
+        guarded[id(connection)] = [text for text in given if isinstance(text, str)]
 
     return call
 
