@@ -51,7 +51,7 @@ for name in [name for name in os.environ if name.lower() in Settings.model_field
 os.environ["ENVIRONMENT"] = Environment.TEST
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
-os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:tests@127.0.0.1:1/tests"
+os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
 # end if
 
 # How databases are made
