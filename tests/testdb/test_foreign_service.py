@@ -80,7 +80,7 @@ def foreign(
 
     found = Foreign(style, folder, run)
     readme = (library / "README.md").read_text()
-    (conftest,) = re.findall(r"```python\n(import os.*?)```", readme, re.DOTALL)
+    (conftest,) = re.findall(r"```python\n(from pathlib.*?)```", readme, re.DOTALL)
     found.change("tests/conftest.py", conftest)
     found.change("library/database.py", DATABASE[style])
     source = (folder / "tests" / "library_tests.txt").read_text()

@@ -60,7 +60,7 @@ def test_an_isolation_is_found_where_the_command_line_leads(
 ) -> None:
     done = run_python(*PYTEST, "checks/database", cwd=folder)
 
-    assert "testdb: tests run on sqlite; protected: sqlite:///" in done.stdout
+    assert "testdb: tests run on sqlite; protected: sqlite:///real.db; template: /" in done.stdout
     assert "1 passed" in done.stdout
 
 
@@ -69,6 +69,72 @@ def test_a_run_without_an_isolation_says_so(folder: Path, run_python: RunPython)
 
     assert "testdb: inactive" in done.stdout
     assert "1 passed" in done.stdout
+
+
+UNGUARDED = """
+import sqlite3
+
+import pytest
+
+
+def test_it():
+    with pytest.raises(RuntimeError, match="db_session fixture"):
+        sqlite3.connect({file!r})
+"""
+# Where a command line leads besides `tests`: the folder it is given in, arguments, `testpaths`.
+ELSEWHERE = {
+    "e2e": (".", ["e2e"], "testpaths = tests"),
+    "a test": (".", ["test_x.py::test_it"], "testpaths = tests"),
+    "inside": ("e2e", [], "testpaths = tests"),
+    "src": ("e2e", ["../src"], ""),
+}
+
+
+def test_tests_are_guarded_wherever_they_are(
+    suite: Suite, conftest: str, tmp_path: Path, run_python: RunPython
+) -> None:
+    for name in ("tests", "e2e", "src"):
+        (tmp_path / name).mkdir()
+    real = str(tmp_path / "real.db")
+    text = conftest.replace("sqlite:///real.db", f"sqlite:///{real}")
+    (tmp_path / "tests" / "conftest.py").write_text(text)
+    for name in ("e2e/test_e2e.py", "src/test_src.py", "test_x.py"):
+        (tmp_path / name).write_text(UNGUARDED.format(file=real))
+
+    for start, arguments, testpaths in ELSEWHERE.values():
+        options = f"[pytest]\npythonpath = {suite('sync')}\n{testpaths}\n"
+        (tmp_path / "pytest.ini").write_text(options)
+        done = run_python(*PYTEST, *arguments, cwd=tmp_path / start)
+
+        assert "1 passed" in done.stdout, done.stdout
+        assert f"testdb: tests run on sqlite; protected: sqlite:///{real};" in done.stdout
+
+
+# What a run says it is made from, by its options.
+TEMPLATES = {
+    "--database=postgresql": r"template: postgresql.*/test_template_\w+$",
+    "tests/unit": "template: none, as no test of this run uses a database$",
+}
+
+
+def test_the_header_says_what_is_protected_and_which_template_is_used(
+    suite: Suite, conftest: str, tmp_path: Path, run_python: RunPython, server: str
+) -> None:
+    tests = tmp_path / "tests"
+    (tests / "unit").mkdir(parents=True)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {suite('sync')}\n")
+    remote = "'postgresql+psycopg://me:do-not-show@192.0.2.1/real?sslpassword=do-not-show'"
+    text = conftest.replace('"sqlite:///real.db"', f"{remote}, 'sqlite:////data/real.db'")
+    free = f'    database_free=["{tests}/unit"],\n)'
+    (tests / "conftest.py").write_text(text.replace("\n)\n", f"\n{free}\n", 1))
+    (tests / "unit" / "test_free.py").write_text("def test_it():\n    pass\n")
+
+    for option, template in TEMPLATES.items():
+        header = run_python(*PYTEST, option, cwd=tmp_path, TEST_DATABASE_URL=server).stdout
+
+        known = "postgresql+psycopg://me:***@192.0.2.1/real, sqlite:////data/real.db;"
+        assert re.search(f"protected: {re.escape(known)} {template}", header, re.MULTILINE), header
+        assert "do-not-show" not in header
 
 
 @pytest.mark.parametrize(

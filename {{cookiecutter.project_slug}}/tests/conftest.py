@@ -10,29 +10,19 @@ Fixtures: `db_session`, `isolated_database` and all others that give databases a
 import os
 from pathlib import Path
 
-from dotenv import dotenv_values
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
-from testdb import Isolation
+from testdb import Isolation, replace_settings
 
 from placeholder_service import migrate
 from placeholder_service.db import engine, session
 from placeholder_service.models import Base
-from placeholder_service.settings import (
-    PROJECT_ROOT,
-    Environment,
-    Settings,
-    # if analytics == clickhouse
-    parse_clickhouse_url,
-    # end if
-    parse_database_url,
-)
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
 
 from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load
 
 pytest_plugins = [
-    "testdb.plugin",
     "tests.fixtures.base",
     "tests.fixtures.users",
     "tests.fixtures.contexts",
@@ -45,36 +35,20 @@ pytest_plugins = [
 # What is protected
 
 
-def real_urls() -> list[str]:
-    """Return every database that the environment or a settings file names."""
-    found = list(os.environ.items())
-    for file in (".env.defaults", ".env"):
-        found += [(name, value or "") for name, value in dotenv_values(PROJECT_ROOT / file).items()]
-    # Settings take names in any case.
-    named = [(name.upper(), value) for name, value in found if value]
-    urls = [parse_database_url(value) for name, value in named if name == "DATABASE_URL"]
-    # if analytics == clickhouse
-    urls.extend(parse_clickhouse_url(value) for name, value in named if name == "CLICKHOUSE_URL")
-    # end if
-    return [url.render_as_string(hide_password=False) for url in urls]
-
-
-# Kept in the environment: workers and subprocesses start with the settings already replaced.
-protected = os.environ.setdefault("PROTECTED_DATABASE_URL", "\n".join(real_urls()))
-DEVELOPMENT_DATABASES = [make_url(url) for url in protected.splitlines()]
+# Every database that the environment or a settings file names, under whatever name. In the
+# environment, each is replaced by one that leads nowhere, for workers and other processes as well.
+real = replace_settings(PROJECT_ROOT / ".env.defaults", PROJECT_ROOT / ".env")
 # if analytics == clickhouse
-DEVELOPMENT_CLICKHOUSES = [
-    url for url in DEVELOPMENT_DATABASES if url.drivername in ("chdb", "clickhouse")
-]
-DEVELOPMENT_DATABASES = [url for url in DEVELOPMENT_DATABASES if url not in DEVELOPMENT_CLICKHOUSES]
+DEVELOPMENT_CLICKHOUSES = [url for url in real if url.get_backend_name() in ("chdb", "clickhouse")]
 # end if
+DEVELOPMENT_DATABASES = [url for url in real if url.get_backend_name() in ("sqlite", "postgresql")]
 
 # From here on, no settings but these count.
 Settings.model_config["env_file"] = None
 for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
-    del os.environ[name]
+    if not name.lower().endswith("_url"):
+        del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
-os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
 os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
@@ -94,9 +68,8 @@ alembic.attributes["history"] = False
 isolation = Isolation(
     alembic=alembic,
     database="postgresql",  # if database == postgresql
-    protected=DEVELOPMENT_DATABASES,
+    protected=real,
     # if analytics == clickhouse
-    replaced=("DATABASE_URL", "CLICKHOUSE_URL"),
     clickhouse=describe_clickhouse(DEVELOPMENT_CLICKHOUSES),
     # end if
     engine=make_engine,

@@ -17,6 +17,9 @@ from testdb.run import Run, run_key
 ROOT = Path(__file__).parents[1]
 DEVELOPMENT = f"sqlite:///{ROOT / 'development.db'}"
 
+# An address for documentation: nothing is ever reached there.
+REMOTE = "postgresql+psycopg://me@192.0.2.1:2/real"
+
 # For everything that reads the service's settings, in processes as well.
 os.environ["DATABASE_URL"] = "sqlite://"
 
@@ -37,7 +40,7 @@ def clickhouse() -> Extension | None:
 
 isolation = Isolation(
     alembic=Config(ROOT / "alembic.ini"),
-    protected=[DEVELOPMENT],
+    protected=[DEVELOPMENT, REMOTE],
     engine=make_engine,
     sessions=make_session_maker,
     database_free=[ROOT / "tests" / "unit"],

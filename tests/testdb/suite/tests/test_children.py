@@ -1,9 +1,11 @@
 """Attacks: processes that a test starts without the variables that tests replaced."""
 
+import json
 import multiprocessing
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -12,13 +14,17 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from testdb.guard import child
+from testdb import ProtectedDatabaseError
+from testdb.guard import child, state
+from testdb.guard.children import LIBRARY
 
+from tests.conftest import DEVELOPMENT
 from tests.processes import LIMIT, start_pytest
 
 pytestmark = pytest.mark.slow
 
 NAME = "DATABASE_URL"
+DEVELOPMENT_FILE = DEVELOPMENT.removeprefix("sqlite:///")
 LACKING = {name: value for name, value in os.environ.items() if name != NAME}
 START = "import subprocess, sys; subprocess.run(sys.argv[1:], env={}, check=True)"
 
@@ -61,6 +67,60 @@ def test_a_process_without_the_variable_gets_what_tests_put_there(
     start([sys.executable, "-c", program])
 
     assert seen.read_text() == os.environ[NAME]
+
+
+# Programs that name a protected database themselves. `real` is a file; a server has this address.
+REMOTE = "host='192.0.2.1', port=2"
+NAMING = {
+    "sqlite3": "import sqlite3; sqlite3.connect(real)",
+    "ATTACH": "import sqlite3; sqlite3.connect(':memory:').execute(f\"ATTACH '{real}' AS other\")",
+    "SQLAlchemy": "import sqlalchemy; sqlalchemy.create_engine(f'sqlite:///{real}').connect()",
+    "server": f"sqlalchemy.create_engine(sqlalchemy.URL.create('postgresql', {REMOTE})).connect()",
+    "socket": "import socket; socket.create_connection(('192.0.2.1', 2), 1)",
+    "psycopg": f"import psycopg; psycopg.connect({REMOTE}, connect_timeout=2)",
+    "psycopg.pq": "import psycopg.pq as pq; pq.PGconn.connect_start(b'host=192.0.2.1 port=2')",
+    "psycopg2": f"import psycopg2; psycopg2.connect({REMOTE}, connect_timeout=2)",
+    "client": "import subprocess; subprocess.run(['sqlite3', real])",
+}
+TRY_ALL = """
+import sys
+real, programs = sys.argv[1], sys.argv[2:]
+for program in programs:
+    try:
+        exec(program)
+        print("connected")
+    except Exception as error:
+        print(type(error).__name__)
+"""
+GRANDCHILD = "import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], env={})"
+
+
+@pytest.mark.parametrize("before", [[], ["-c", GRANDCHILD]], ids=["child", "its own child"])
+def test_a_python_process_guards_itself(before: list[str]) -> None:
+    program = ["-c", TRY_ALL, DEVELOPMENT_FILE, *NAMING.values()]
+
+    done = subprocess.run(
+        [sys.executable, *before, *program], env={}, capture_output=True, text=True, check=True
+    )
+
+    assert dict(zip(NAMING, done.stdout.split(), strict=True)) == dict.fromkeys(
+        NAMING, "ProtectedDatabaseError"
+    )
+    assert not Path(DEVELOPMENT_FILE).exists()
+
+
+def connect_to_real() -> None:
+    """Try to open the development database."""
+    sqlite3.connect(DEVELOPMENT_FILE)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_a_process_of_multiprocessing_guards_itself(method: str) -> None:
+    with (
+        ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool,
+        pytest.raises(ProtectedDatabaseError),
+    ):
+        pool.submit(connect_to_real).result()
 
 
 def see_url() -> str | None:
@@ -110,6 +170,8 @@ def name_of(pid: int) -> str:
     return child.look_up(pid)[0]
 
 
+GUARD = {"guard": state(), **LIBRARY}
+
 # Whose run it is, by what a test starts, and what its process then has.
 RUNS: dict[str, tuple[Callable[[int], str], str]] = {
     "above it": (lambda _: name_of(os.getpid()), "of tests"),
@@ -131,7 +193,8 @@ def test_only_a_run_above_the_process_counts(
     )
 
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
-        (tmp_path / run(other.pid)).write_text("NEW_VARIABLE=of tests")
+        known = {"variables": {"NEW_VARIABLE": "of tests"}, **GUARD}
+        (tmp_path / run(other.pid)).write_text(json.dumps(known))
         done = subprocess.run(
             [sys.executable, "-c", program, str(tmp_path)],
             check=True,

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb import ProtectedDatabaseError
-from testdb.guard import hide, protect
+from testdb.guard import protect
+from testdb.guard.urls import unreachable
+from testdb.settings import replace_protected
 
 PASSWORD = "do-not-show"  # noqa: S105
 
@@ -98,6 +101,24 @@ def test_a_protected_file_that_is_not_there_is_not_made(
     assert not (tmp_path / "missing.db").exists()
 
 
+def test_a_protected_file_is_not_opened_by_a_new_name(file: Path) -> None:
+    file.rename("new.db")
+
+    for name in ("new.db", "soft.db", "hard.db"):
+        with refused("sqlite3.connect"):
+            sqlite3.connect(name)
+
+    Path("new.db").rename(file)
+
+
+def test_a_file_that_took_the_place_of_a_deleted_one_is_another(file: Path) -> None:
+    file.unlink()
+    Path("hard.db").unlink()
+
+    for number in range(3):
+        sqlite3.connect(f"{number}.db").close()
+
+
 class OwnConnection(sqlite3.dbapi2.Connection):
     """A connection of a project's own kind."""
 
@@ -143,8 +164,29 @@ def test_a_name_that_the_guard_cannot_see_is_not_attached(
         connection.execute("ATTACH ? AS other", (str(file),))
     with refused("ATTACH"):
         connection.execute("ATTACH :name AS other", {"name": str(file)})
-    with refused("ATTACH of a name that the statement does not spell out"):
-        connection.execute(f"ATTACH '{file}' || '' AS other")
+    connection.execute("ATTACH ? AS other", ("own.db",))
+    connection.execute("DETACH other")
+    with refused("ATTACH"):
+        connection.execute("ATTACH ? AS other", (str(file),))
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        ("ATTACH '50% real.db' || '' AS other", ()),
+        ("ATTACH '50% ' || ? AS other", ("real.db",)),
+        ("ATTACH ? || ? AS other", ("50% ", "real.db")),
+        ("ATTACH replace(?, 'x', '') AS other", ("50% realx.db",)),
+        ("ATTACH (SELECT '50% real.db' WHERE 'other' = ?) AS other", ("other",)),
+    ],
+)
+@pytest.mark.usefixtures("file")
+def test_a_name_that_is_made_by_the_statement_is_not_attached(
+    connection: sqlite3.Connection, statement: str, parameters: tuple[str, ...]
+) -> None:
+    for execute in (connection.execute, connection.cursor().execute):
+        with refused("ATTACH of a name that the statement does not spell out"):
+            execute(statement, parameters)
 
 
 def test_a_factory_from_before_the_guard_attaches_nothing_either(file: Path) -> None:
@@ -225,6 +267,54 @@ def test_psycopg_does_not_open_a_protected_database(
 ) -> None:
     with refused("psycopg"):
         connect(conninfo(database))
+
+
+DRIVERS: list[tuple[str, Callable[[URL], object]]] = [
+    ("psycopg.pq", lambda url: psycopg.pq.PGconn.connect(conninfo(url).encode())),
+    ("psycopg.pq", lambda url: psycopg.pq.PGconn.connect_start(conninfo(url).encode())),
+    ("psycopg2", lambda url: import_module("psycopg2").connect(conninfo(url))),
+    ("psycopg2", lambda url: import_module("psycopg2").connect(**parts(url))),
+    ("psycopg2", lambda url: import_module("psycopg2.extensions").connection(conninfo(url))),
+    (
+        "psycopg2",
+        lambda url: import_module("psycopg2").connect(
+            conninfo(url), connection_factory=import_module("psycopg2.extras").LoggingConnection
+        ),
+    ),
+    ("pg8000", lambda url: import_module("pg8000").connect(**python_parts(url))),
+    ("pg8000", lambda url: import_module("pg8000.native").Connection(**python_parts(url))),
+]
+
+
+def parts(url: URL) -> dict[str, Any]:
+    """Return a URL as drivers take it in parts."""
+    _, options = url.get_dialect()().create_connect_args(url)
+    return dict(options)
+
+
+def python_parts(url: URL) -> dict[str, Any]:
+    """Return the same for a driver that has its own words for libpq's."""
+    options = parts(url)
+    host, port = options.pop("host"), options.pop("port", 5432)
+    place = (
+        {"unix_sock": f"{host}/.s.PGSQL.{port}"}
+        if host.startswith("/")
+        else {"host": host, "port": port}
+    )
+    return {**place, "database": options.pop("dbname"), **options}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "connect"), DRIVERS, ids=range(len(DRIVERS)))
+def test_other_drivers_do_not_open_a_protected_database(
+    database: URL, name: str, connect: Callable[[URL], Any]
+) -> None:
+    with refused(name):
+        connect(database)
+    connection = connect(database.set(database="postgres"))
+
+    close = getattr(connection, "finish", None) or connection.close
+    close()
 
 
 @pytest.mark.slow
@@ -393,11 +483,13 @@ def test_other_names_of_a_protected_url_are_hidden_from_processes(
     monkeypatch.setenv("REPLICA_URL", url(file))
     monkeypatch.setenv("OTHER_URL", "sqlite:///other.db")
 
-    hide()
+    replace_protected()
     subprocess.run([sys.executable, "--version"], check=True)
 
-    assert "REPLICA_URL" not in os.environ
-    assert "OTHER_URL" in os.environ
+    assert os.environ["OTHER_URL"] == "sqlite:///other.db"
+    before, after = make_url(url(file)), make_url(os.environ["REPLICA_URL"])
+    assert after.drivername == before.drivername
+    assert after == unreachable(before)
 
 
 def test_no_process_starts_after_the_url_was_put_back(
@@ -416,18 +508,82 @@ def test_no_process_starts_after_the_url_was_put_back(
         os.execv("/nowhere", ["/nowhere"])  # noqa: S606
 
 
+SERVER = f"postgresql://me@localhost:{PORT}/real"
+TOLD: dict[str, list[str]] = {
+    "client": ["sqlite3", "50% real.db"],
+    "client by its path": ["/usr/bin/sqlite3", "-readonly", "soft.db"],
+    "client's command": ["sqlite3", ":memory:", "ATTACH 'soft.db' AS other"],
+    "client's own command": ["sqlite3", "-cmd", ".open soft.db"],
+    "client behind another program": ["timeout", "5", "sqlite3", "hard.db"],
+    "shell": ["sh", "-c", "cd folder && sqlite3 soft.db"],
+    "shell in a shell": ["bash", "-lc", "sh -c 'cd folder; sqlite3 hard.db'; ls"],
+    "shell, quoted": ["sh", "-ec", "echo 'it; is' | sqlite3 '50% real.db'"],
+    "shell with a variable": ["sh", "-c", "cd . && DATABASE_URL=sqlite:///soft.db serve"],
+    "env": ["env", "DATABASE_URL=sqlite:///soft.db", "serve"],
+    "URL": ["sqlite3x", "sqlite:///soft.db"],
+    "option": ["serve", "--database-url=sqlite:///soft.db"],
+    "option of Alembic": ["alembic", "-x", f"url={SERVER}", "upgrade", "head"],
+    "option in words": ["serve", "--database", SERVER],
+    "URL in a program": ["ruby", "-e", f"connect('{SERVER}')"],
+    "psql with a URL": ["psql", SERVER],
+    "psql": ["psql", "-h", "localhost", "-p", str(PORT), "-U", "me", "-d", "real"],
+    "psql, short": ["psql", "-hlocalhost", f"-p{PORT}", "-c", "SELECT 1", "real"],
+    "psql, long": ["psql", "--host=localhost", "--port", str(PORT), "real"],
+    "psql with a string": ["psql", "-c", "SELECT 1", f"host=127.0.0.1 port={PORT} dbname=real"],
+    "psql by variables": ["sh", "-c", f"PGHOST=localhost PGPORT={PORT} psql"],
+    "pg_dump": ["pg_dump", "-Fc", "-h", REMOTE, "-p", str(PORT), "real"],
+}
+
+
+@pytest.mark.parametrize("command", TOLD.values(), ids=TOLD)
+@pytest.mark.usefixtures("_servers", "file")
+def test_no_process_is_told_of_a_protected_database(command: list[str]) -> None:
+    with refused("process"):
+        subprocess.run(command, check=True)
+
+
+@pytest.mark.usefixtures("_servers")
 @pytest.mark.parametrize(
-    "argument",
+    "variables",
     [
-        "50% real.db",
-        "sqlite:///soft.db",
-        "cd . && DATABASE_URL=sqlite:///soft.db serve",
-        "import sqlite3; sqlite3.connect('soft.db')",
+        {"PGHOST": "localhost", "PGPORT": str(PORT)},
+        {"PGHOSTADDR": REMOTE, "PGPORT": str(PORT), "PGDATABASE": "real"},
+        {"PGSERVICE": "somewhere"},
     ],
 )
-def test_no_process_is_told_of_a_protected_database(file: Path, argument: str) -> None:
+def test_no_process_gets_a_protected_server_by_variables_of_libpq(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
     with refused("process"):
-        subprocess.run(["sqlite3", argument], check=True)
+        subprocess.run(["serve"], env=os.environ | variables, check=True)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    replace_protected()
+
+    subprocess.run([sys.executable, "--version"], check=True)
+
+
+# What has the name of a protected file, or of a server, and does not open it.
+HARMLESS: dict[str, list[str]] = {
+    "ls": ["ls", "50% real.db"],
+    "git": ["git", "check-ignore", "-v", "--no-index", "soft.db"],
+    "copy": ["cp", "50% real.db", "copy.db"],
+    "shell": ["sh", "-c", "test -f '50% real.db' && ls soft.db"],
+    "words": ["echo", "connect", "to", "soft.db,", "not", "(hard.db)"],
+    "client with another file": ["sh", "-c", "echo sqlite3 other.db"],
+    "name of a server": ["echo", "localhost", str(PORT), "real"],
+    "unfinished quote": ["echo", "sh", "-c", "it's soft.db"],
+}
+
+
+@pytest.mark.parametrize("command", HARMLESS.values(), ids=HARMLESS)
+@pytest.mark.usefixtures("_servers", "file")
+def test_a_name_alone_is_refused_to_no_process(command: list[str]) -> None:
+    done = subprocess.run(command, check=False)
+
+    # git finds nothing to ignore, and there is no repository.
+    assert done.returncode in (0, 1, 128)
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from service.events import DEVELOPMENT
 from sqlalchemy import URL, Engine, create_engine
 from testdb import ProtectedDatabaseError
 from testdb.clickhouse import ClickhouseEnvironment
 from testdb.clickhouse.guard import protect
+from testdb.guard import protect as protect_all
 
 from tests.processes import PYTEST
 
@@ -133,14 +135,31 @@ def test_a_protected_folder_that_is_not_there_is_not_made(tmp_path: Path) -> Non
     assert not missing.exists()
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM file('{}/data.csv', CSV, 'line String')",
-        "INSERT INTO FUNCTION file('{}/data.csv', CSV, 'n UInt8') SELECT 1",
-    ],
+# Statements that name a file in the folder `50%-real`, which is in the current one.
+STATEMENTS = (
+    "SELECT * FROM file('{}/data.csv', CSV, 'line String')",
+    "INSERT INTO FUNCTION file('{}/data.csv', CSV, 'n UInt8') SELECT 1",
+    "SELECT * FROM file('50%-real/data.csv', CSV, 'line String')",
+    "SELECT * FROM file('link/../soft/data.csv', CSV, 'line String')",
+    "SELECT * FROM file('soft/data.csv', CSV, 'line String')",
+    "SELECT * FROM file('5*/data.csv', CSV, 'line String')",
+    "SELECT * FROM file('{{50%-real,other}}/data.csv', CSV, 'line String')",
+    "SELECT * FROM file('**.csv', CSV, 'line String')",
+    "SELECT * FROM file('50%\\x2dreal/data.csv', CSV, 'line String')",
+    "SELECT * FROM file(`50%-real/data.csv`, CSV, 'line String')",
+    "SELECT * FROM file($$50%-real/data.csv$$, CSV, 'line String')",
+    "SELECT * FROM file('50%-' || 'real/data.csv', CSV, 'line String')",
+    "SELECT * FROM `file`(concat('50%-', 'real/data.csv'), CSV, 'line String')",
+    "SELECT file('50%-real/data.csv')",
+    "SELECT * FROM '50%-real/data.csv'",
+    "SELECT 1 INTO OUTFILE '50%-real/data.csv'",
+    "CREATE TABLE kept (line String) ENGINE = File(CSV, '50%-real/data.csv')",
+    "SELECT * FROM sqlite('real.db', 'rows_of_somebody')",
 )
-def test_a_statement_does_not_reach_into_a_protected_folder(
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_a_statement_does_not_reach_protected_files(
     folder: Path,
     isolated_clickhouse: tuple[Client, ClickhouseEnvironment],
     statement: str,
@@ -148,10 +167,25 @@ def test_a_statement_does_not_reach_into_a_protected_folder(
     client, config = isolated_clickhouse
     if config.database.server.folder is None:
         pytest.skip("a server has its own files")
+    protect_all([URL.create("sqlite", database=str(folder.with_name("real.db")))])
 
     for execute in (client.command, client.query, client.raw_query):
         with refused("statement of chdb"):
             execute(statement.format(folder))
+
+
+def test_a_statement_reaches_other_files(
+    folder: Path, isolated_clickhouse: tuple[Client, ClickhouseEnvironment]
+) -> None:
+    client, config = isolated_clickhouse
+    if config.database.server.folder is None:
+        pytest.skip("a server has its own files")
+    folder.with_name("own").mkdir()
+    client.command("INSERT INTO FUNCTION file('own/1.csv', CSV, 'n UInt8') SELECT 1")
+
+    for name in ("own/1.csv", "own/*.csv", "{own,other}/?.csv", f"{folder.parent}/own/**"):
+        rows = client.query(f"SELECT * FROM file('{name}', CSV, 'n UInt8')").result_rows
+        assert rows == [(1,)]
 
 
 def test_an_engine_that_was_loaded_before_the_guard_is_watched(tmp_path: Path) -> None:
@@ -277,7 +311,6 @@ URLS: dict[str, Callable[[Path], str]] = {
     "folder, relative": lambda path: f"chdb:///{path.name}",
     "link": lambda path: f"chdb:///{path.parent}/soft",
     "options": "chdb:///{}?max_threads=1".format,
-    "path": str,
     "server": lambda _: f"clickhouse://me:secret@localhost:{PORT}/real",
     "SQLAlchemy": lambda _: f"clickhousedb+connect://me@{REMOTE}:{PORT}/real",
     "http": lambda _: f"http://127.0.0.1:{PORT}/?query=SELECT+1",
@@ -316,6 +349,23 @@ def test_other_processes_start(folder: Path) -> None:
     done = subprocess.run([sys.executable, "--version"], env=env, check=True)
 
     assert done.returncode == 0
+
+
+def test_the_name_of_the_folder_alone_is_refused_to_no_process(folder: Path) -> None:
+    done = subprocess.run(["ls", "-d", folder, folder.name], check=True, capture_output=True)
+
+    assert folder.name.encode() in done.stdout
+
+
+def test_a_python_process_guards_itself() -> None:
+    program = f"import chdb; chdb.connect({DEVELOPMENT.database!r})"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+
+    assert "rule: chdb" in done.stderr
+    assert not Path(str(DEVELOPMENT.database)).exists()
 
 
 def test_what_needs_no_clickhouse_does_not_load_chdb(pytestconfig: pytest.Config) -> None:

@@ -1,5 +1,6 @@
 """Attacks on the guard by drivers that are awaited."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from importlib.util import find_spec
@@ -103,5 +104,36 @@ async def test_other_databases_of_the_same_server_open(database: URL, driver: st
 async def test_asyncpg_does_not_open_a_protected_server(remote: URL) -> None:
     asyncpg = pytest.importorskip("asyncpg")
 
-    with pytest.raises(ProtectedDatabaseError, match=r"rule: socket\.connect"):
+    with pytest.raises(ProtectedDatabaseError, match="rule: asyncpg"):
         await asyncpg.connect(remote.render_as_string(), timeout=2)
+
+
+@pytest.mark.slow
+async def test_asyncpg_alone_does_not_open_a_protected_database(database: URL) -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+    conninfo = database.set(drivername="postgresql")
+    other = conninfo.set(database="postgres")
+
+    with pytest.raises(ProtectedDatabaseError, match="rule: asyncpg"):
+        await asyncpg.connect(conninfo.render_as_string(hide_password=False))
+    connection = await asyncpg.connect(other.render_as_string(hide_password=False))
+
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
+def test_a_loop_without_sockets_of_python_reaches_no_protected_server(remote: URL) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def connect() -> None:
+        with pytest.raises(ProtectedDatabaseError, match="rule: asyncpg"):
+            await asyncpg.connect(remote.render_as_string(), timeout=2)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(ProtectedDatabaseError, match=r"rule: socket\.connect"):
+            await loop.create_connection(asyncio.Protocol, REMOTE, 2)
+        with pytest.raises(ProtectedDatabaseError, match=r"rule: socket\.connect"):
+            await loop.create_unix_connection(asyncio.Protocol, "/nowhere/.s.PGSQL.2")
+
+    protect([remote.set(host=None, query={"host": "/nowhere"})])
+    uvloop.run(connect())

@@ -10,7 +10,15 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, inspect
-from testdb.migrations import MigrationError, UnusedConnectionError, migrate
+from sqlalchemy.orm import sessionmaker
+from testdb import Isolation
+from testdb.migrations import (
+    MigrationError,
+    UnusedConnectionError,
+    fingerprint,
+    heads,
+    migrate,
+)
 
 REVISION = """
 from alembic import op
@@ -86,6 +94,12 @@ context.configure(dialect_name="sqlite")
 context.run_migrations()
 """
 NOTHING = "from alembic import context"
+GIVEN = """
+from alembic import context
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()
+"""
 
 OWN = "opened a connection of its own"
 OTHER = "called context.configure() without it"
@@ -231,3 +245,47 @@ def test_logging_is_as_it_was_before_env_py(
     handler.close()
     assert caplog.messages[-2:] == ["one", "two"]
     assert log.read_text() == "one\n"
+
+
+CHANGES = {
+    "a revision elsewhere": ("elsewhere/four.py", "changed"),
+    "a second head": ("elsewhere/five.py", "added"),
+    "a revision without a source": ("elsewhere/six.pyc", "added"),
+    "env.py": ("migrations/env.py", "changed"),
+    "a file that a revision reads": ("elsewhere/sql/views.sql", "added"),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), CHANGES.values(), ids=CHANGES)
+def test_a_change_of_the_migrations_makes_templates_stale(
+    alembic: Config, tmp_path: Path, name: str, text: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "sql").mkdir(parents=True)
+    (elsewhere / "four.py").write_text(REVISION.format(name="four", after="two"))
+    alembic.set_main_option("version_locations", f"{tmp_path}/migrations/versions {elsewhere}")
+    alembic.set_main_option("path_separator", "space")
+    isolation = Isolation(
+        alembic=alembic, protected=[], engine=create_engine, sessions=sessionmaker
+    )
+    before = fingerprint(isolation)
+
+    (tmp_path / name).write_text(text)
+
+    assert fingerprint(isolation) != before
+
+
+def test_all_heads_are_applied_wherever_they_are(
+    alembic: Config, connection: Connection, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "four.py").write_text(REVISION.format(name="four", after="two"))
+    alembic.set_main_option("version_locations", f"{tmp_path}/migrations/versions {elsewhere}")
+    alembic.set_main_option("path_separator", "space")
+    (tmp_path / "migrations" / "env.py").write_text(GIVEN)
+
+    migrate(alembic, connection)
+
+    assert {"made_by_three", "made_by_four"} <= set(inspect(connection).get_table_names())
+    assert set(heads(alembic)) == {"three", "four"}

@@ -1,261 +1,164 @@
-"""What a test sets on a connection: the next test finds it as the service opens it."""
+"""Real databases in settings: which are found, and what stands in their place."""
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from typing import Any
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-import testdb.database
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from testdb.asyncio import AsyncIsolatedDatabase
-from testdb.run import Run
+from dotenv import load_dotenv
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from testdb import ProtectedDatabaseError, replace_settings, settings
+from testdb.guard import protect
+from testdb.guard.processes import REMEMBERED
 
-# The same test several times: whichever runs later would see what an earlier one left.
-twice = pytest.mark.parametrize("run", [1, 2])
-only_sqlite = pytest.mark.skipif("config.option.database != 'sqlite'", reason="about SQLite")
-only_postgresql = pytest.mark.skipif("config.option.database == 'sqlite'", reason="about servers")
-fixtures = pytest.mark.parametrize("raw", ["db_session", "isolated_database"], indirect=True)
+SECRET = "do-not-show"  # noqa: S105
+SERVER = f"postgresql+psycopg://me:{SECRET}@192.0.2.1:6/real?sslpassword={SECRET}"
 
-
-class Raw:
-    """The driver's own connection, as a test can have it from each of the two fixtures."""
-
-    def __init__(self, connection: AsyncConnection, *, commits: bool) -> None:
-        """Take it from a connection of SQLAlchemy."""
-        self.connection = connection
-        # Read at once: a test may change what it is.
-        self.driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
-        self.commits = commits
-
-    async def ask(self, query: str) -> Any:
-        """Return the first column of what a query finds."""
-        cursor = await self.driver.execute(query)
-        return [row[0] for row in await cursor.fetchall()]
-
-    async def execute(self, statement: str) -> None:
-        """Run a statement, and commit it where that is allowed."""
-        await self.driver.execute(statement)
-        if self.commits:
-            await self.driver.commit()
+# The variables of a service that has its database in parts.
+NAMES = {
+    "host": "POSTGRES_HOST",
+    "port": "POSTGRES_PORT",
+    "username": "POSTGRES_USER",
+    "password": "POSTGRES_PASSWORD",
+    "database": "POSTGRES_DB",
+}
+PARTS = {"drivername": "postgresql+asyncpg", **NAMES}
 
 
 @pytest.fixture
-async def raw(
-    request: pytest.FixtureRequest,
-    db_session: AsyncSession,
-    isolated_database: AsyncIsolatedDatabase,
-) -> AsyncIterator[Raw]:
-    """The driver's connection of the fixture that is asked for."""
-    if request.param == "db_session":
-        yield Raw(await db_session.connection(), commits=False)
-    else:
-        async with isolated_database.engine.connect() as connection:
-            yield Raw(connection, commits=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a service's settings, beside the current one. The environment stays."""
+    before = dict(os.environ)
+    monkeypatch.setattr(settings, "replaced", set())
+    for name in ("project", "current"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    del os.environ[REMEMBERED]
+    yield tmp_path / "project"
+    os.environ.clear()
+    os.environ.update(before)
 
 
-ADD_USER = (
-    "INSERT INTO users (id, email, name)"
-    " VALUES ('00000000000000000000000000000001', 'one@example.com', 'One')"
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("sqlite:////data/real.db", "sqlite:////dev/null/real.db"),
+        ("sqlite+aiosqlite:////data/real.db", "sqlite+aiosqlite:////dev/null/real.db"),
+        ("sqlite:////data/real.db?timeout=5", "sqlite:////dev/null/real.db"),
+        (SERVER, "postgresql+psycopg://me:tests@127.0.0.1:1/real"),
+        ("postgres://me@db/real", "postgresql://me@127.0.0.1:1/real"),
+        ("postgresql+asyncpg:///real?host=/run", "postgresql+asyncpg://127.0.0.1:1/real"),
+        ("mysql+pymysql://me@db/real", "mysql+pymysql://me@127.0.0.1:1/real"),
+        ("chdb:////data/events", "chdb:////dev/null/events"),
+        ("clickhouse://me@db/real", "clickhouse://me@127.0.0.1:1/real"),
+    ],
 )
-
-# Statements, each with a query and what that finds before any test.
-PREPARED = "SELECT count(*) FROM pg_prepared_statements WHERE from_sql"
-LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-CUSTOM = "SELECT coalesce(nullif(current_setting('app.tenant', true), ''), 'none')"
-POSTGRESQL = [
-    ("SET default_transaction_read_only = on", "SHOW default_transaction_read_only", "off"),
-    ("SET search_path = pg_catalog", "SHOW search_path", '"$user", public'),
-    ("SELECT set_config('lock_timeout', '77s', false)", "SHOW lock_timeout", "0"),
-    ("SET app.tenant = 'one'", CUSTOM, "none"),
-    ("SET ROLE pg_monitor", "SELECT current_user = 'pg_monitor'", False),
-    ("SET SESSION AUTHORIZATION pg_monitor", "SELECT session_user = 'pg_monitor'", False),
-    ("SELECT pg_advisory_lock(17)", LOCKS, 0),
-    ("SELECT pg_advisory_lock_shared(17)", LOCKS, 0),
-    ("PREPARE left_over AS SELECT 1", PREPARED, 0),
-    ("LISTEN left_over", "SELECT count(*) FROM pg_listening_channels()", 0),
-    (
-        "DECLARE left_over CURSOR WITH HOLD FOR SELECT 1",
-        "SELECT count(*) FROM pg_cursors WHERE name = 'left_over'",
-        0,
-    ),
-    ("CREATE TEMPORARY TABLE left_over (id INTEGER)", "SELECT to_regclass('left_over')", None),
-]
-ATTACHED = "SELECT count(*) FROM pragma_database_list WHERE name = 'left_over'"
-SQLITE = [
-    ("PRAGMA query_only = ON", "PRAGMA query_only", 0),
-    ("PRAGMA recursive_triggers = ON", "PRAGMA recursive_triggers", 0),
-    ("PRAGMA case_sensitive_like = ON", "SELECT 'a' LIKE 'A'", 1),
-    ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints", 0),
-    ("PRAGMA defer_foreign_keys = ON", "PRAGMA defer_foreign_keys", 0),
-    ("PRAGMA busy_timeout = 7", "PRAGMA busy_timeout", 1234),
-    ("PRAGMA cache_size(77)", "PRAGMA cache_size", -2000),
-    ("ATTACH ':memory:' AS left_over", ATTACHED, 0),
-    ("CREATE TEMPORARY TABLE left_over (id)", "SELECT count(*) FROM sqlite_temp_master", 0),
-    ("CREATE TEMPORARY VIEW left_over AS SELECT 1", "SELECT count(*) FROM sqlite_temp_master", 0),
-]
-
-
-@only_postgresql
-@twice
-@fixtures
-@pytest.mark.parametrize(("statement", "query", "clean"), POSTGRESQL)
-async def test_what_a_statement_sets_in_a_session_is_gone_afterwards(
-    raw: Raw, statement: str, query: str, clean: object, run: int
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_database_is_replaced_by_nowhere_with_the_same_driver(
+    folder: Path, place: str, value: str, expected: str
 ) -> None:
-    before = await raw.ask(query)
+    if place == "environment":
+        os.environ["SOME_DSN"] = value
+    else:
+        (folder / ".env").write_text(f"export SOME_DSN='{value}'  # the real one\n")
 
-    await raw.execute(statement)
+    found = replace_settings(folder / ".env")
 
-    assert before == [clean]
-    # A transaction begins to listen when it is committed.
-    assert await raw.ask(query) != [clean] or statement.startswith("LISTEN")
-
-
-@only_sqlite
-@twice
-@fixtures
-@pytest.mark.parametrize(("statement", "query", "clean"), SQLITE)
-async def test_what_a_statement_sets_on_a_connection_is_gone_afterwards(
-    raw: Raw, statement: str, query: str, clean: object, run: int
-) -> None:
-    before = await raw.ask(query)
-
-    await raw.driver.execute(statement)
-
-    assert before == [clean]
-    assert await raw.ask(query) != [clean]
+    assert os.environ["SOME_DSN"] == expected
+    assert make_url(value).database in [url.database for url in found]
+    shown = [url.render_as_string(hide_password=False) for url in found]
+    assert SECRET not in f"{shown} {os.environ[REMEMBERED]}"
 
 
-@only_sqlite
-@twice
-async def test_foreign_keys_are_enforced_again_afterwards(
-    isolated_database: AsyncIsolatedDatabase, run: int
-) -> None:
-    async with isolated_database.engine.connect() as connection:
-        raw = Raw(connection, commits=True)
-        before = await raw.ask("PRAGMA foreign_keys")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TEST_DATABASE_URL", SERVER),
+        ("SOME_DSN", "sqlite://"),
+        ("SOME_DSN", "sqlite:///:memory:"),
+        ("SOME_DSN", "sqlite:///file:name?mode=memory&uri=true"),
+        ("SOME_DSN", "https://example.com/real"),
+        ("SOME_DSN", "redis://localhost:6379/0"),
+        ("SOME_DSN", "real"),
+        ("SOME_DSN", ""),
+    ],
+)
+def test_what_is_no_real_database_stays(folder: Path, name: str, value: str) -> None:
+    replace_settings()
+    known = os.environ[REMEMBERED]
+    os.environ[name] = value
 
-        await raw.execute("PRAGMA foreign_keys = OFF")
+    replace_settings(folder / "missing.env")
 
-    assert before == [1]
-
-
-# Functions of the driver. Some have an effect only: they note that they were called.
-calls: list[object] = []
-
-
-def note(*arguments: object) -> int:
-    """Be called by SQLite."""
-    calls.append(arguments)
-    return 0
-
-
-FUNCTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "function": (lambda raw: raw.create_function("lower", 1, note), "SELECT lower('A')"),
-    "authorizer": (lambda raw: raw.set_authorizer(note), "SELECT 'new', 1"),
-    "trace": (lambda raw: raw.set_trace_callback(note), "SELECT 1"),
-    "progress": (
-        lambda raw: raw.set_progress_handler(note, 1),
-        "WITH RECURSIVE n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n LIMIT 9) SELECT x FROM n",
-    ),
-}
+    assert os.environ[name] == value
+    assert os.environ[REMEMBERED] == known
 
 
-@only_sqlite
-@twice
-@fixtures
-@pytest.mark.parametrize(("change", "query"), FUNCTIONS.values(), ids=FUNCTIONS)
-async def test_functions_given_to_the_driver_are_gone_afterwards(
-    raw: Raw, change: Callable[[Any], Any], query: str, run: int
-) -> None:
-    calls.clear()
-    await raw.ask(query)
-    before = list(calls)
+def test_a_relative_path_is_protected_here_and_where_the_settings_are(folder: Path) -> None:
+    (folder / ".env").write_text("DATABASE_URL=sqlite:///data/real.db")
 
-    await change(raw.driver)
+    found = {url.database for url in replace_settings(folder / ".env")}
 
-    assert before == []
-    await raw.ask(f"{query} -- once more")
-    assert calls != []
+    assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
 
 
-ATTRIBUTES = {
-    "row_factory": (sqlite3.Row, None),
-    "text_factory": (bytes, str),
-    "isolation_level": ("EXCLUSIVE", None),
-}
+def test_settings_in_parts_are_replaced_wherever_they_are(folder: Path) -> None:
+    (folder / ".env").write_text("POSTGRES_HOST=192.0.2.1\nPOSTGRES_PORT=6\nPOSTGRES_DB=other\n")
+    os.environ["POSTGRES_DB"] = "real"
+    os.environ["POSTGRES_PASSWORD"] = SECRET
+
+    found = replace_settings(folder / ".env", parts=[PARTS])
+
+    assert "postgresql+asyncpg://192.0.2.1:6/real" in map(str, found)
+    assert {os.environ[NAMES["host"]], os.environ[NAMES["port"]]} == {"127.0.0.1", "1"}
+    assert settings.replaced >= {NAMES["host"], NAMES["port"]}
 
 
-@only_sqlite
-@twice
-@fixtures
-@pytest.mark.parametrize(("name", "values"), ATTRIBUTES.items(), ids=ATTRIBUTES)
-async def test_attributes_of_sqlites_connection_are_what_they_were(
-    raw: Raw, name: str, values: tuple[object, object], run: int
-) -> None:
-    before = getattr(raw.driver, name)
+def test_parts_that_name_no_server_protect_nothing(folder: Path) -> None:
+    before = replace_settings(parts=[PARTS])
 
-    setattr(raw.driver, name, values[0])
-
-    assert before == values[1]
+    assert replace_settings(folder / ".env", parts=[PARTS]) == before
+    assert NAMES["host"] not in os.environ
 
 
-@only_postgresql
-@twice
-@fixtures
-async def test_attributes_of_psycopgs_connection_are_what_they_were(raw: Raw, run: int) -> None:
-    before = raw.driver.prepare_threshold
+def test_parts_without_a_port_are_an_error(folder: Path) -> None:
+    parts = {"drivername": "postgresql", "host": "POSTGRES_HOST"}
 
-    raw.driver.prepare_threshold = 77
-
-    assert before != 77
+    with pytest.raises(ValueError, match=r"POSTGRES_HOST.* lacks port"):
+        replace_settings(folder / ".env", parts=[parts])
 
 
-# Pools
+def test_a_process_below_learns_what_is_protected(folder: Path) -> None:
+    os.environ["DATABASE_URL"] = SERVER
+    found = replace_settings()
+
+    assert replace_settings() == found
+    assert "postgresql+psycopg://me@192.0.2.1:6/real" in map(str, found)
 
 
-SETTING = {
-    "sqlite": ("PRAGMA cache_size = 77", "PRAGMA cache_size", -2000),
-    "postgresql": ("SET lock_timeout = 77", "SHOW lock_timeout", "0"),
-}
+def test_settings_that_are_loaded_again_do_not_come_back(folder: Path) -> None:
+    file = folder / ".env"
+    file.write_text(f"DATABASE_URL={SERVER}\nREPLICA_URL={SERVER}\n")
+    protect(replace_settings(file))
+    before = dict(os.environ)
+
+    load_dotenv(file)
+
+    assert dict(os.environ) == before
+    load_dotenv(file, override=True)
+    with pytest.raises(ProtectedDatabaseError):
+        subprocess.run([sys.executable, "--version"], check=True)
 
 
-@twice
-async def test_all_connections_of_a_pool_are_as_they_were(
-    isolated_database: AsyncIsolatedDatabase, run: int
-) -> None:
-    statement, query, clean = SETTING[isolated_database.engine.dialect.name]
-    async with AsyncExitStack() as stack:
-        opened = [
-            Raw(
-                await stack.enter_async_context(isolated_database.engine.connect()),
-                commits=True,
-            )
-            for _ in range(5)
-        ]
-        before = [await raw.ask(query) for raw in opened]
+def test_an_engine_takes_its_options_and_connects_to_nothing(folder: Path) -> None:
+    for name, url in (("A", SERVER), ("B", f"sqlite:///{folder}/real.db")):
+        os.environ[f"{name}_URL"] = url
+    replace_settings()
 
-        for raw in opened:
-            await raw.execute(statement)
-
-    assert before == [[clean]] * 5
-
-
-def test_a_connection_that_is_as_it_was_is_used_again(own_run: Run) -> None:
-    if own_run.isolation.is_async:
-        pytest.skip("the database is the same, in a greenlet")
-    with own_run.backend.isolated() as storage:
-        database = testdb.database.IsolatedDatabase(storage, own_run.isolation, own_run.report)
-        statement, _, _ = SETTING[storage.kind]
-        used = []
-        for do in (ADD_USER, ADD_USER, ADD_USER, statement, "SELECT 1"):
-            with database.engine.begin() as connection:
-                connection.execute(text(do))
-                used.append(connection.connection.driver_connection)
-            database.renew()
-        database.close()
-
-    assert used[0] is used[1] is used[2] is used[3]
-    assert (used[3] is used[4]) == (storage.kind == "postgresql")
+    for name in "AB":
+        engine = create_engine(os.environ[f"{name}_URL"], pool_size=3, max_overflow=0)
+        with pytest.raises(OperationalError):
+            engine.connect()

@@ -4,13 +4,29 @@ README.md has the whole public API. `tests/conftest.py` hands an `Isolation` to 
 `testdb.plugin`, by the hook `pytest_testdb_isolation`.
 """
 
-from .config import Isolation
-from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
-from .guard import ProtectedDatabaseError
-from .reset import RefusedError, drop_db
-from .session import current_session, rollback_test_context
-from .validation import Finding, Report
-from .verdicts import VerdictError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Isolation
+    from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
+    from .guard import ProtectedDatabaseError
+    from .reset import RefusedError, drop_db
+    from .session import current_session, rollback_test_context
+    from .settings import replace_settings
+    from .validation import Finding, Report
+    from .verdicts import VerdictError
+
+HOMES = {
+    "config": ("Isolation",),
+    "database": ("IsolatedDatabase", "OpenDatabase", "OpenSnapshot"),
+    "guard": ("ProtectedDatabaseError",),
+    "reset": ("RefusedError", "drop_db"),
+    "session": ("current_session", "rollback_test_context"),
+    "settings": ("replace_settings",),
+    "validation": ("Finding", "Report"),
+    "verdicts": ("VerdictError",),
+}
 
 __all__ = [
     "Finding",
@@ -24,5 +40,14 @@ __all__ = [
     "VerdictError",
     "current_session",
     "drop_db",
+    "replace_settings",
     "rollback_test_context",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is asked for: a child process needs `testdb.guard` only, and fast."""
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,9 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
 
+from .guard.urls import unreachable
+from .settings import remembered
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,8 +25,8 @@ ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg
 
 # Nothing is ever opened there. It names a file, so that the engine takes the options of a pool.
 NOWHERE = {
-    "sqlite": URL.create("sqlite", database="/nowhere/testdb-in-memory.db"),
-    "postgresql": URL.create("postgresql+psycopg", "tests", host="127.0.0.1", port=1),
+    "sqlite": unreachable(URL.create("sqlite", database="tests.db")),
+    "postgresql": unreachable(URL.create("postgresql+psycopg", "tests")),
 }
 
 
@@ -67,12 +70,13 @@ class Isolation(Generic[Sessions]):
     Attributes:
         alembic: Alembic's configuration. Migrations run on the connection in its attributes, which
             `env.py` must use: `config.attributes["connection"]`.
-        protected: Databases that no test may connect to, such as the development database.
+        protected: Databases that no test may connect to: URLs, such as `replace_settings` returns,
+            or a function that returns them.
         engine: The service's own function that makes an engine for a URL. Its options, events and
             PRAGMAs hold in tests as they do in production.
         sessions: The service's own function that makes a session factory for an engine; for a
             global factory, `lambda engine: SessionLocal`.
-        replaced: Environment variables whose values conftest.py has replaced. A process that a test
+        replaced: Environment variables that conftest.py has replaced itself. A process that a test
             starts without them gets them back, and reads no settings file for them.
         database: What tests run on unless `--database` says otherwise.
         database_free: Folders of tests that need no database. A run limited to them builds none.
@@ -85,7 +89,7 @@ class Isolation(Generic[Sessions]):
     """
 
     alembic: Config
-    protected: Sequence[URL | str]
+    protected: Sequence[URL | str] | Callable[[], Sequence[URL | str]]
     engine: "Callable[[URL], Engine | AsyncEngine]"
     sessions: Callable[[Any], Sessions]
     replaced: Sequence[str] = ("DATABASE_URL",)
@@ -99,8 +103,10 @@ class Isolation(Generic[Sessions]):
 
     @cached_property
     def protected_urls(self) -> tuple[URL, ...]:
-        """The protected databases, as URLs."""
-        return tuple(make_url(url) for url in self.protected)
+        """The protected databases, as URLs, and those that the process above this one protects."""
+        given = self.protected() if callable(self.protected) else self.protected
+        urls = (*map(make_url, given), *remembered())
+        return tuple(dict.fromkeys(url for url in urls if url != unreachable(url)))
 
     @property
     def scenarios(self) -> Seed:

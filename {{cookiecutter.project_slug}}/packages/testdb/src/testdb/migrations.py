@@ -220,7 +220,8 @@ def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
         path
         for folder in folders(isolation.alembic)
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        # Without a source, a revision is compiled code that Alembic is told to read.
+        if path.is_file() and path.parent.name != "__pycache__"
     }
     for path in [*sorted(migrations), *sorted(Path(__file__).parent.rglob("*.py"))]:
         digest.update(path.name.encode())

@@ -3,6 +3,7 @@
 It does nothing until a conftest.py implements `pytest_testdb_isolation`.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 
 from . import config as hooks
-from . import guard
+from . import guard, settings
 from .config import Isolation
 from .coverage_gate import lift_gate
 from .fixtures import make_fixtures
-from .guard.children import keep_variables
+from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
+from .guard.urls import describe
 from .migrations import TemplateError
 from .run import Run, run_key
 from .signature import is_marked
@@ -60,6 +62,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Load the conftest.py of `testpaths` first, also where the command line names other folders.
+
+    Otherwise a run of `pytest e2e` or `pytest test_x.py` would not be guarded.
+    """
+    known = early_config.known_args_namespace
+    given, root = known.file_or_dir, early_config.rootpath
+    known.file_or_dir = [
+        *(given or [str(early_config.invocation_params.dir)]),
+        str(root),
+        *(str(path) for pattern in early_config.getini("testpaths") for path in root.glob(pattern)),
+    ]
+    try:
+        yield
+    finally:
+        known.file_or_dir = given
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run before any test is collected, if there is an isolation.
@@ -77,32 +98,33 @@ def pytest_configure(config: pytest.Config) -> None:
     refuse_foreign(option.database_file)
     is_worker = hasattr(config, "workerinput")
     guard.protect(isolation.protected_urls)
-    guard.hide()
     close_earlier_connections()
-    if not is_worker:
-        guard_children(config, isolation)
     run = config.stash[run_key] = Run(config, isolation)
     config.pluginmanager.register(run.report, "testdb-report")
     config.pluginmanager.register(make_fixtures(is_async=isolation.is_async), "testdb-fixtures")
     if isolation.clickhouse is not None:
         isolation.clickhouse.start(config)
+    settings.remember(isolation.protected_urls)
+    settings.replace_protected()
+    if not is_worker:
+        guard_processes(config, isolation)
     lift_gate(config)
     if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
         try:
-            run.backend.build_template(recreate=option.recreate_template)
+            run.template = run.backend.build_template(recreate=option.recreate_template)
         except (pytest.skip.Exception, TemplateError) as reason:
             pytest.exit(str(reason), returncode=1)
 
 
-def guard_children(config: pytest.Config, isolation: Isolation[Any]) -> None:
-    """Keep the replaced variables in all processes that tests start, until the run ends."""
+def guard_processes(config: pytest.Config, isolation: Isolation[Any]) -> None:
+    """Have the processes that tests start guard themselves, until the run ends."""
     stack = ExitStack()
     config.add_cleanup(stack.close)
+    names = sorted({*isolation.replaced, *settings.replaced})
     try:
-        stack.enter_context(keep_variables(isolation.replaced))
+        stack.enter_context(guard_children(names))
     except OSError as error:
-        names = ", ".join(isolation.replaced)
-        message = f"a process that a test starts without {names} is not guarded: {error}"
+        message = f"processes that tests start are not guarded: {error}"
         config.issue_config_time_warning(pytest.PytestWarning(message), 2)
 
 
@@ -123,12 +145,16 @@ def needs_no_database(config: pytest.Config, isolation: Isolation[Any]) -> bool:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Say what is protected and what tests run on, or that nothing is."""
+    """Say what is protected, what tests run on and from which template, or that nothing is."""
     run = config.stash.get(run_key, None)
     if run is None:
         return "testdb: inactive, no conftest.py that was loaded has pytest_testdb_isolation"
-    protected = ", ".join(repr(url) for url in run.isolation.protected_urls) or "no database"
-    return f"testdb: tests run on {config.option.database}; protected: {protected}"
+    protected = ", ".join(map(describe, run.isolation.protected_urls)) or "no database"
+    template = run.template or "none, as no test of this run uses a database"
+    return (
+        f"testdb: tests run on {config.option.database}; protected: {protected};"
+        f" template: {template}"
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

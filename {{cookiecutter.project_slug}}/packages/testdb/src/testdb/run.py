@@ -27,6 +27,8 @@ class Run:
         self.worker: str = worker.get("workerid", "main")
         self.options = config.option
         self.isolation = isolation
+        # Its name, or its file; in a worker, and in a run without databases, there is none.
+        self.template = ""
         self.report = IsolationReport()
         self.sqlite = SqliteBackend(isolation, self.report, cache_folder(config))
         self.postgresql = PostgresqlBackend(isolation, self.report, config.rootpath, self.id)

@@ -5,21 +5,20 @@ guard waits for its module to be loaded: few functions there let Python in.
 """
 
 import os
-import sys
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy import URL
 
 from ..guard import rules
 from ..guard.addresses import same_server
+from ..guard.drivers import watch
 from ..guard.earlier import close_earlier_connections
 from .server import named_clickhouse
 
@@ -27,15 +26,28 @@ from .server import named_clickhouse
 ENGINE = "chdb._chdb"
 STATEMENTS = ("execute", "query", "query_df", "send_query", "send_insert")
 
-# The ports of a server that speaks HTTP, where a URL names none.
-PORTS = {"http": 80, "https": 443}
 PORT = 8123
 
-folders: set[Path] = set()
+# Whatever can name a file in a statement: `FROM '../a.csv'` reads one. Literals, quoted names, and
+# what they can hold.
+QUOTED = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`|\$\$.*?\$\$""", re.DOTALL
+)
+ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 
-# The ids of connections that were opened under the guard. As long as an earlier one lives, no other
-# has its id.
-guarded: set[int] = set()
+# A function for files whose first argument is more than a literal.
+UNSPELLED = re.compile(
+    rf"""\b(?:file|filecluster|filesystem|sqlite)[`"]?\s*\((?!\s*(?:{QUOTED.pattern})\s*[,)])""",
+    re.IGNORECASE | re.DOTALL,
+)
+# What stands for other characters in the name of a file.
+PATTERN = re.compile(r"[*?{]")
+
+folders = rules.folders
+
+# The ids of connections that were opened under the guard, with what they were opened with. As long
+# as an earlier one lives, no other has its id.
+guarded: dict[int, list[str]] = {}
 
 
 def protect(urls: Iterable[URL]) -> None:
@@ -45,11 +57,12 @@ def protect(urls: Iterable[URL]) -> None:
         pytest.UsageError: TEST_CLICKHOUSE_HOST names one of them. A client reaches all databases of
             its server, so the name of a database protects nothing there.
     """
-    install()
+    watch(ENGINE, f"{__name__}:watch_engine")
     tests = named_clickhouse()
     for url in urls:
         if url.drivername == "chdb":
-            folders.add(Path(url.database or "").resolve())
+            rules.protect_path(Path(url.database or ""), folders)
+            forget_earlier()
             continue
         server = (str(url.host), str(url.port or PORT))
         if tests and same_server(server, (tests["host"], str(tests["port"]))):
@@ -61,38 +74,16 @@ def protect(urls: Iterable[URL]) -> None:
     close_earlier_connections()
 
 
-@cache
-def install() -> None:
-    """Put the guard in place, without loading chdb."""
-    rules.more_rules.append(refuse_word)
-    sys.meta_path.insert(0, Finder())
-    if ENGINE in sys.modules:
-        watch(sys.modules[ENGINE])
+def forget_earlier() -> None:
+    """Take connections to what is protected now for such as were there before the guard."""
+    for connection, texts in list(guarded.items()):
+        try:
+            refuse_target(texts)
+        except rules.ProtectedDatabaseError:
+            del guarded[connection]
 
 
-class Finder(MetaPathFinder):
-    """Finds chdb's engine as Python does, and has the guard put into it when it is loaded."""
-
-    def find_spec(
-        self,
-        name: str,
-        path: Sequence[str] | None,
-        target: ModuleType | None = None,
-    ) -> ModuleSpec | None:
-        """Find the engine; leave everything else to others."""
-        spec = PathFinder.find_spec(name, path, target) if name == ENGINE else None
-        if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
-
-            def load_and_watch(module: ModuleType) -> None:
-                load(module)
-                watch(module)
-
-            spec.loader.exec_module = load_and_watch  # type: ignore[method-assign]
-        return spec
-
-
-def watch(engine: ModuleType) -> None:
+def watch_engine(engine: ModuleType) -> None:
     """Look at what the engine is asked to open, and at the statements it is given."""
     functions = vars(engine)
     connection, cursor = functions["connect"], functions["cursor"]
@@ -110,7 +101,8 @@ def noting(initialize: Callable[..., None]) -> Callable[..., None]:
 
     def call(connection: Any, *arguments: Any, **options: Any) -> None:
         initialize(connection, *arguments, **options)
-        guarded.add(id(connection))
+        given = [*arguments, *options.values()]
+        guarded[id(connection)] = [text for text in given if isinstance(text, str)]
 
     return call
 
@@ -120,75 +112,81 @@ def refusing_earlier(method: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(connection: Any, *arguments: Any, **options: Any) -> Any:
         if folders and id(connection) not in guarded:
-            raise refusal("chdb; the connection was there before the guard", min(folders))
+            raise rules.refusal("chdb; the connection was there before the guard", min(folders))
         return method(connection, *arguments, **options)
 
     return call
 
 
-def looking(function: Callable[..., Any], *looks: Callable[[str], None]) -> Callable[..., Any]:
+def looking(
+    function: Callable[..., Any], *looks: Callable[[Sequence[str]], None]
+) -> Callable[..., Any]:
     """Return a function that looks at all texts it is called with before it does its work."""
 
     def call(*arguments: Any, **options: Any) -> Any:
-        for text in (*arguments, *options.values()):
-            if isinstance(text, str):
-                for look in looks:
-                    look(text)
+        given = [*arguments, *options.values()]
+        given += [value for each in given if isinstance(each, dict) for value in each.values()]
+        texts = [text for text in given if isinstance(text, str)]
+        for look in looks:
+            look(texts)
         return function(*arguments, **options)
 
     return call
 
 
-def refusal(rule: str, folder: Path) -> rules.ProtectedDatabaseError:
-    """Return the error that says what was refused, by which rule, and what to use instead."""
-    return rules.ProtectedDatabaseError(
-        f"A test tried to open {folder}, which is not a test database (rule: {rule})."
-        " Use the isolated_clickhouse fixture; see the README of testdb."
-    )
-
-
-def refuse_target(target: str) -> None:
+def refuse_target(texts: Sequence[str]) -> None:
     """Refuse a connection string of chdb that leads to a protected folder."""
-    refuse_folder("chdb", target)
+    for meaning in (found for text in texts for found in meanings(text)):
+        rules.refuse_folder("chdb", Path(meaning))
 
 
-def refuse_statement(statement: str) -> None:
-    """Refuse a statement that reads or writes files in a protected folder."""
-    for folder in folders:
-        if str(folder) in statement:
-            raise refusal("statement of chdb", folder)
+def refuse_statement(texts: Sequence[str]) -> None:
+    """Refuse a statement that reads or writes protected files."""
+    rule = "statement of chdb"
+    known = {path.name for path in rules.files}
+    for text in texts:
+        if UNSPELLED.search(text):
+            raise rules.refusal(f"{rule}, whose name it does not spell out", "some file")
+        # The value of a parameter is a path as it is.
+        for name in {text, *map(unquote, QUOTED.findall(text))}:
+            # Most texts are no paths, and to resolve one takes long.
+            if "/" in name or name in known or PATTERN.search(name) or os.path.lexists(name):
+                refuse_path(rule, name)
 
 
-def refuse_word(word: str, start: Path) -> None:
-    """Refuse a process that is given a protected folder or server."""
-    for folder in {Path(), start}:
-        refuse_folder("process", word, folder)
-    try:
-        url = urlsplit(word)
-        port = url.port or PORTS.get(url.scheme, PORT)
-    except ValueError:
-        return
-    if url.hostname:
-        rules.refuse_endpoint("process", (url.hostname, str(port)), None)
+def unquote(text: str) -> str:
+    """Return what ClickHouse makes of a text in quotes."""
+    if text.startswith("$$"):
+        return text[2:-2]
+    single = text[1:-1].replace(text[0] * 2, text[0])
+    return ESCAPE.sub(lambda it: chr(int(it[1], 16)) if it[1] else it[2], single)
 
 
-def refuse_folder(rule: str, text: str, start: Path = Path()) -> None:
-    """Refuse a text that leads to a protected folder, or into it."""
-    for meaning in meanings(text):
-        path = start / meaning
-        # Most words of a process are no paths, and to resolve one takes long.
-        if "/" not in meaning and not os.path.lexists(path) and path.name not in names():
-            continue
-        found = path.resolve()
-        for place in (found, *found.parents):
+def refuse_path(rule: str, name: str) -> None:
+    """Refuse a path, or a pattern of paths, that leads to a protected file or into a folder."""
+    # ClickHouse takes ".." for the folder above in the name, SQLite for the one on the disk.
+    for meaning in {path for it in meanings(name) for path in (it, os.path.normpath(it))}:
+        rules.refuse_file(rule, meaning)
+        if found := PATTERN.search(meaning):
+            start, rest = os.path.split(meaning[: found.start()])
+            pattern = str(Path(start).resolve() / (rest + meaning[found.start() :]))
             for folder in folders:
-                if rules.same_file(place, folder):
-                    raise refusal(rule, folder)
+                if reaches(pattern, folder):
+                    raise rules.refusal(rule, folder)
+        else:
+            rules.refuse_folder(rule, Path(meaning))
 
 
-def names() -> set[str]:
-    """Return what the protected folders are called, of which some may not be there yet."""
-    return {folder.name for folder in folders}
+def reaches(pattern: str, folder: Path) -> bool:
+    """Tell whether a pattern can match what is in a folder. `**` is any number of folders."""
+    simple = re.sub(r"\{[^}]*\}", lambda it: "**" if "/" in it[0] else "*", pattern)
+    parts, wanted = Path(os.path.normpath(simple)).parts, folder.parts
+    for part, name in zip(parts, wanted, strict=False):
+        if "**" in part:
+            return True
+        if not fnmatch(name, part):
+            return False
+    return len(parts) > len(wanted)
 
 
 def meanings(text: str) -> Iterator[str]:
@@ -199,9 +197,5 @@ def meanings(text: str) -> Iterator[str]:
     scheme, _, rest = target.partition(":")
     if scheme == "file":
         yield rest
-    if scheme == "chdb":
-        # Of three slashes, the third begins the path or, in CLICKHOUSE_URL, does not.
-        yield rest
-        yield rest.removeprefix("///")
     for _, value in parse_qsl(options):
         yield value.partition("\0")[0]

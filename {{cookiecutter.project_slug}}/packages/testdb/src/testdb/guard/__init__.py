@@ -1,74 +1,80 @@
 """Refuses connections to protected databases, whatever tries to open them.
 
 Python announces what it opens as audit events, and one hook looks at them. What makes no event is
-met where it passes: ATTACH in SQLite's authorizer, libpq in psycopg.
+met where it passes: ATTACH in SQLite's authorizer, libpq and others in their Python modules.
+
+Until a database is protected, this imports the standard library only: every Python process that
+tests start imports it, and guards itself.
 """
 
-import os
-import sqlite3
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Engine, event
-
-from . import rules
-from .addresses import connect_arguments, database_in, endpoints, same_server, servers_for_tests
+from . import processes, rules
+from .drivers import watch, watch_drivers, watched
 from .rules import ProtectedDatabaseError
-from .sqlite import GuardedConnection, connect_sqlite
 
-__all__ = ["ProtectedDatabaseError", "hide", "protect"]
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+__all__ = ["ProtectedDatabaseError", "protect", "restore", "state"]
 
 
-def protect(urls: Iterable[URL]) -> None:
+def protect(urls: "Iterable[URL]") -> None:
     """Refuse every connection to these databases, from now on in this process.
 
     A server with a protected database is refused as a whole, unless TEST_DATABASE_URL or
     TEST_POSTGRES_HOST name it: then tests make their databases there, and the name decides.
     """
+    from . import urls as places
+
     install()
     for url in urls:
-        arguments, options = connect_arguments(url)
-        if arguments:
-            if not any(mark in arguments[0] for mark in (":memory:", "mode=memory")):
-                rules.files.add(Path(rules.meanings(arguments[0])[-1]).resolve())
-            continue
-        watch_psycopg()
-        for endpoint in endpoints(options):
-            shared = any(same_server(endpoint, other) for other in servers_for_tests())
-            rules.servers.add((endpoint, database_in(options) if shared else None))
+        places.protect(url)
 
 
-def hide() -> None:
-    """Take the URLs of protected databases out of the environment, which processes inherit.
+def state() -> dict[str, Any]:
+    """Return all that is protected, as JSON can hold it, for `restore` in another process."""
+    return {
+        "files": [str(file) for file in rules.files],
+        "identities": list(rules.identities),
+        "folders": [str(folder) for folder in rules.folders],
+        "servers": list(rules.servers),
+        "watched": {name: look for name, look in watched.items() if isinstance(look, str)},
+    }
 
-    A service may have one under several names, and no process with one of them would start.
-    """
-    for name, value in list(os.environ.items()):
-        if name != rules.REMEMBERED:
-            try:
-                rules.refuse_url(value, Path())
-            except ProtectedDatabaseError:
-                del os.environ[name]
+
+def restore(state: dict[str, Any]) -> None:
+    """Protect what is protected in the process above this one."""
+    rules.files.update(map(Path, state["files"]))
+    rules.identities.update(map(tuple, state["identities"]))
+    rules.folders.update(map(Path, state["folders"]))
+    rules.servers.update(((host, port), name) for (host, port), name in state["servers"])
+    install()
+    for name, look in state["watched"].items():
+        watch(name, look)
 
 
 @cache
 def install() -> None:
     """Put the guard in place. It stays there: an audit hook cannot be removed."""
-    for module in (sqlite3, sqlite3.dbapi2):
-        vars(module).update(connect=connect_sqlite, Connection=GuardedConnection)
-    event.listen(Engine, "do_connect", rules.refuse_engine)
+    watch_drivers()
     checks: dict[str, Callable[..., None]] = {
         "sqlite3.connect": lambda name: rules.refuse_file("sqlite3.connect", name),
         "socket.connect": lambda _, address: rules.refuse_socket(address),
-        "subprocess.Popen": lambda _, arguments, folder, env: rules.refuse_child(
-            arguments, env, folder
+        "subprocess.Popen": lambda program, arguments, folder, env: processes.refuse_process(
+            [program, *arguments[1:]], env, folder
         ),
-        "os.posix_spawn": lambda _, arguments, env: rules.refuse_child(arguments, env),
-        "os.exec": lambda _, arguments, env: rules.refuse_child(arguments, env),
-        "os.system": lambda command: rules.refuse_child([command], None),
+        "os.posix_spawn": lambda program, arguments, env: processes.refuse_process(
+            [program, *arguments[1:]], env
+        ),
+        "os.exec": lambda program, arguments, env: processes.refuse_process(
+            [program, *arguments[1:]], env
+        ),
+        "os.system": lambda command: processes.refuse_process(["sh", "-c", command], None),
     }
 
     def look(name: str, arguments: tuple[Any, ...]) -> None:
@@ -76,22 +82,3 @@ def install() -> None:
             check(*arguments)
 
     sys.addaudithook(look)
-
-
-@cache
-def watch_psycopg() -> None:
-    """Look at every connection of psycopg, whichever function opens it: libpq raises no event."""
-    try:
-        from psycopg import BaseConnection
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError:
-        return
-    # Not public, but the one place that all kinds of connections come through.
-    base: Any = BaseConnection
-    original = base._connect_gen.__func__
-
-    def connect_gen(kind: Any, conninfo: str = "", /, **options: Any) -> Any:
-        rules.refuse_server("psycopg", conninfo_to_dict(conninfo))
-        return original(kind, conninfo, **options)
-
-    base._connect_gen = classmethod(connect_gen)

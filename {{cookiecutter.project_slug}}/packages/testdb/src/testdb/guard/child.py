@@ -1,4 +1,4 @@
-"""Gives a process that a test started the variables that tests replaced, if it lacks them.
+"""Guards a Python process that a test started, and gives it the variables that tests replaced.
 
 Without DATABASE_URL it would find the development database in a settings file. Python runs this as
 it starts: `children.py` puts a copy where Python looks. A process that lost its environment has
@@ -14,21 +14,42 @@ it.
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # Where Linux describes its processes. macOS has no such folder.
 PROCESSES = "/proc"
 
-# A file for each run of the tests, named as `ancestors` names its process. It holds the variables.
+# A file for each run of the tests, named as `ancestors` names its process. It holds the variables,
+# what is protected, and the folder that testdb is imported from.
 RUNS = os.path.join(os.path.dirname(__file__), "isolation_runs")
 
 
 def restore() -> None:
-    """Set the variables of all runs that this process descends from."""
+    """Set the variables of all runs that this process descends from, and guard what they do."""
     runs = os.listdir(RUNS) if os.path.isdir(RUNS) else []
     for process in ancestors(os.getppid()) if runs else ():
         if process in runs:
+            import json
+
             with open(os.path.join(RUNS, process)) as file:
-                entries = filter(None, file.read().split("\0"))
-            set_missing(dict(entry.split("=", 1) for entry in entries))
+                run = json.load(file)
+            set_missing(run["variables"])
+            guard(run)
+
+
+def guard(run: "dict[str, Any]") -> None:
+    """Refuse what the run refuses. Its library need not be on the path, nor stays there."""
+    from importlib import import_module
+
+    # Nothing that Python compiles lies beside the library, if the run does not want it there.
+    sys.pycache_prefix = sys.pycache_prefix or run["compiled"]
+    sys.path.insert(0, run["library"])
+    try:
+        import_module(run["module"]).restore(run["guard"])
+    finally:
+        sys.path.remove(run["library"])
 
 
 def ancestors(pid: int) -> list[str]:

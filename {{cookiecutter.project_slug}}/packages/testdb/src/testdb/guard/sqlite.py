@@ -1,6 +1,7 @@
 """The guard inside `sqlite3`: ATTACH raises no audit event, so an authorizer looks at it."""
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +11,17 @@ from typing import Any
 
 from .rules import ProtectedDatabaseError, refusal, refuse_file
 
-denied = threading.local()
+# What SQLite is asked, with which parameters, and what the guard said to it.
+asked = threading.local()
+
+# A statement that attaches what is bound to one parameter, which the guard can see.
+BOUND = re.compile(r"\s*ATTACH\s+(?:DATABASE\s+)?(?:\?\d*|[:@$]\w+)\s+AS\s", re.IGNORECASE)
+
+
+def install() -> None:
+    """Put the guard into the module."""
+    for module in (sqlite3, sqlite3.dbapi2):
+        vars(module).update(connect=connect_sqlite, Connection=GuardedConnection)
 
 
 def authorize(action: int, name: str | None, _1: object, _2: object, _3: object) -> int:
@@ -22,17 +33,17 @@ def authorize(action: int, name: str | None, _1: object, _2: object, _3: object)
             refuse_file("ATTACH", meant)
     except ProtectedDatabaseError as error:
         # SQLite would swallow it; see `explained`.
-        denied.error = error
+        asked.error = error
         return SQLITE_DENY
     return SQLITE_OK
 
 
 def bound_names() -> list[str]:
     """Return what `ATTACH ?` can attach: the texts that were given with the statement."""
-    given = getattr(denied, "parameters", ())
+    given = getattr(asked, "parameters", ())
     values = given.values() if isinstance(given, Mapping) else given
     names = [os.fsdecode(value) for value in values if isinstance(value, str | bytes | Path)]
-    if not names:
+    if not (names and BOUND.match(getattr(asked, "statement", ""))):
         raise refusal("ATTACH of a name that the statement does not spell out", "some file")
     return names
 
@@ -40,14 +51,14 @@ def bound_names() -> list[str]:
 def explained(method: Callable[..., Any]) -> Callable[..., Any]:
     """Let a method raise the refusal where SQLite itself only says "not authorized"."""
 
-    def call(*arguments: Any) -> Any:
+    def call(connection: Any, statement: str, *parameters: Any) -> Any:
         # SQLite does not pass them to the authorizer.
-        denied.parameters = arguments[2] if len(arguments) > 2 else ()
+        asked.statement, asked.parameters = statement, parameters[0] if parameters else ()
         try:
-            return method(*arguments)
+            return method(connection, statement, *parameters)
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == SQLITE_AUTH:
-                raise vars(denied).pop("error", error) from None
+                raise vars(asked).pop("error", error) from None
             raise
 
     return call

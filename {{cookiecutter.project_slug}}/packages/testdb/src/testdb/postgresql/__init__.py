@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config import Isolation
 from ..database import FULL, IsolatedDatabase
+from ..guard.urls import describe
 from ..report import IsolationReport
 from ..session import close
 from ..signature import PREFIX, identify
@@ -39,9 +40,10 @@ class PostgresqlBackend:
         """The template databases on the server."""
         return Templates(self.server, self.isolation, self.report)
 
-    def build_template(self, *, recreate: bool) -> None:
-        """Make the migrated template, unless an earlier run left it."""
-        self.templates.migrated(recreate=recreate)
+    def build_template(self, *, recreate: bool) -> str:
+        """Make the migrated template, unless an earlier run left it, and return where it is."""
+        name = self.templates.migrated(recreate=recreate)
+        return describe(self.server.url.set(database=name))
 
     def shared(self, _file: Path | None) -> closing[PostgresqlDatabase]:
         """Give the database of `db_session`."""

@@ -39,13 +39,19 @@ class SqliteBackend:
         """The image of a migrated database."""
         return self.load(recreate=False)
 
-    def build_template(self, *, recreate: bool) -> None:
-        """Make the image, unless an earlier run left it."""
+    @cached_property
+    def file(self) -> Path:
+        """The file that keeps the image between runs."""
+        return self.cache / f"{fingerprint(self.isolation)}.sqlite"
+
+    def build_template(self, *, recreate: bool) -> str:
+        """Make the image, unless an earlier run left it, and return its file."""
         self.image = self.load(recreate=recreate)
+        return str(self.file)
 
     def load(self, *, recreate: bool) -> bytes:
         """Return the image, and build it before if there is none, or on `recreate`."""
-        path = self.cache / f"{fingerprint(self.isolation)}.sqlite"
+        path = self.file
         if recreate or not path.exists():
             # Processes may ask at the same time: one builds, the others wait for it.
             with self.report.timed("sqlite template built"), FileLock(self.cache / "lock"):

@@ -1,0 +1,133 @@
+"""Refuses processes that are told of a protected database.
+
+They can be told by a URL, by variables of libpq, or as an argument of a database's own client. A
+Python program that names the database in another way guards itself; see `child.py`. The name of a
+file alone says nothing: `ls`, `cp` and `git` may have it.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import rules
+
+# From this variable, the workers of a parallel run learn what to protect.
+REMEMBERED = "PROTECTED_DATABASE_URL"
+
+# The variables by which libpq finds a database: https://www.postgresql.org/docs/current/libpq-envars.html
+LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
+
+URL = re.compile(
+    r"(?:chdb|clickhouse|cockroach|http|maria|mssql|mysql|oracle|postgres|sqlite)[\w+]*:/[^\s'\"<>|;]+"
+)
+SHELLS = {"ash", "bash", "dash", "ksh", "sh", "zsh"}
+SQLITE_CLIENTS = {"litecli", "sqldiff", "sqlite3", "sqlite3_analyzer"}
+LIBPQ_CLIENTS = {
+    *("clusterdb", "createdb", "createuser", "dropdb", "dropuser", "pg_amcheck", "pg_basebackup"),
+    *("pg_dump", "pg_dumpall", "pg_isready", "pg_receivewal", "pg_recvlogical", "pg_restore"),
+    *("pgbench", "pgcli", "psql", "reindexdb", "vacuumdb", "vacuumlo", "oid2name"),
+}
+
+# What ends a command in a shell.
+ENDS = "();<>|&\n"
+
+
+def refuse_process(
+    arguments: Sequence[Any], env: Mapping[Any, Any] | None, folder: Any = None
+) -> None:
+    """Refuse a process with a protected database in an argument or a variable."""
+    start = Path(os.fsdecode(folder or ""))
+    variables = os.environ if env is None else env
+    named = {os.fsdecode(name): os.fsdecode(value) for name, value in variables.items()}
+    for name, value in named.items():
+        if name != REMEMBERED and URL.match(value):
+            refuse_url(value, Path(), start)
+    if any(named.get(name) for name in LIBPQ):
+        rules.refuse_server("process", {}, named)
+    words = [os.fsdecode(argument) for argument in arguments]
+    for word in words:
+        refuse_text(word, start)
+    for command, place in commands(words, start):
+        refuse_command(command, named, place)
+
+
+def refuse_text(text: str, start: Path) -> None:
+    """Refuse a text that is, or has in it, the URL of a protected database."""
+    for found in {text, text.partition("=")[2], *URL.findall(text)}:
+        if URL.match(found):
+            refuse_url(found, Path(), start)
+
+
+def refuse_url(text: str, *starts: Path) -> None:
+    """Refuse the URL of a protected database. What reads URLs is imported when there is one."""
+    from . import urls
+
+    urls.refuse_url(text, *starts)
+
+
+def commands(words: Sequence[str], folder: Path) -> Iterator[tuple[Sequence[str], Path]]:
+    """Yield a command, or those of the text that a shell is given, each with its folder."""
+    yield words, folder
+    for place, word in enumerate(words[:-1]):
+        is_shell = any(os.path.basename(other) in SHELLS for other in words[:place])  # noqa: PTH119
+        if is_shell and re.fullmatch(r"-\w*c", word):
+            for command in split(words[place + 1]):
+                if command[0] in ("cd", "pushd") and len(command) > 1:
+                    folder /= Path(command[-1]).expanduser()
+                else:
+                    yield from commands(command, folder)
+
+
+def split(text: str) -> Iterator[list[str]]:
+    """Yield the commands of a text for a shell, each as its words."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=ENDS)
+    lexer.whitespace = " \t\r"
+    lexer.whitespace_split = True
+    command: list[str] = []
+    try:
+        for word in [*lexer, ";"]:
+            if set(word) <= set(ENDS):
+                if command:
+                    yield command
+                command = []
+            else:
+                command.append(word)
+    except ValueError:
+        # A quote has no end; a shell would not run it either.
+        return
+
+
+def refuse_command(words: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+    """Refuse a database's own client, behind `env` or `timeout` as well, on a protected one."""
+    for place, word in enumerate(words):
+        program, rest = Path(word).name, words[place + 1 :]
+        given = dict(other.split("=", 1) for other in words[:place] if re.match(r"\w+=", other))
+        if program in SQLITE_CLIENTS:
+            # With the file in one of its own commands, such as ".open FILE".
+            for name in {name for it in rest for name in (it, *re.split(r"[\s'\"(),;]+", it))}:
+                rules.refuse_file("process", name, folder)
+        elif program in LIBPQ_CLIENTS:
+            refuse_libpq_client(rest, {**env, **given})
+
+
+def refuse_libpq_client(arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse psql and its like on a protected database. Their options mean the same in all."""
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-h", "--host")
+    parser.add_argument("-p", "--port")
+    parser.add_argument("-U", "--username", dest="user")
+    parser.add_argument("-d", "--dbname")
+    found, others = parser.parse_known_args(arguments)
+    given = {name: value for name, value in vars(found).items() if value}
+    # The name of the database can stand anywhere, and can be a connection string.
+    for name in {given.pop("dbname", ""), *(it for it in others if not it.startswith("-"))}:
+        if re.match(r"\w+ *=", name):
+            parts = dict(it.split("=", 1) for it in shlex.split(name) if "=" in it)
+            rules.refuse_server("process", {**given, **parts}, env)
+        else:
+            rules.refuse_server("process", {**given, **({"dbname": name} if name else {})}, env)

@@ -1,0 +1,144 @@
+"""Finds the real databases in the settings, and replaces them in the environment.
+
+They are replaced, never deleted: a variable that is missing is what a settings file decides on.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from dotenv import dotenv_values
+from sqlalchemy import URL, make_url
+
+from .guard import rules
+from .guard.processes import LIBPQ, REMEMBERED
+from .guard.rules import ProtectedDatabaseError
+from .guard.urls import (
+    IN_FOLDERS,
+    NO_HOST,
+    NO_PORT,
+    read_url,
+    refuse_url,
+    unreachable,
+    without_secrets,
+)
+
+# Servers for tests are named by such variables.
+FOR_TESTS = "TEST_"
+
+# The variables that have been replaced. A process has one environment.
+replaced: set[str] = set()
+
+
+def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> list[URL]:
+    """Replace every real database that the environment or a settings file names, and return all.
+
+    Each variable whose value is a database URL, and each one in `parts`, names a place where
+    nothing is, with the same driver. A variable that only a file has is set in the environment,
+    which settings prefer. Call it before the service is imported, because many services read their
+    settings then. Variables that begin with `TEST_` name servers for tests and stay.
+
+    Args:
+        files: Settings files, such as `.env`; one that is not there has no settings.
+        parts: For each database that is named in parts, the names of its variables, by the names
+            of `URL.create`, and the driver itself: `{"drivername": "postgresql+asyncpg",
+            "host": "POSTGRES_HOST", "port": "POSTGRES_PORT", "database": "POSTGRES_DB"}`.
+
+    Raises:
+        ValueError: A part lacks its driver, or the variable of its host or port.
+
+    Returns:
+        The databases, without their passwords. Workers of a parallel run, and processes that tests
+        start, find the environment replaced; they learn them from `PROTECTED_DATABASE_URL`.
+    """
+    found: dict[URL, None] = dict.fromkeys(remembered())
+    # The environment comes last, as it does for settings.
+    sources: list[Mapping[str, str | None]] = [*map(dotenv_values, files), dict(os.environ)]
+    starts = {Path.cwd(): None, **{file.resolve().parent: None for file in files}}
+    for name, value in (setting for source in sources for setting in source.items()):
+        if name == REMEMBERED or name.upper().startswith(FOR_TESTS):
+            continue
+        if value and (url := read_url(value)):
+            found.update(dict.fromkeys(places(url, starts)))
+            replace(name, unreachable(url))
+    settings = {name: value for source in sources for name, value in source.items() if value}
+    for part in parts:
+        if url := assembled(part, settings):
+            found[url] = None
+            replace(part["host"], NO_HOST)
+            replace(part["port"], NO_PORT)
+    remember(found)
+    return list(found)
+
+
+def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
+    """Yield what a URL can mean: a relative path can start here, or where settings files are."""
+    url = without_secrets(url)
+    name = url.database or ""
+    is_path = url.get_backend_name() in IN_FOLDERS and not name.startswith("file:")
+    if not is_path or Path(name).is_absolute():
+        yield url
+    else:
+        for start in starts:
+            yield url.set(database=str(start / name))
+
+
+def assembled(part: Mapping[str, str], settings: Mapping[str, str]) -> URL | None:
+    """Return the URL that settings in parts make; None if they lead nowhere or name no host."""
+    if missing := {"drivername", "host", "port"} - part.keys():
+        raise ValueError(f"replace_settings: {dict(part)} lacks {', '.join(sorted(missing))}")
+    values = {key: settings[name] for key, name in part.items() if name in settings}
+    values.pop("password", None)
+    port = values.pop("port", None)
+    if "host" not in values or (values["host"], port) == (NO_HOST, str(NO_PORT)):
+        return None
+    return URL.create(
+        part["drivername"],
+        username=values.get("username"),
+        host=values["host"],
+        port=int(port) if port else None,
+        database=values.get("database"),
+    )
+
+
+def replace(name: str, value: object) -> None:
+    """Set a variable to what leads nowhere. Child processes get it whatever they start with."""
+    text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
+    os.environ[name] = text
+    replaced.add(name)
+
+
+def remembered() -> list[URL]:
+    """Return the databases that the process above this one protects."""
+    return [make_url(line) for line in os.environ.get(REMEMBERED, "").splitlines()]
+
+
+def remember(urls: Iterable[URL]) -> None:
+    """Tell the processes below this one what is protected; no secrets."""
+    known = dict.fromkeys([*remembered(), *map(without_secrets, urls)])
+    os.environ[REMEMBERED] = "\n".join(map(str, known))
+
+
+def replace_protected() -> None:
+    """Replace what still leads to a protected database: processes with it would not start."""
+    for name, value in list(os.environ.items()):
+        if name != REMEMBERED and leads_to_protected(value):
+            replace(name, unreachable(make_url(value)))
+    # What libpq takes from the environment. No settings file stands behind it.
+    if any(os.environ.get(name) for name in LIBPQ):
+        os.environ.pop("PGSERVICE", None)
+        for nowhere in ({"PGDATABASE": "nowhere"}, {"PGHOST": NO_HOST, "PGPORT": str(NO_PORT)}):
+            try:
+                rules.refuse_server("environment", {})
+            except ProtectedDatabaseError:
+                os.environ.pop("PGHOSTADDR", None)
+                os.environ.update(nowhere)
+
+
+def leads_to_protected(value: str) -> bool:
+    """Tell whether a process with this value in a variable would be refused."""
+    try:
+        refuse_url(value, Path.cwd())
+    except ProtectedDatabaseError:
+        return True
+    return False
