@@ -12,12 +12,13 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
 
-from migrator import backup, engine, history, planning, runs
+from migrator import backup, drafts, engine, history, planning, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.recording import Record
 from migrator.redaction import redact
-from migrator.scratch import scratch_at
+from migrator.scratch import scratch_beside
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
@@ -189,11 +190,27 @@ class Database:
 
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path."""
-        with scratch_at("head", self.config) as connection:
+        record: Record = {}
+        with self.scratch() as connection:
             config = self.config(connection)
-            script = command.revision(config, as_docstring(message), autogenerate=True)
+            config.attributes["record"] = record
+            command.upgrade(config, "head")
+            script = command.revision(
+                config,
+                as_docstring(message),
+                autogenerate=True,
+                process_revision_directives=drafts.Draft(record),
+            )
         assert isinstance(script, Script), "one message makes one revision"
         return Path(script.path)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """Yield a connection to an empty database of the same kind, which is then dropped."""
+        with scratch_beside(self.url, self.name, self.wait_seconds) as url:
+            target = self.at(url)
+            with target.engine().connect() as connection:
+                yield connection
 
     def lint(self) -> list[str]:
         """Return lines of `file:line: rule message`, or raise `LinterError`."""

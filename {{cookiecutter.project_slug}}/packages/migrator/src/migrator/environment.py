@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, make_url
 from migrator import batch  # noqa: F401  # teaches Alembic
 from migrator.autogenerate import PLUGINS, include_name, render_item
 from migrator.database import Database
-from migrator.engine import is_sqlite
+from migrator.engine import expected_warnings, is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id
 from migrator.soundness import check_foreign_keys
@@ -95,6 +95,7 @@ class Environment:
             "autogenerate_plugins": PLUGINS,
             "include_name": include_name,
             "render_item": render_item,
+            "record": self.config.attributes.get("record"),
             # Revisions run on SQLite whichever database they were written on.
             "render_as_batch": True,
             # PostgreSQL keeps each revision that succeeded. SQLite keeps all or none: the file
@@ -116,7 +117,7 @@ class Environment:
         """
         if context.is_offline_mode():
             self.print_lock()
-        with context.begin_transaction():
+        with expected_warnings(), context.begin_transaction():
             yield
             if not context.is_offline_mode():
                 check_foreign_keys(context.get_bind())

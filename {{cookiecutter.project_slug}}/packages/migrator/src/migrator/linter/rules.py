@@ -43,6 +43,7 @@ DATA_SQL = re.compile(
 )
 TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*", re.IGNORECASE)
 CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
+RENAMED_TYPE = re.compile(r"\s*ALTER\s+TYPE\s+(?:\w+\.)?(\w+)\s+RENAME\s+TO\s", re.IGNORECASE)
 DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
 
 # A function or a cast in a default, which only one database may have.
@@ -122,7 +123,10 @@ def enum_left_behind(revision: Revision) -> Found:
     for node in downgrade:
         if isinstance(node, ast.Attribute) and node.attr == "drop":
             dropped |= {name for _, name in enums(revision.reached(node.value))}
-    for node, name in enums(revision.function("upgrade")):
+    upgrade = revision.function("upgrade")
+    # Replaced, and so there before.
+    dropped |= {match[1] for node in upgrade if (match := RENAMED_TYPE.match(text(node)))}
+    for node, name in enums(upgrade):
         if name not in dropped:
             yield node, f"the type {name} stays after a downgrade (drop it in downgrade())"
 
