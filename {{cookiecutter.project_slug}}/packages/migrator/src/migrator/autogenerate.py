@@ -1,11 +1,13 @@
 """Options for autogenerate, so that a revision runs on both databases wherever it was written."""
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type
 from alembic.operations.ops import (
@@ -43,9 +45,48 @@ INDEXES = sa.text("""
 """)
 
 
-def include_name(name: str | None, kind: str, parents: MutableMapping[Any, Any]) -> bool:
-    """Hide the history of migrations, which is not a table of the models."""
-    return (kind, name) != ("table", HISTORY.name)
+# Tables that the database makes for itself or for an extension: partitions, and what belongs to a
+# virtual table.
+UNMANAGED = {
+    "sqlite": """
+        SELECT name FROM pragma_table_list WHERE type IN ('shadow', 'virtual')
+    """,
+    "postgresql": """
+        SELECT relname FROM pg_class WHERE relispartition AND relkind IN ('r', 'p') OR EXISTS (
+            SELECT FROM pg_depend
+            WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+        )
+    """,
+}
+
+
+class TableFilter:
+    """Hides tables that are not for the models to have, as an `include_name` of Alembic."""
+
+    def __init__(self, connection: sa.Connection | None) -> None:
+        """Read nothing yet: until `context.configure`, nothing may be executed."""
+        self.connection = connection
+
+    def __call__(self, name: str | None, kind: str, parents: MutableMapping[Any, Any]) -> bool:
+        """Return whether to compare a name. The models decide about what they have."""
+        if kind != "table":
+            return True
+        key = parents["schema_qualified_table_name"]
+        return name != HISTORY.name and (name not in self.unmanaged or key in modelled_tables())
+
+    @cached_property
+    def unmanaged(self) -> set[str]:
+        """The names of the tables that the database makes."""
+        assert self.connection is not None, "autogenerate compares with a database"
+        query = UNMANAGED[self.connection.dialect.name]
+        return set(self.connection.execute(sa.text(query)).scalars())
+
+
+def modelled_tables() -> set[str]:
+    """Return the names of all tables of the models."""
+    metadata = context.get_context().opts["target_metadata"]
+    every = metadata if isinstance(metadata, Sequence) else [metadata]
+    return {name for each in every for name in each.tables}
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:

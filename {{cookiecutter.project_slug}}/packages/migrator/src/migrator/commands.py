@@ -232,6 +232,8 @@ def new(call: Call) -> Exit:
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
     print(f"Wrote {call.target.relative_name(path)}.")
+    for finding in call.target.lint_source(path):
+        print(f"warning: {finding}")
     print("Read and complete it before you commit it.")
     return Exit.DONE
 

@@ -218,6 +218,13 @@ class Database:
 
         return lint(self, rules.RULES, sql.check_sql)
 
+    def lint_source(self, path: Path) -> list[str]:
+        """Return what the rules find in the source of one revision, without squawk."""
+        from migrator.linter import check_source, format_finding, rules
+
+        findings = check_source(path.read_text(encoding="utf-8"), rules.RULES)
+        return [format_finding(self.relative_name(path), finding) for finding in findings]
+
     def accept(self, scripts: Sequence[Script]) -> None:
         """Record the current text of edited revisions as the text that was applied."""
         with self.engine().begin() as connection:

@@ -10,7 +10,7 @@ from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch  # noqa: F401  # teaches Alembic
-from migrator.autogenerate import PLUGINS, include_name, render_item
+from migrator.autogenerate import PLUGINS, TableFilter, render_item
 from migrator.database import Database
 from migrator.engine import expected_warnings, is_sqlite
 from migrator.history import Recorder
@@ -74,6 +74,7 @@ class Environment:
         """
         return {
             "connection": connection,
+            "include_name": TableFilter(connection),
             **self.options(is_sqlite=connection.dialect.name == "sqlite"),
         }
 
@@ -93,7 +94,6 @@ class Environment:
             "compare_type": True,
             "compare_server_default": True,
             "autogenerate_plugins": PLUGINS,
-            "include_name": include_name,
             "render_item": render_item,
             "record": self.config.attributes.get("record"),
             # Revisions run on SQLite whichever database they were written on.

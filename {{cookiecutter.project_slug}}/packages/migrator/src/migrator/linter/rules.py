@@ -36,6 +36,9 @@ NAMED = {
 }
 BATCH_ONLY = {name for name in NAMED if name.endswith(("_constraint", "_key"))} | {"alter_column"}
 
+# What alembic_version holds.
+LONGEST_ID = 32
+
 SCHEMA_CALLS = ("add_column", "alter_column", "batch_alter_table", "create_", "drop_", "rename_")
 SCHEMA_SQL = re.compile(r"(--.*\n|\s)*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
 DATA_SQL = re.compile(
@@ -139,12 +142,43 @@ def outside_batch(revision: Revision) -> Found:
                 yield call, f"{name} fails on SQLite (use `with op.batch_alter_table(…)`)"
 
 
+def one_database(revision: Revision) -> Found:
+    """It fails on the other database: revisions run on SQLite as well."""
+    variants = {
+        part
+        for call in revision.calls()
+        if called(call) == "with_variant"
+        for part in ast.walk(call)
+    }
+    for call in revision.calls():
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="postgresql"), attr=name) if (
+                call not in variants and name.isupper()
+            ):
+                advice = (
+                    f'write sa.JSON().with_variant(postgresql.{name}(…), "postgresql") or the like'
+                )
+                yield call, f"postgresql.{name} fails on SQLite, and revisions run there ({advice})"
+        schema = argument(call, "schema")
+        if isinstance(schema, ast.Constant) and schema.value is not None:
+            yield call, "SQLite has no schemas, and revisions run there (leave it out)"
+
+
+def long_id(revision: Revision) -> Found:
+    """PostgreSQL fails at the end of the revision: Alembic's table has 32 characters for it."""
+    for node in revision.meanings.get("revision", ()):
+        if len(text(node)) > LONGEST_ID:
+            yield node, f"the id has more than {LONGEST_ID} characters (shorten it)"
+
+
 Rules = dict[str, Callable[[Revision], Found]]
 RULES: Rules = {
     "application-import": application_import,
     "commit": commit,
     "enum-left-behind": enum_left_behind,
+    "long-id": long_id,
     "non-portable-default": non_portable_default,
+    "one-database": one_database,
     "outside-batch": outside_batch,
     "schema-and-data": schema_and_data,
     "unnamed-constraint": unnamed_constraint,
