@@ -15,6 +15,8 @@ ARGS =
 
 WORKERS = -n auto --maxprocesses 4
 
+# uv and Cookiecutter write to the home folder, where that is possible.
+export HOME := $(shell [ -w "$$HOME" ] && echo "$$HOME" || echo '$(CURDIR)/.uv/home')
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 ENV := .venv/.installed
@@ -29,9 +31,8 @@ PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
-new: $(ENV) ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
-	@input=; if [ -n '$(if $(value ARGS),ahead)' ] || ! [ -t 0 ]; then input=--no-input; fi; \
-	$(BIN)/cookiecutter $$input --output-dir '$(OUT)' . $(value ARGS)
+new: .venv/.cookiecutter ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
+	@$(BIN)/python new.py --output-dir '$(OUT)' $(value ARGS)
 
 test: $(ENV) ## Run all tests of the template; ARGS="-k name" and the like pass through
 	@$(BIN)/pytest $(WORKERS) $(value ARGS)
@@ -60,7 +61,6 @@ check: .venv/.service ## Lint and type-check all Python of the template
 		../$(BIN)/mypy --config-file $$config --cache-dir ../.mypy_cache/service
 	@rm -rf .check
 
-# Inside this repository, so that the rendered projects do not become ones of their own.
 diff: $(ENV) ## Show what users would see change since BASE=commit
 	@rm -rf .diff
 	@mkdir -p .diff/template
@@ -71,6 +71,7 @@ diff: $(ENV) ## Show what users would see change since BASE=commit
 			template=.; [ $$side = now ] || template=.diff/template; \
 			$(BIN)/cookiecutter --no-input --output-dir .diff/$$side/$$name $$template $$answers \
 				>/dev/null || exit 1; \
+			rm -rf .diff/$$side/$$name/*/.git; \
 		done; \
 	done
 	@cd .diff && { git --no-pager diff --no-index --stat base now && echo "Nothing changes."; \
@@ -104,8 +105,14 @@ pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
 clean: ## Remove the environment
 	@rm -rf .venv .uv .check .diff .pins .*_cache
 
-$(ENV): pyproject.toml constraints.txt | $(UV)
+# All that rendering needs, so that a first service is there within seconds.
+.venv/.cookiecutter: pyproject.toml constraints.txt | $(UV)
 	@$(UV) venv --quiet --clear --python '>=3.11' .venv
+	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group new
+	@touch $@
+
+$(ENV): .venv/.cookiecutter
+	@echo "Installing the tools of the tests into .venv, once" >&2
 	@$(UV) pip install --quiet --python .venv --constraints constraints.txt --group dev
 	@touch $@
 

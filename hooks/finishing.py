@@ -13,6 +13,7 @@ from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
     PACKAGE,
+    PROJECT,
     TITLE,
     Answers,
     SourceError,
@@ -121,10 +122,16 @@ def make_project(project: Path, answers: Answers) -> None:
 
 
 def start_repository(project: Path) -> None:
-    """Make the project a git repository, unless git is missing or it is inside one already."""
-    inside = any((folder / ".git").exists() for folder in (project, *project.parents))
+    """Make the project a git repository, unless git is missing or it is inside one already.
+
+    A checkout of the template is no home for a service: there, it gets its own repository.
+    """
+    repositories = [folder for folder in (project, *project.parents) if (folder / ".git").exists()]
+    inside = repositories and repositories[0] != PROJECT.parent
     if inside or not (git := shutil.which("git")):
         return
-    started = subprocess.run([git, "init", "--quiet"], cwd=project, check=False)
+    # The pipelines run on this branch.
+    command = [git, "-c", "init.defaultBranch=main", "init", "--quiet"]
+    started = subprocess.run(command, cwd=project, check=False)
     if started.returncode != 0:
         print("warning: git init failed; the project is complete without it", file=sys.stderr)

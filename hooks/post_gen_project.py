@@ -46,6 +46,8 @@ def main() -> None:
     """Finish the project in the current folder."""
     # tojson writes quotes as \u0027 and escapes line breaks, so no answer can end this literal.
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
+    # Cookiecutter leaves the copy that it made of this file.
+    Path(__file__).unlink()
     import_from_template(answers)
     import finishing  # noqa: PLC0415  # cannot be found before
     import tree  # noqa: PLC0415

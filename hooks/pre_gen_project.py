@@ -159,6 +159,8 @@ def main() -> None:
     """Check the answers Cookiecutter collected, and set aside what the user has."""
     # tojson writes quotes as \u0027 and escapes line breaks, so no answer can end this literal.
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
+    # Cookiecutter leaves the copy that it made of this file.
+    Path(__file__).unlink()
     if found := list(faults(answers)):
         for fault in found:
             print(f"error: {fault}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """Hands tests to workers, runs programs for them, and renders projects."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -92,18 +91,13 @@ def render(config_file: Path) -> Render:
     """Return a function that renders a project from answers into a folder."""
 
     def render(answers: Answers, folder: Path) -> Path:
-        # Cookiecutter leaves a file of each hook behind.
-        before, tempfile.tempdir = tempfile.tempdir, str(config_file.parent)
-        try:
-            result = cookiecutter(
-                str(TEMPLATE),
-                no_input=True,
-                extra_context=dict(answers),
-                output_dir=str(folder),
-                config_file=str(config_file),
-            )
-        finally:
-            tempfile.tempdir = before
+        result = cookiecutter(
+            str(TEMPLATE),
+            no_input=True,
+            extra_context=dict(answers),
+            output_dir=str(folder),
+            config_file=str(config_file),
+        )
         return Path(result)
 
     return render

@@ -118,7 +118,20 @@ def test_scripts_are_executable_and_sourced_files_are_not(tmp_path: Path) -> Non
 def test_the_project_becomes_a_repository(tmp_path: Path) -> None:
     start_repository(tmp_path)
 
-    assert (tmp_path / ".git").is_dir()
+    assert (tmp_path / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
+
+
+def test_a_project_in_a_checkout_of_the_template_becomes_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_repository(tmp_path)
+    project = tmp_path / "my-service"
+    project.mkdir()
+    monkeypatch.setattr("finishing.PROJECT", tmp_path / "template")
+
+    start_repository(project)
+
+    assert (project / ".git").is_dir()
 
 
 def test_a_project_in_a_repository_does_not_become_one(tmp_path: Path) -> None:

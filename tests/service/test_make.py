@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Project
 from tests.running import LIMIT, TEMPLATE, Run
 from tests.service.test_rendering import tree
@@ -52,12 +54,88 @@ def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path
     assert (tmp_path / "typed-name" / "README.md").is_file()
 
 
-def test_make_new_fails_when_answers_are_refused(run: Run, tmp_path: Path) -> None:
-    result = run("make", "new", f"OUT={tmp_path}", "ARGS=package_name=class", cwd=TEMPLATE)
+def test_make_new_asks_again_for_what_is_refused(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"Typed Name\n\nclass\n\n\nnobody\n" + b"\n" * 6)
+    os.write(ours, b"typed\nann@example.com\n")
+
+    result = subprocess.run(
+        ["make", "new", f"OUT={tmp_path}"],
+        cwd=TEMPLATE,
+        stdin=theirs,
+        capture_output=True,
+        env=environment,
+        timeout=LIMIT,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert result.returncode == 0, result.stderr
+    assert b"error: package_name 'class' is a Python keyword" in result.stderr
+    assert b"error: author_email 'nobody' is no e-mail address" in result.stderr
+    assert (tmp_path / "typed-name" / "src" / "typed").is_dir()
+    assert "ann@example.com" in (tmp_path / "typed-name" / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (
+            "package_name=class author_email=x",
+            ["package_name 'class' is a Python keyword", "author_email 'x' is no e-mail address"],
+        ),
+        (
+            "databse=sqlite database=postgres",
+            ["there is no option databse: did you mean database?", "database 'postgres' is not"],
+        ),
+        ("sqlite", ["'sqlite' is no answer: write key=value"]),
+    ],
+    ids=["refused", "unknown", "no answer"],
+)
+def test_make_new_tells_all_faults_and_nothing_else(
+    run: Run, tmp_path: Path, answers: str, told: list[str]
+) -> None:
+    result = run("make", "new", f"OUT={tmp_path}", f"ARGS={answers}", cwd=TEMPLATE)
+
+    *errors, by_make = result.stderr.splitlines()
+    assert result.returncode != 0
+    assert by_make.startswith("make")
+    assert len(errors) == len(told)
+    for error, text in zip(errors, told, strict=True):
+        assert error.startswith(f"error: {text}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_make_new_leaves_a_folder_that_is_there(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my-service").mkdir()
+
+    result = run("make", "new", f"OUT={tmp_path}", cwd=TEMPLATE)
 
     assert result.returncode != 0
-    assert "error: package_name 'class' is a Python keyword" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert "error: the folder my-service is there already" in result.stderr
+    assert list(tmp_path.rglob("*")) == [tmp_path / "my-service"]
+
+
+def test_make_new_needs_no_home_and_leaves_nothing_in_the_temporary_folder(
+    run: Run, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+
+    result = run(
+        "make",
+        "new",
+        f"OUT={tmp_path}",
+        cwd=TEMPLATE,
+        HOME=str(tmp_path / "none"),
+        TMPDIR=str(temporary),
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert list(temporary.iterdir()) == []
 
 
 def test_make_lists_its_targets(run: Run) -> None:

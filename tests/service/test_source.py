@@ -2,12 +2,15 @@
 
 import ast
 import re
+import shutil
+from functools import partial
 from pathlib import Path
 
+import pytest
 from tree import PACKAGE, PROJECT
 
 from tests.conftest import Project
-from tests.running import BIN, Run
+from tests.running import BIN, TEMPLATE, Run, succeeded
 
 EVERYTHING = {"session_style": "async", "database": "postgresql", "analytics": "clickhouse"}
 
@@ -27,6 +30,25 @@ def test_the_linter_and_the_formatter_find_nothing(run: Run, project: Project) -
     for command in (("check", "--extend-exclude", "pyproject.toml"), ("format", "--diff")):
         result = run(BIN / "ruff", *command, *options, cwd=PROJECT)
         assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("root", [TEMPLATE, PROJECT], ids=["template", "project"])
+def test_a_checkout_on_windows_keeps_the_line_ends_of_scripts(
+    run: Run, tmp_path: Path, root: Path
+) -> None:
+    script = tmp_path / "scripts" / "migrate.sh"
+    script.parent.mkdir()
+    shutil.copy(PROJECT / "scripts" / script.name, script)
+    shutil.copy(root / ".gitattributes", tmp_path)
+    written = script.read_bytes()
+    git = partial(run, "git", "-c", "core.autocrlf=true", cwd=tmp_path)
+    succeeded(git("init"))
+    succeeded(git("add", "."))
+    script.unlink()
+
+    succeeded(git("checkout", "."))
+
+    assert script.read_bytes() == written
 
 
 def modules() -> list[Path]:

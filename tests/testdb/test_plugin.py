@@ -72,22 +72,29 @@ def test_a_run_without_an_isolation_says_so(folder: Path, run_python: RunPython)
 
 
 @pytest.mark.parametrize(
-    ("selection", "is_judged"),
+    ("selection", "is_judged", "is_reported"),
     [
-        ([], True),
-        (["tests"], True),
-        (["tests/unit"], False),
-        (["-k", "adds"], False),
-        (["--deselect", "tests/unit/test_parts.py::test_halves"], False),
+        ([], True, True),
+        (["tests"], True, True),
+        (["tests/unit"], False, False),
+        (["tests/unit", "--cov-report=term"], False, True),
+        (["-k", "adds"], False, False),
+        (["--deselect", "tests/unit/test_parts.py::test_halves"], False, False),
     ],
 )
-def test_the_coverage_gate_applies_to_a_full_run_only(
-    run_python: RunPython, covered: Path, selection: list[str], *, is_judged: bool
+def test_coverage_is_judged_and_reported_in_a_full_run_only(
+    run_python: RunPython,
+    covered: Path,
+    selection: list[str],
+    *,
+    is_judged: bool,
+    is_reported: bool,
 ) -> None:
     done = run_python(*PYTEST, *selection, cwd=covered)
 
     assert ("Required test coverage of 99% not reached" in done.stdout) == is_judged, done.stdout
     assert (done.returncode != 0) == is_judged, done.stdout
+    assert ("tests coverage" in done.stdout) == is_reported, done.stdout
 
 
 @pytest.fixture

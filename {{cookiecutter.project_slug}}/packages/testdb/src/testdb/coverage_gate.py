@@ -1,6 +1,7 @@
 """Lifts the coverage gate where only a part of the tests runs.
 
-`--cov-fail-under` applies to a full run: a part of the tests covers a part of the code.
+`--cov-fail-under` and the reports of `addopts` apply to a full run: a part of the tests covers a
+part of the code. A report that the command line asks for is made.
 """
 
 from pathlib import Path
@@ -21,10 +22,13 @@ SELECTIONS = (
 
 
 def lift_gate(config: pytest.Config) -> None:
-    """Switch the gate off unless everything runs."""
+    """Switch the gate and the reports off unless everything runs."""
     coverage = config.pluginmanager.getplugin("_cov")
     if coverage is not None and runs_a_part(config):
         coverage.options.cov_fail_under = 0
+        asked = (argument.startswith("--cov") for argument in config.invocation_params.args)
+        if not any(asked):
+            coverage.options.cov_report = {}
 
 
 def runs_a_part(config: pytest.Config) -> bool:
