@@ -328,3 +328,17 @@ def test_a_view_survives_a_batch_or_is_named(
         assert code == Exit.FAILED
         assert "retyped.py" in (printed := capsys.readouterr().err)
         assert "Next: drop what uses the column first, and create it again" in printed
+
+
+def test_a_role_that_cannot_make_a_scratch_database_is_told(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+    url = postgresql_project.database.url.set(username="plain", password="plain")  # noqa: S106
+    try:
+        code = postgresql_project.having(url=url).run("new", "nothing new")
+    finally:
+        postgresql_project.execute("DROP ROLE plain")
+
+    assert code == Exit.FAILED
+    assert "Next: let the role create databases (ALTER ROLE … CREATEDB)" in capsys.readouterr().err

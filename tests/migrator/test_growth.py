@@ -371,7 +371,9 @@ def growing(
     postgresql_server: sa.URL, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Growing]:
     """Yield a project whose first revision was drafted on SQLite."""
-    folder = tmp_path_factory.mktemp("growing")
+    # A checkout may be anywhere, such as in a folder that is named after a branch.
+    folder = tmp_path_factory.mktemp("growing") / "feature%2Fé ( # @ , ;"
+    folder.mkdir()
     sqlite = sa.URL.create("sqlite", database=str(folder / "growing.db"))
     project = Project.in_folder(folder / "project", sqlite)
     for path in project.versions.glob("*.py"):

@@ -80,6 +80,9 @@ class Database:
         """Return Alembic's configuration, bound to a connection if one is given."""
         # Alembic prints to a stream. Python callers get results and exceptions instead.
         config = Config(self.ini, ini_section=self.section, stdout=StringIO())
+        # The parser gives percent signs a meaning, also in the path that %(here)s stands for.
+        here = config.file_config.defaults()["here"].replace("%", "%%")
+        config.file_config.set("DEFAULT", "here", here)
         config.attributes.update(migrations=self, connection=connection, report=report)
         return config
 
