@@ -1,9 +1,12 @@
 """A downgrade lists what it deletes, keeps a verified backup, and stops where it must."""
 
+import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,13 +15,19 @@ import sqlalchemy as sa
 from migrator import BackupError, Exit, RefusedError, backup
 from migrator.backup import back_up, find_pg_dump
 
+from tests.migrator.postgresql import new_database
 from tests.migrator.project import HEAD, Project
+from tests.migrator.test_readme import README
 
 AUTHOR = "INSERT INTO authors (id, email, name, nick) VALUES (1, 'a@example.com', 'Ada', 'ada')"
 TAGS = "INSERT INTO tags VALUES ('a'), ('b')"
 UP = """
 op.add_column("authors", sa.Column("nick", sa.Text))
 op.create_table("tags", sa.Column("name", sa.Text, primary_key=True))
+"""
+MAIL = """
+from sqlalchemy.dialects.postgresql import CITEXT
+op.add_column("authors", sa.Column("mail", sa.Text().with_variant(CITEXT(), "postgresql")))
 """
 DOWN = """
 op.drop_table("tags")
@@ -66,27 +75,107 @@ def test_it_says_if_nothing_is_deleted(
     assert "  no table and no column\n" in capsys.readouterr().out
 
 
-def test_the_backup_restores_everything(tagged: Project) -> None:
-    code = tagged.run("downgrade", "--yes")
+@pytest.fixture
+def plain_project(postgresql_server: sa.URL, tmp_path: Path) -> Iterator[Project]:
+    """Yield a project whose database belongs to a role without privileges.
 
-    [path] = tagged.database.backup_folder.iterdir()
-    url = tagged.database.url
-    if tagged.dialect == "sqlite":
+    The administrator has created an extension in it, and a function of their own.
+    """
+    role = f"plain_{uuid4().hex}"
+    admin = sa.create_engine(postgresql_server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection, new_database(postgresql_server) as url:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+        connection.exec_driver_sql(f"ALTER DATABASE {url.database} OWNER TO {role}")
+        Project.in_folder(tmp_path / "administrator", url).execute("CREATE EXTENSION citext")
+        yield Project.in_folder(tmp_path / "project", url.set(username=role))
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def restorable(request: pytest.FixtureRequest) -> Project:
+    """Return a project with rows that a downgrade deletes: on SQLite, and under a plain role."""
+    project: Project = request.getfixturevalue(request.param)
+    project.write("tags", f"{MAIL}\n{UP}", f'op.drop_column("authors", "mail")\n{DOWN}')
+    project.upgraded().execute(AUTHOR, TAGS)
+    return project
+
+
+def contents(project: Project) -> dict[str, list[str]]:
+    """Return the rows of all tables."""
+    queries = {
+        name: sa.select(sa.text("*")).select_from(sa.table(name)) for name in project.tables()
+    }
+    with project.connect() as connection:
+        return {name: sorted(map(str, connection.execute(it))) for name, it in queries.items()}
+
+
+@pytest.mark.parametrize("restorable", ["sqlite_project", "plain_project"], indirect=True)
+def test_the_backup_restores_everything(restorable: Project) -> None:
+    before = (restorable.catalogue(), contents(restorable))
+    code = restorable.run("downgrade", "--yes")
+    lost = (restorable.catalogue(), contents(restorable))
+
+    [path] = restorable.database.backup_folder.iterdir()
+    url = restorable.database.url
+    if restorable.dialect == "sqlite":
         program = [sys.executable, "-c", APPLICATION_THAT_IS_KILLED, str(url.database)]
         subprocess.run(program, check=False, capture_output=True)
         for end in ("", "-wal", "-shm"):
             Path(f"{url.database}{end}").unlink(missing_ok=True)
         shutil.copy(path, str(url.database))
     else:
-        with tagged.connect() as connection:
-            version = connection.dialect.server_version_info or (0,)
-        pg_restore = find_pg_dump(int(version[0])).with_name("pg_restore")
+        [recipe] = re.findall(r"```sh\n(pg_restore.*?)```", README, re.DOTALL)
         target = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        options = ["--clean", "--if-exists", "--single-transaction", "--dbname", target]
-        subprocess.run([pg_restore, *options, path], check=True)
+        with restorable.connect() as connection:
+            version = connection.dialect.server_version_info or (0,)
+        programs = find_pg_dump(int(version[0])).parent
+        variables = {"PATH": f"{programs}:{os.environ['PATH']}", "URL": target, "FILE": str(path)}
+        subprocess.run(["sh", "-euc", recipe], check=True, env=variables, cwd=restorable.root)
+
     assert code == Exit.DONE
-    assert tagged.query("SELECT nick FROM authors") == ["ada"]
-    assert tagged.query("SELECT name FROM tags ORDER BY 1") == ["a", "b"]
+    assert lost != before
+    assert (restorable.catalogue(), contents(restorable)) == before
+
+
+def test_rows_that_row_level_security_hides_are_neither_counted_nor_lost(
+    plain_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain_project.write("tags", UP, DOWN)
+    force = ("ENABLE ROW LEVEL SECURITY", "FORCE ROW LEVEL SECURITY")
+    plain_project.upgraded().execute(TAGS, *(f"ALTER TABLE tags {it}" for it in force))
+
+    refused = plain_project.run("downgrade", "--yes")
+    printed = capsys.readouterr()
+    plain_project.execute("ALTER TABLE tags NO FORCE ROW LEVEL SECURITY")
+    done = plain_project.run("downgrade", "--yes")
+
+    assert refused == Exit.REFUSED
+    assert "  table tags: its rows cannot be counted (row-level security)\n" in printed.out
+    assert "row-level security may hide rows of tags from the role plain_" in printed.err
+    assert "ALTER TABLE tags NO FORCE ROW LEVEL SECURITY" in printed.err
+    assert done == Exit.DONE
+    assert "  table tags: 2 rows\n" in capsys.readouterr().out
+
+
+def test_a_dump_that_was_cut_off_is_not_a_backup(
+    postgresql_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = "INSERT INTO authors (id, email, name) SELECT i, i || '@a', md5(i::text) FROM"
+    postgresql_project.upgraded().execute(f"{many} generate_series(1, 50000) i")
+    run = backup.run
+
+    def cut(command: list[str | Path], variables: dict[str, str]) -> str:
+        printed = run(command, variables)
+        if "--dbname" in command:
+            path = Path(command[command.index("--file") + 1])
+            os.truncate(path, path.stat().st_size // 2)
+        return printed
+
+    monkeypatch.setattr(backup, "run", cut)
+
+    with pytest.raises(BackupError):
+        back_up(postgresql_project.database.url, "0001", tmp_path)
 
 
 def test_only_the_owner_reads_the_backups(tagged: Project) -> None:

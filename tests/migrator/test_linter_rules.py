@@ -156,6 +156,45 @@ CASES = [
         "sa.UniqueConstraint('email')",
         "sa.UniqueConstraint('email', name='uq_users_email')",
     ),
+    *(
+        ("unbound-parameter", bad, good)
+        for bad, good in [
+            (
+                """op.execute("UPDATE contexts SET description = '{\\"default\\":true}'")""",
+                r"""op.execute("UPDATE contexts SET description = '{\"default\"\\:true}'")""",
+            ),
+            (
+                "op.execute(f'CALL {name}(:now)')",
+                "op.execute(f'CALL {name}(12:30, a::int, at:now)')",
+            ),
+            ("SQL = 'CALL a(:b)'\nop.execute(SQL)", "SQL = 'CALL a(%b, {c})'\nop.execute(SQL)"),
+            ("op.execute('CALL ' + 'a(:b)')", "op.execute('CALL ' + 'a(b)')"),
+            (
+                "op.execute(sa.text('CALL a(:b)'))",
+                "op.execute(sa.text('CALL a(:b)').bindparams(b=1))",
+            ),
+            (
+                "op.get_bind().execute(sa.text('CALL a(:b)'))",
+                "op.get_bind().execute(sa.text('CALL a(:b)'), [{'b': 1}])",
+            ),
+            (
+                "op.get_bind().execute(sa.text('CALL a(:b)'), {'c': 1})",
+                "op.get_bind().execute(sa.text('CALL a(:b)'), rows())",
+            ),
+            (
+                "sa.CheckConstraint(\"a <> ':b'\", name='ck_users_a')",
+                "sa.CheckConstraint(r\"a <> '\\:b'\", name='ck_users_a')",
+            ),
+            (
+                "batch.create_check_constraint('ck_users_a', \"a <> ':b'\")",
+                "batch.create_check_constraint('ck_users_a', \"a <> 'b:b'\")",
+            ),
+            (
+                "sa.Column('a', sa.Text(), server_default=sa.text(\"':b'\"))",
+                "sa.Column('a', sa.Text(), server_default=sa.text(\"' :'\"))",
+            ),
+        ]
+    ),
     (
         "unnamed-constraint",
         "batch_op.create_unique_constraint(None, ['email'])",

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type
+from alembic.ddl.postgresql import PostgresqlImpl
+from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.ops import (
     AlterColumnOp,
     CreateCheckConstraintOp,
@@ -87,6 +89,39 @@ def modelled_tables() -> set[str]:
     metadata = context.get_context().opts["target_metadata"]
     every = metadata if isinstance(metadata, Sequence) else [metadata]
     return {name for each in every for name in each.tables}
+
+
+POSTGRESQL = PostgresqlImpl(
+    DIALECT,
+    connection=None,
+    as_sql=False,
+    transactional_ddl=None,
+    output_buffer=None,
+    context_opts={},
+)
+
+
+class ComparingSQLiteImpl(SQLiteImpl):
+    """Alembic's SQLite, which knows types of PostgreSQL and leaves expressions to migrator."""
+
+    def render_type(
+        self, type_: sa.types.TypeEngine[Any], autogen_context: AutogenContext
+    ) -> str | Literal[False]:
+        """Render a type of PostgreSQL, which may be the variant of another, as its Alembic does."""
+        found = super().render_type(type_, autogen_context)
+        return found or POSTGRESQL.render_type(type_, autogen_context)
+
+    def correct_for_autogen_constraints(
+        self,
+        conn_unique_constraints: set[sa.UniqueConstraint],
+        conn_indexes: set[sa.Index],
+        metadata_unique_constraints: set[sa.UniqueConstraint],
+        metadata_indexes: set[sa.Index],
+    ) -> None:
+        """Leave indexes on expressions to `compare_indexes`."""
+        skipped = {index.name for index in metadata_indexes if is_expression_index(index)}
+        for indexes in (conn_indexes, metadata_indexes):
+            indexes -= {index for index in indexes if index.name in skipped}
 
 
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:

@@ -14,6 +14,7 @@ from sqlalchemy import URL, create_engine
 
 from migrator.engine import is_sqlite, reading
 from migrator.errors import BackupError, RefusedError
+from migrator.losses import find_hidden
 
 
 def back_up(url: URL, revision: str, folder: Path) -> Path:
@@ -21,7 +22,7 @@ def back_up(url: URL, revision: str, folder: Path) -> Path:
 
     Raises:
         BackupError: The copy failed or is incomplete.
-        RefusedError: There is no `pg_dump` for this server.
+        RefusedError: There is no `pg_dump` for this server, or the role may not read all rows.
     """
     # The backup holds everything that the database holds, so only its owner may read it.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,24 +50,35 @@ def copy_sqlite(source: str, path: Path) -> Path:
 
 
 def dump_postgresql(url: URL, path: Path) -> Path:
-    """Dump a PostgreSQL database with pg_dump, and list the contents of the dump."""
-    from psycopg.conninfo import make_conninfo
-
+    """Dump a PostgreSQL database with pg_dump, and read the dump from the first to the last row."""
     with reading(url) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
+        if hidden := sorted(find_hidden(connection)):
+            raise RefusedError(
+                f"row-level security may hide rows of {', '.join(hidden)} from the role"
+                f" {url.username}, and a backup needs all. Next: run this as a role with BYPASSRLS,"
+                f" or first as their owner: ALTER TABLE {hidden[0]} NO FORCE ROW LEVEL SECURITY"
+            )
     pg_dump = find_pg_dump(int(version))
+    database, password = connection_parameters(url)
+    run([pg_dump, "--format=custom", "--file", path, "--dbname", database], password)
+    pg_restore = pg_dump.with_name("pg_restore")
+    contents = run([pg_restore, "--list", path], {})
+    run([pg_restore, "--file", os.devnull, path], {})
+    if "TABLE DATA" not in contents or "alembic_version" not in contents:
+        raise BackupError(f"the dump at {path} is incomplete")
+    return path
+
+
+def connection_parameters(url: URL) -> tuple[str, dict[str, str]]:
+    """Return what PostgreSQL's programs connect with: `--dbname`, and environment variables."""
+    from psycopg.conninfo import make_conninfo
+
     parameters = create_engine(url).dialect.create_connect_args(url)[1]
     parameters.pop("context", None)
     # Every user of the machine can read command lines, so the password is not on this one.
     password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
-    run(
-        [pg_dump, "--format=custom", "--file", path, "--dbname", make_conninfo(**parameters)],
-        password,
-    )
-    contents = run([pg_dump.with_name("pg_restore"), "--list", path], {})
-    if "TABLE DATA" not in contents or "alembic_version" not in contents:
-        raise BackupError(f"the dump at {path} is incomplete")
-    return path
+    return make_conninfo(**parameters), password
 
 
 def run(command: list[str | Path], variables: dict[str, str]) -> str:
@@ -89,7 +101,7 @@ def find_pg_dump(version: int) -> Path:
         if program.exists() and major_version(program) >= version:
             return program
     raise RefusedError(
-        f"the backup needs pg_dump {version} or newer, which is not in PATH."
+        f"pg_dump {version} or newer is needed, and not in PATH."
         f" Next: install the PostgreSQL {version} client programs (Debian: postgresql-client),"
         " or run this from a machine that has them"
     )

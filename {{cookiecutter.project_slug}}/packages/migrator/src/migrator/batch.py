@@ -1,101 +1,255 @@
-"""Lets SQLite rebuild tables with generated columns; importing this module is enough.
+"""Lets SQLite rebuild tables without losing anything; importing this module is enough.
 
-In a batch, Alembic copies all columns into the new table. SQLite computes generated columns itself
-and refuses a value for them.
+In a batch, Alembic makes a new table, copies the rows, and drops the old table: with its triggers,
+its indexes, and all that SQLAlchemy does not read of it. Here, the new table keeps whatever the
+batch does not change. What cannot be kept fails the run.
 """
 
-from typing import Any, Literal
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-from alembic.autogenerate.api import AutogenContext
-from alembic.ddl.postgresql import PostgresqlImpl
+import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl
-from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy import Index, Table, UniqueConstraint, quoted_name, text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Connection, Index, MetaData, Table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import NullType, UserDefinedType
 
-from migrator.enums import DIALECT
+from migrator.autogenerate import ComparingSQLiteImpl
+from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
 
-POSTGRESQL = PostgresqlImpl(
-    DIALECT,
-    connection=None,
-    as_sql=False,
-    transactional_ddl=None,
-    output_buffer=None,
-    context_opts={},
-)
+# What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
+UNSEEN = ("Unnamed CHECK constraint on reflected table", "Skipped unsupported reflection of expr")
+CREATE = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?(TRIGGER|INDEX)\s+(\S+)", re.IGNORECASE)
 
 
-# Triggers, and indexes of which SQLAlchemy loses an expression, an order or a collation.
-UNREAD = text("""
-    SELECT name, sql FROM sqlite_master WHERE tbl_name = :table AND (
-        type = 'trigger' OR type = 'index' AND sql IS NOT NULL AND EXISTS (
-            SELECT 1 FROM pragma_index_xinfo(sqlite_master.name)
-            WHERE "key" AND (cid = -2 OR "desc" OR coll <> 'BINARY')
+def rename_in_index(sql: str, names: Mapping[str, str]) -> str:
+    """Return the text of an index with other names for columns."""
+    start = sql.index("(")
+    return sql[:start] + rename_columns(sql[start:], names, 0)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Leave out warnings of losses that do not happen."""
+    with warnings.catch_warnings():
+        for message in UNSEEN:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+class NoType(UserDefinedType[Any]):
+    """The type of a column without one."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return how it is written."""
+        return ""
+
+
+class Rebuild:
+    """The rebuild of one table: what it has before, and what of it the new table gets.
+
+    Attributes:
+        batch: What Alembic does.
+        definition: The text that creates the new table.
+        indexes: The text of each index that stays, by its name.
+        triggers: The text of each trigger, by its name.
+    """
+
+    def __init__(self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table) -> None:
+        """Read the table; nothing is changed yet.
+
+        Raises:
+            RuntimeError: It is a virtual table, of which the rebuild would make a plain one.
+        """
+        assert impl.connection is not None, "it is no --sql"
+        self.connection: Connection = impl.connection
+        self.batch = batch
+        self.name = str(table.name)
+        rows = self.connection.exec_driver_sql(
+            "SELECT type, name, sql FROM sqlite_master"
+            " WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY rowid",
+            (self.name,),
+        ).all()
+        old = next((sql for kind, _, sql in rows if kind == "table"), "")
+        if words(tokenize(old))[:2] == ("create", "virtual"):
+            raise RuntimeError(f"{self.name} is a virtual table, which no batch can change")
+        renamed = {
+            key.lower(): str(column.name)
+            for key, column in batch.columns.items()
+            if key != column.name
+        }
+        read = self.as_read(impl)
+        dropped = {str(name).lower() for name in read.columns} - {
+            key.lower() for key in batch.columns
+        }
+        self.definition = self.sql(batch.new_table)
+        if batch.reflected:
+            self.definition = merge(old, self.sql(read.new_table), self.definition, renamed)
+        unseen_or_kept = read.indexes.keys() - batch.indexes.keys()
+        self.indexes = {
+            name: rename_in_index(sql, renamed)
+            for kind, name, sql in rows
+            if kind == "index"
+            and name not in unseen_or_kept
+            and not dropped & {word(token) for token in tokenize(sql[sql.index("(") :])}
+        }
+        self.triggers = {name: sql for kind, name, sql in rows if kind == "trigger"}
+        self.sequence = self.read_sequence()
+
+    def as_read(self, impl: SQLiteImpl) -> ApplyBatchImpl:
+        """Return a batch that changes nothing."""
+        listeners = [("column_reflect", impl.autogen_column_reflect)]
+        with without_warnings():
+            table = Table(
+                self.name,
+                MetaData(),
+                autoload_with=self.connection,
+                listeners=listeners,
+            )
+            batch = ApplyBatchImpl(impl, table, (), {}, reflected=True)
+        batch._transfer_elements_to_new_table()
+        return batch
+
+    def sql(self, table: Table | None) -> str:
+        """Return how SQLAlchemy creates a table."""
+        assert table is not None
+        for column in table.columns:
+            if isinstance(column.type, NullType):
+                column.type = NoType()
+        return str(CreateTable(table).compile(dialect=self.connection.dialect)).strip()
+
+    def read_sequence(self) -> int | None:
+        """Return the last number that AUTOINCREMENT gave; None without it."""
+        if not re.search(r"\bAUTOINCREMENT\b", self.definition, re.IGNORECASE):
+            return None
+        query = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+        return self.connection.exec_driver_sql(query, (self.name,)).scalar()
+
+    def finish(self) -> None:
+        """Create indexes and triggers again, and make sure that all triggers and views still work.
+
+        Raises:
+            RuntimeError: One does not: it uses a column that is not there any more.
+        """
+        run = self.connection.exec_driver_sql
+        if self.sequence is not None:
+            run("DELETE FROM sqlite_sequence WHERE name = ?", (self.name,))
+            values = (self.name, self.sequence)
+            run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", values)
+        for sql in [*self.indexes.values(), *self.triggers.values()]:
+            run(sql)
+        # SQLite looks at all views when it renames a column, and at most of each trigger.
+        column = quote(str(next(iter(self.batch.columns.values())).name))
+        self.attempt(f"ALTER TABLE {quote(self.name)} RENAME COLUMN {column} TO {column}")
+        query = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
+        for name, table, sql in run(query).all():
+            used = words(tokenize(sql))
+            if self.name.lower() in used:
+                self.check_trigger(name, table, used[3:])
+
+    def check_trigger(self, name: str, table: str, used: Words) -> None:
+        """Make sure that a trigger finds its columns; `used` is its text behind its name."""
+        event = next(it for it in used if it in ("insert", "update", "delete"))
+        query = "SELECT name FROM pragma_table_xinfo(?) WHERE NOT hidden"
+        columns = self.connection.exec_driver_sql(query, (table,)).scalars().all()
+        # SQLite itself does not look at the columns of UPDATE OF.
+        named = set(used[used.index(event) + 1 : used.index("on")]) - {"of", ","}
+        for gone in sorted(named - {it.lower() for it in columns}):
+            raise RuntimeError(self.broken(f"trigger {name}: no such column: {gone}"))
+        target = sa.table(table, *(sa.column(it) for it in columns))
+        statements: dict[str, sa.UpdateBase] = {
+            "insert": sa.insert(sa.table(table)),
+            "update": sa.update(target).values({it: it for it in target.columns}),
+            "delete": sa.delete(target),
+        }
+        statement = statements[event].compile(dialect=self.connection.dialect)
+        self.attempt(f"EXPLAIN {statement}", f"trigger {name}: ")
+
+    def broken(self, message: str) -> str:
+        """Return a message about what the batch would break."""
+        return (
+            f"{message}, after the batch on {self.name}. Drop it before the batch, and create it"
+            " again after it"
         )
-    )
-""")
+
+    def attempt(self, statement: str, prefix: str = "") -> None:
+        """Run a statement and undo it; raise `RuntimeError` if it fails."""
+        run = self.connection.exec_driver_sql
+        run("SAVEPOINT rebuilt")
+        try:
+            run(statement)
+        except DBAPIError as error:
+            raise RuntimeError(self.broken(f"{prefix}{error.orig}")) from error
+        run("ROLLBACK TO rebuilt")
+        run("RELEASE rebuilt")
 
 
-class RebuildingSQLiteImpl(SQLiteImpl):
-    """Alembic's SQLite, which leaves generated columns out of the copy."""
+class RebuildingSQLiteImpl(ComparingSQLiteImpl):
+    """Alembic's SQLite, whose batches keep what they do not change."""
 
     # Alembic uses the last class that has this name.
     __dialect__ = "sqlite"
 
+    # The rebuild that is going on, and the indexes and triggers that the last one has kept.
+    rebuild: Rebuild | None = None
+    kept: frozenset[str] = frozenset()
+
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: Table) -> None:
-        """Prepare the copy from the old table into the new one."""
+        """Leave generated columns, which SQLite computes, out of the copy; read the old table."""
         super().prep_table_for_batch(batch_impl, table)
         new: Table | None = batch_impl.new_table
         for column in new.columns if new is not None else ():
             if column.computed is not None:
                 transfer: dict[str, Any] = batch_impl.column_transfers[column.name]
                 transfer.pop("expr", None)
-        self.remember(batch_impl)
+        if not self.as_sql and table.schema is None:
+            self.rebuild = Rebuild(self, batch_impl, table)
 
-    def remember(self, batch_impl: ApplyBatchImpl) -> None:
-        """Keep the SQL of what is dropped with the old table and cannot be read from it."""
-        assert self.connection is not None, "a rebuild needs a database"
-        rows = self.connection.execute(UNREAD, {"table": batch_impl.table.name}).all()
-        read = {str(index.name) for index in batch_impl.table.indexes}
-        self.to_restore = [
-            row.sql for row in rows if row.name not in read or row.name in batch_impl.indexes
-        ]
-        for row in rows:
-            batch_impl.indexes.pop(row.name, None)
+    def create_table(self, table: Table, **options: Any) -> None:
+        """Create a table; one that replaces another with all that the other has."""
+        if self.rebuild and table is self.rebuild.batch.new_table:
+            self.rebuild.connection.exec_driver_sql(self.rebuild.definition)
+        else:
+            super().create_table(table, **options)
 
-    def rename_table(
-        self,
-        old_table_name: str,
-        new_table_name: str | quoted_name,
-        schema: str | quoted_name | None = None,
-    ) -> None:
-        """Rename a table. Where it replaces another, restore what was dropped with that one."""
-        if not old_table_name.startswith("_alembic_tmp_"):
+    def rename_table(self, old_table_name: str, new_table_name: Any, schema: Any = None) -> None:
+        """Rename a table; after the new table of a batch, its indexes and triggers follow."""
+        rebuild = self.rebuild
+        if rebuild is None or old_table_name != rebuild.batch.temp_table_name:
             super().rename_table(old_table_name, new_table_name, schema)
             return
-        # Views and triggers name the table as it was and will be, so they are right as they are.
-        self._exec("PRAGMA legacy_alter_table = ON")
-        super().rename_table(old_table_name, new_table_name, schema)
-        self._exec("PRAGMA legacy_alter_table = OFF")
-        for sql in self.to_restore:
-            self._exec(text(sql.replace(":", r"\:")))
+        # Otherwise SQLite refuses, because views and triggers refer to the table that was dropped.
+        run = rebuild.connection.exec_driver_sql
+        before = run("PRAGMA legacy_alter_table").scalar()
+        run("PRAGMA legacy_alter_table = ON")
+        try:
+            super().rename_table(old_table_name, new_table_name, schema)
+        finally:
+            run(f"PRAGMA legacy_alter_table = {before}")
+        rebuild.finish()
+        self.kept = frozenset(map(word, [*rebuild.indexes, *rebuild.triggers]))
 
-    def render_type(
-        self, type_: TypeEngine[Any], autogen_context: AutogenContext
-    ) -> str | Literal[False]:
-        """Render a type of PostgreSQL, which may be the variant of another, as its Alembic does."""
-        found = super().render_type(type_, autogen_context)
-        return found or POSTGRESQL.render_type(type_, autogen_context)
+    def create_index(self, index: Index, **options: Any) -> None:
+        """Create an index, unless it is one that the new table of a batch has already."""
+        if self.rebuild and index.table is self.rebuild.batch.new_table:
+            if index.name in self.rebuild.indexes:
+                return
+        elif word(str(index.name)) in self.kept:
+            self.drop_kept("INDEX", str(index.name))
+        super().create_index(index, **options)
 
-    def correct_for_autogen_constraints(
-        self,
-        conn_unique_constraints: set[UniqueConstraint],
-        conn_indexes: set[Index],
-        metadata_unique_constraints: set[UniqueConstraint],
-        metadata_indexes: set[Index],
-    ) -> None:
-        """Leave indexes on expressions to `autogenerate.compare_indexes`."""
-        skipped = {index.name for index in metadata_indexes if is_expression_index(index)}
-        for indexes in (conn_indexes, metadata_indexes):
-            indexes -= {index for index in indexes if index.name in skipped}
+    def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
+        """Execute a statement of a revision."""
+        if (created := CREATE.match(str(sql))) and (name := word(created[2])) in self.kept:
+            self.drop_kept(created[1], name)
+        super().execute(sql, execution_options)
+
+    def drop_kept(self, kind: str, name: str) -> None:
+        """Let a revision create what a batch has kept: it knows of batches that keep nothing."""
+        assert self.connection is not None
+        self.connection.exec_driver_sql(f"DROP {kind} IF EXISTS {quote(name)}")

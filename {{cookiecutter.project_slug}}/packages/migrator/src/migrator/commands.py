@@ -12,7 +12,7 @@ from alembic.script import Script
 from migrator.database import Database
 from migrator.errors import LinterError, RefusedError
 from migrator.history import Entry
-from migrator.planning import LOCKS
+from migrator.rehearsal import LOCKS
 from migrator.status import Status
 
 
@@ -121,8 +121,12 @@ def show_plan(call: Call) -> Exit:
     if planned.locks is not None:
         print("Locks:")
         for name, lock in planned.locks.items():
-            print(f"  {name}: {lock}, which blocks {LOCKS[lock]}")
-        if not planned.locks:
+            count = planned.rows.get(name)
+            rows = "" if count is None else f" (about {count:,} row{'s' * (count != 1)})"
+            print(f"  {name}{rows}: {lock}, which blocks {LOCKS[lock]}")
+        for reason in planned.unknown:
+            print(f"  not known: {call.target.redact(reason)}")
+        if not planned.locks and not planned.unknown:
             print("  none on existing tables")
         print()
     if planned.findings is not None:

@@ -180,16 +180,17 @@ class Database:
             RefusedError: The upgrade would be refused.
             UnknownRevisionError: There is no such revision.
         """
-        found = self.status(connection)
-        self.require_known_state(found)
-        pending = found.pending_until(revision)
+        state = self.status(connection)
+        self.require_known_state(state)
+        pending = state.pending_until(revision)
         if not pending:
             return planning.Plan(())
-        start = found.revisions[0] if found.revisions else "base"
-        dialect = connection.dialect.name if connection else self.url.get_backend_name()
-        if dialect == "sqlite":
+        start = state.revisions[0] if state.revisions else "base"
+        url = connection.engine.url if connection else self.url
+        if engine.is_sqlite(url):
             return planning.plan_sqlite(self.config, start, pending)
-        return planning.plan_postgresql(self.config(), start, pending, self.root)
+        with nullcontext(connection) if connection else engine.reading(url) as found:
+            return planning.plan_postgresql(found, url, self.config, start, pending, self.root)
 
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path."""

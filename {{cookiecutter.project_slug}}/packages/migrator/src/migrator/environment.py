@@ -9,12 +9,13 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
-from migrator import batch  # noqa: F401  # teaches Alembic
+from migrator import batch
 from migrator.autogenerate import PLUGINS, TableFilter, render_item
 from migrator.database import Database
 from migrator.engine import expected_warnings, is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id
+from migrator.parameters import refusing_unbound
 from migrator.soundness import check_foreign_keys
 
 # The same lock as online. It lasts until the connection ends; psql needs ON_ERROR_STOP=1.
@@ -117,7 +118,13 @@ class Environment:
         """
         if context.is_offline_mode():
             self.print_lock()
-        with expected_warnings(), context.begin_transaction():
+        dialect = context.get_context().dialect
+        with (
+            batch.without_warnings(),
+            expected_warnings(),
+            refusing_unbound(dialect),
+            context.begin_transaction(),
+        ):
             yield
             if not context.is_offline_mode():
                 check_foreign_keys(context.get_bind())

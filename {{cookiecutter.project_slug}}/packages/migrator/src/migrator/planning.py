@@ -1,49 +1,23 @@
 """What an upgrade would do: its revisions, their SQL, the tables they lock, squawk's findings.
 
-Nothing is changed, and nothing is locked.
+Nothing is changed, and nothing that others use is locked.
 """
 
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
-from migrator.history import HISTORY
+from migrator.rehearsal import estimate_rows, rehearse
 from migrator.scratch import scratch_at
-
-# What other sessions cannot do while a revision holds a lock, the weakest lock first.
-LOCKS = {
-    "ROW EXCLUSIVE": "writes to the same rows",
-    "SHARE UPDATE EXCLUSIVE": "other schema changes; rows can be read and written",
-    "SHARE": "writes; rows can be read",
-    "SHARE ROW EXCLUSIVE": "writes; rows can be read",
-    "EXCLUSIVE": "writes; rows can be read",
-    "ACCESS EXCLUSIVE": "everything, including reads",
-}
-# Which statement takes which lock. The first match counts. A foreign key also locks the table
-# it refers to.
-STATEMENTS = (
-    (r"CREATE (?:UNIQUE )?INDEX CONCURRENTLY .*?\bON (?P<table>\S+)", "SHARE UPDATE EXCLUSIVE"),
-    (r"CREATE (?:UNIQUE )?INDEX .*?\bON (?P<table>\S+)", "SHARE"),
-    (r"ALTER TABLE (?P<table>\S+) VALIDATE CONSTRAINT", "SHARE UPDATE EXCLUSIVE"),
-    (r"ALTER TABLE (?P<table>\S+) ADD .*\bFOREIGN KEY\b", "SHARE ROW EXCLUSIVE"),
-    (r"CREATE TRIGGER .*?\bON (?P<table>\S+)", "SHARE ROW EXCLUSIVE"),
-    (r"(?:ALTER|DROP|TRUNCATE) TABLE (?:IF EXISTS )?(?P<table>\S+)", "ACCESS EXCLUSIVE"),
-    (r"DROP INDEX CONCURRENTLY (?:IF EXISTS )?(?P<table>\S+)", "SHARE UPDATE EXCLUSIVE"),
-    (r"DROP INDEX (?:IF EXISTS )?(?P<table>\S+)", "ACCESS EXCLUSIVE"),
-    (r"(?:INSERT INTO|UPDATE|DELETE FROM) (?P<table>\S+)", "ROW EXCLUSIVE"),
-)
-NEW_TABLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?(\S+)", re.IGNORECASE)
-REFERENCE = re.compile(r"\bREFERENCES (\w+)", re.IGNORECASE)
 
 # Statements that SQLite traces besides those of the revisions.
 NO_CHANGE = ("SELECT", "PRAGMA", "BEGIN", "COMMIT", "--")
@@ -56,21 +30,40 @@ class Plan:
     Attributes:
         pending: The revisions that it would apply, in order.
         sql: The statements that they would execute.
-        locks: The strongest lock on each table that exists already; None where locks do not matter.
+        locks: The strongest lock on each table, view or index that exists already; None where locks
+            do not matter.
+        unknown: Whose locks could not be learned, each with the reason.
+        rows: About how many rows the locked tables have, as far as the server knows.
         findings: What squawk found; None if it did not run.
     """
 
     pending: tuple[Script, ...]
     sql: str = ""
     locks: dict[str, str] | None = None
+    unknown: tuple[str, ...] = ()
+    rows: dict[str, int] = field(default_factory=dict)
     findings: str | None = None
 
 
-def plan_postgresql(config: Config, start: str, pending: tuple[Script, ...], root: Path) -> Plan:
-    """Return the plan for PostgreSQL, from the SQL that Alembic prints without a connection."""
-    config.attributes["url"] = "postgresql://"
-    sql = printed_sql(command.upgrade, config, f"{start}:{pending[-1].revision}")
-    return Plan(pending, sql, table_locks(sql), squawk(sql, root))
+def plan_postgresql(
+    connection: Connection,
+    url: URL,
+    config: Callable[[Connection | None], Config],
+    start: str,
+    pending: tuple[Script, ...],
+    root: Path,
+) -> Plan:
+    """Return the plan for PostgreSQL.
+
+    The SQL is what Alembic prints without a connection. The locks are those that the server takes
+    when the revisions run on an empty copy of the schema.
+    """
+    offline = config(None)
+    offline.attributes["url"] = "postgresql://"
+    sql = printed_sql(command.upgrade, offline, f"{start}:{pending[-1].revision}")
+    found = rehearse(url, start, pending[-1].revision, config)
+    rows = estimate_rows(connection, found.locks)
+    return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, root))
 
 
 def plan_sqlite(
@@ -96,25 +89,6 @@ def printed_sql(action: Callable[..., None], config: Config, revisions: str) -> 
     config.output_buffer = printed = StringIO()
     action(config, revisions, sql=True)
     return printed.getvalue().strip()
-
-
-def table_locks(sql: str) -> dict[str, str]:
-    """Return the strongest lock that statements take on each table they did not create."""
-    statements = [" ".join(part.split()) for part in re.sub("--.*", "", sql).split(";")]
-    created = {match[1] for text in statements if (match := NEW_TABLE.match(text))}
-    taken: list[tuple[str, str]] = []
-    for statement in statements:
-        for pattern, lock in STATEMENTS:
-            if match := re.match(pattern, statement, re.IGNORECASE):
-                taken.append((match["table"], lock))
-                break
-        taken += [(table, "SHARE ROW EXCLUSIVE") for table in REFERENCE.findall(statement)]
-    strength = list(LOCKS)
-    return {
-        table: max((lock for name, lock in taken if name == table), key=strength.index)
-        for table in sorted({name for name, _ in taken} - created)
-        if table not in ("alembic_version", HISTORY.name)
-    }
 
 
 def find_squawk() -> str | None:

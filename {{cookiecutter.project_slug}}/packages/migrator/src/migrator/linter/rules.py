@@ -18,6 +18,7 @@ from migrator.linter.source import (
     last_name,
     text,
 )
+from migrator.parameters import parameters
 
 # What needs a name, and the position where it may stand without a keyword.
 NAMED = {
@@ -48,6 +49,9 @@ TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*
 CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
 RENAMED_TYPE = re.compile(r"\s*ALTER\s+TYPE\s+(?:\w+\.)?(\w+)\s+RENAME\s+TO\s", re.IGNORECASE)
 DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
+
+# What takes SQL as text.
+SQL_TEXTS = {"CheckConstraint", "Computed", "create_check_constraint", "execute", "text"}
 
 # A function or a cast in a default, which only one database may have.
 ONE_DATABASE = re.compile(r"\w\(|::")
@@ -171,6 +175,22 @@ def long_id(revision: Revision) -> Found:
             yield node, f"the id has more than {LONGEST_ID} characters (shorten it)"
 
 
+def unbound_parameter(revision: Revision) -> Found:
+    """`:name` is a parameter, inside quotes as well: the run fails, or NULL takes its place."""
+    bound = bound_names(revision)
+    for call in revision.calls():
+        can_bind = called(call) == "text"
+        if called(call) not in SQL_TEXTS or (can_bind and bound is None):
+            continue
+        for node in revision.strings(*call.args):
+            for name in parameters(text(node)):
+                if not (can_bind and bound and name in bound):
+                    message = (
+                        f":{name} is a parameter without a value (write \\\\:{name} for the text"
+                    )
+                    yield node, f"{message}, or sa.text(…).bindparams({name}=…))"
+
+
 Rules = dict[str, Callable[[Revision], Found]]
 RULES: Rules = {
     "application-import": application_import,
@@ -181,8 +201,25 @@ RULES: Rules = {
     "one-database": one_database,
     "outside-batch": outside_batch,
     "schema-and-data": schema_and_data,
+    "unbound-parameter": unbound_parameter,
     "unnamed-constraint": unnamed_constraint,
 }
+
+
+def bound_names(revision: Revision) -> set[str] | None:
+    """Return the parameters that get a value somewhere; None if that cannot be seen."""
+    names: set[str] = set()
+    for call in revision.calls():
+        if called(call) in ("bindparams", "dict", "params"):
+            names |= {keyword.arg or "" for keyword in call.keywords}
+        elif called(call) == "bindparam":
+            names |= {text(node) for node in call.args[:1]}
+        elif called(call) in ("execute", "scalar", "scalars") and len(call.args) > 1:
+            dicts = [it for it in revision.reached(call.args[1]) if isinstance(it, ast.Dict)]
+            if not dicts:
+                return None
+            names |= {text(key) for it in dicts for key in it.keys if key}
+    return None if "" in names else names
 
 
 def changes_rows(node: ast.AST) -> bool:

@@ -70,6 +70,24 @@ class Revision:
                 waiting += self.meanings.get(node.id, ())
         return sorted(reached, key=lambda node: getattr(node, "lineno", 0))
 
+    def strings(self, *start: ast.AST) -> Iterator[ast.AST]:
+        """Yield the strings that expressions are made of, but not those of calls within them."""
+        waiting, seen = list(start), set[ast.AST]()
+        while waiting:
+            node = waiting.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            match node:
+                case ast.Constant() | ast.JoinedStr():
+                    yield node
+                case ast.BinOp(left=left, right=right):
+                    waiting += [left, right]
+                case ast.Call(func=ast.Attribute(value=owner)):  # such as "…".format(…)
+                    waiting += [owner] if isinstance(owner, ast.Constant) else []
+                case ast.Name(id=name):
+                    waiting += self.meanings.get(name, ())
+
     def function(self, name: str) -> list[ast.AST]:
         """Return all nodes that `upgrade` or `downgrade` reaches."""
         return self.reached(*self.meanings.get(name, ()))

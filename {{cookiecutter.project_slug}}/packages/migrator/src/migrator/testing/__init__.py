@@ -136,6 +136,7 @@ def test_every_downgrade_runs_with_rows(
     target = migrations.at(empty_database)
     scripts = in_order(migrations)
     with target.only_run() as connection:
+        before = read_catalogue(connection)
         for script in scripts:
             target.upgrade(script.revision, connection)
             insert(connection, rows.get(script.revision, ()))
@@ -144,8 +145,8 @@ def test_every_downgrade_runs_with_rows(
             target.downgrade("-1", connection)
             scripts.pop()
 
-        left = read_catalogue(connection)
-    assert scripts or not left, f"left over {sorted(left)}"
+        after = read_catalogue(connection)
+    assert scripts or after == before, describe_difference(before, after)
 
 
 def in_order(migrations: Database) -> list[Script]:
@@ -159,8 +160,13 @@ def reason_against_downgrade(script: Script) -> str:
 
 
 def describe_difference(expected: Catalogue, found: Catalogue) -> str:
-    """Return what is missing and what is left over, in words."""
-    return f"missing {sorted(expected - found)}, left over {sorted(found - expected)}"
+    """Return what is missing and what is left over; of what is on both sides, what differs."""
+    both = {item[:2] for item in expected} & {item[:2] for item in found}
+
+    def brief(items: Catalogue) -> list[tuple[str, ...]]:
+        return sorted({item if item[:2] in both else item[:2] for item in items})
+
+    return f"missing {brief(expected - found)}, left over {brief(found - expected)}"
 
 
 def insert(connection: Connection, statements: Sequence[str]) -> None:

@@ -7,100 +7,40 @@ has them all, and reading it needs no pg_dump of the server's version.
 import re
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from migrator.engine import expected_warnings
+from migrator.testing.postgresql import catalogue_query
 
 # The tables of the migrations themselves, and whatever belongs to them.
-INFRASTRUCTURE = "%(alembic_version|migration_history)%"
+INFRASTRUCTURE = re.compile("alembic_version|migration_history")
 
 QUERIES = {
     "sqlite": """
-        SELECT type, name, sql FROM sqlite_master
-        WHERE name NOT LIKE 'sqlite_%' AND name NOT IN ('alembic_version', 'migration_history')
+        SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'
     """,
     "clickhousedb": """
         SELECT 'table', name, create_table_query FROM system.tables
-        WHERE database = currentDatabase() AND name NOT IN ('alembic_version', 'migration_history')
-    """,
-    "postgresql": f"""
-        WITH ours AS (
-            SELECT oid FROM pg_namespace
-            WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
-        ), found (kind, name, definition) AS (
-            SELECT 'schema', nspname::text, '' FROM pg_namespace JOIN ours USING (oid)
-            WHERE nspname <> 'public'
-            UNION ALL
-            SELECT 'relation ' || c.relkind::text, c.relname::text,
-                   CASE c.relkind
-                   WHEN 'i' THEN pg_get_indexdef(c.oid)
-                   WHEN 'v' THEN pg_get_viewdef(c.oid) WHEN 'm' THEN pg_get_viewdef(c.oid)
-                   WHEN 'S' THEN (SELECT row(seqtypid::regtype, seqstart, seqincrement, seqmax,
-                                             seqmin, seqcycle)::text
-                                  FROM pg_sequence WHERE seqrelid = c.oid)
-                   ELSE row(c.relpersistence::text, c.reloptions, c.relrowsecurity)::text END
-            FROM pg_class c JOIN ours ON ours.oid = c.relnamespace
-            UNION ALL
-            -- A revoked grant leaves the defaults spelled out in place of NULL.
-            SELECT 'grant', c.relname::text, acl::text
-            FROM pg_class c JOIN ours ON ours.oid = c.relnamespace,
-                 unnest(coalesce(c.relacl, acldefault(
-                     (CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", c.relowner))) acl
-            WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-            UNION ALL
-            SELECT 'column', c.relname || '.' || a.attname,
-                   format_type(a.atttypid, a.atttypmod) || a.attidentity::text
-                   || a.attgenerated::text
-                   || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
-                   || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
-            FROM pg_attribute a
-            JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
-            JOIN ours ON ours.oid = c.relnamespace
-            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-            WHERE a.attnum > 0 AND NOT a.attisdropped
-            UNION ALL
-            SELECT 'constraint', k.conname::text,
-                   pg_get_constraintdef(k.oid) || k.convalidated::text
-            FROM pg_constraint k JOIN ours ON ours.oid = k.connamespace
-            UNION ALL
-            SELECT 'type ' || t.typtype::text, t.typname::text,
-                   coalesce((SELECT string_agg(enumlabel, ', ' ORDER BY enumsortorder)
-                             FROM pg_enum WHERE enumtypid = t.oid), '')
-            FROM pg_type t JOIN ours ON ours.oid = t.typnamespace
-            UNION ALL
-            SELECT 'trigger', g.tgname::text, pg_get_triggerdef(g.oid)
-            FROM pg_trigger g WHERE NOT g.tgisinternal
-            UNION ALL
-            SELECT 'event trigger', evtname::text, evtevent::text FROM pg_event_trigger
-            UNION ALL
-            SELECT 'function', p.proname::text,
-                   CASE WHEN p.prokind IN ('f', 'p') THEN pg_get_functiondef(p.oid) ELSE '' END
-            FROM pg_proc p JOIN ours ON ours.oid = p.pronamespace
-            UNION ALL
-            SELECT 'policy', policyname::text, row(tablename::text, cmd, qual, with_check)::text
-            FROM pg_policies
-            UNION ALL
-            SELECT 'extension', extname::text, extversion::text FROM pg_extension
-            WHERE extname <> 'plpgsql'
-            UNION ALL
-            SELECT 'comment', objoid::regclass || '.' || coalesce(attname, ''), description
-            FROM pg_description
-            LEFT JOIN pg_attribute ON attrelid = objoid AND attnum = objsubid
-            JOIN pg_class c ON c.oid = objoid AND classoid = 'pg_class'::regclass
-            JOIN ours ON ours.oid = c.relnamespace
-        )
-        SELECT kind, name, definition FROM found WHERE name NOT SIMILAR TO '{INFRASTRUCTURE}'
+        WHERE database = currentDatabase()
     """,
 }
 
+# Kind, name and definition; on PostgreSQL, one for each property of an object.
 Catalogue = set[tuple[str, str, str]]
 
 
 def read_catalogue(connection: Connection) -> Catalogue:
     """Return kind, name and definition of everything in the database but the migrations' own."""
-    rows = connection.execute(text(QUERIES[connection.dialect.name])).all()
+    is_postgresql = connection.dialect.name == "postgresql"
+    query = catalogue_query(connection) if is_postgresql else QUERIES[connection.dialect.name]
+    # As it stands: a colon in it is no parameter.
+    rows = connection.exec_driver_sql(query).all()
     connection.rollback()
-    return {(kind, name, normalise(definition)) for kind, name, definition in rows}
+    return {
+        (kind, name, definition if is_postgresql else normalise(definition))
+        for kind, name, definition in rows
+        if not INFRASTRUCTURE.search(name)
+    }
 
 
 def normalise(definition: str) -> str:

@@ -1,0 +1,237 @@
+"""Runs revisions on an empty copy of a PostgreSQL schema, and reads which locks the server takes.
+
+The copy is a database of its own on the same server, which is dropped afterwards. The tables of the
+real database are only read.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, NullPool, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from migrator.backup import connection_parameters, find_pg_dump, run
+from migrator.engine import make_migration_engine
+from migrator.errors import MigrationError
+from migrator.history import HISTORY
+
+# What other sessions cannot do while a revision holds a lock, the weakest lock first.
+LOCKS = {
+    "ROW EXCLUSIVE": "writes to the same rows",
+    "SHARE UPDATE EXCLUSIVE": "other schema changes; rows can be read and written",
+    "SHARE": "writes; rows can be read",
+    "SHARE ROW EXCLUSIVE": "writes; rows can be read",
+    "EXCLUSIVE": "writes; rows can be read",
+    "ACCESS EXCLUSIVE": "everything, including reads",
+}
+
+# Tables and views, and indexes with their tables.
+RELATIONS = """
+    SELECT c.oid, c.oid::regclass::text AS name, i.indrelid AS table,
+           c.relkind IN ('r', 'p') AS has_rows
+    FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
+    WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v', 'i', 'I') AND c.oid >= 16384
+    AND c.relnamespace::regnamespace::text !~ '^pg_'
+"""
+HELD = """
+    SELECT relation, mode FROM pg_locks
+    WHERE pid = %s AND locktype = 'relation'
+"""
+OUR_OWN = re.compile(rf"\b(alembic_version|{HISTORY.name})")
+# How long the copy waits for a table that another session changes, and a statement in the copy.
+LOCK_WAIT_MS = 5000
+HELD_UP_MS = 60_000
+POLL_SECONDS = 0.01
+STRENGTH = ["", *LOCKS]
+
+
+@dataclass
+class Rehearsal:
+    """What a run on the copy has shown.
+
+    Attributes:
+        locks: The strongest lock on each table, view or index that exists already.
+        unknown: Whose locks could not be learned, each with the reason.
+    """
+
+    locks: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+
+class Watch:
+    """The locks of a session on what was there when the watch began."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Read what is there."""
+        self.relations = {row.oid: row for row in connection.exec_driver_sql(RELATIONS)}
+        self.strongest: dict[int, str] = {}
+        connection.rollback()
+
+    def note(self, connection: Connection) -> None:
+        """Note the locks that a transaction holds; it holds all of them until it ends."""
+        driver: Any = connection.connection.driver_connection
+        self.add(driver.execute(HELD, [driver.info.backend_pid]).fetchall())
+
+    def add(self, locks: Iterable[Sequence[Any]]) -> None:
+        """Note locks: the number of the relation, and the mode."""
+        for relation, mode in locks:
+            # Such as AccessExclusiveLock.
+            lock = " ".join(re.findall("[A-Z][a-z]+", mode)[:-1]).upper()
+            if lock in LOCKS and relation in self.relations:
+                known = self.strongest.get(relation, "")
+                self.strongest[relation] = max(known, lock, key=STRENGTH.index)
+
+    def locks(self) -> dict[str, str]:
+        """Return the strongest lock on each; indexes only where their table has a weaker one."""
+        found = {}
+        for relation, lock in self.strongest.items():
+            _, name, table, _ = self.relations[relation]
+            on_table = self.strongest.get(table, "")
+            is_index = table is not None
+            is_weaker = is_index and STRENGTH.index(lock) <= STRENGTH.index(on_table)
+            if not is_weaker and not OUR_OWN.search(name):
+                found[f"index {name}" if is_index else name] = lock
+        return dict(sorted(found.items()))
+
+
+def rehearse(
+    url: URL, start: str, target: str, config: Callable[[Connection], Config]
+) -> Rehearsal:
+    """Run the revisions behind `start` up to `target` on a copy of the schema at `url`."""
+    found = Rehearsal()
+    try:
+        with copy_of_schema(url) as scratch:
+            engine = make_migration_engine(scratch, HELD_UP_MS, 0)
+            with engine.connect() as connection:
+                watch = Watch(connection)
+                event.listen(engine, "commit", watch.note)
+                stamp(connection, start)
+
+                @event.listens_for(engine, "do_execute")
+                def execute(cursor: Any, sql: str, parameters: Any, _: Any) -> bool:
+                    if not cursor.connection.autocommit:
+                        return False
+                    with held_up(scratch, watch, cursor.connection.info.backend_pid) as seen:
+                        cursor.execute(sql, parameters)
+                    if not seen.is_set():
+                        text = " ".join(sql.split())
+                        found.unknown.append(f"{text} (it runs outside a transaction)")
+                    return True
+
+                try:
+                    configured = config(connection)
+                    configured.attributes["history"] = False
+                    command.upgrade(configured, target)
+                except Exception as error:  # noqa: BLE001  # a revision is any code
+                    reason = first_line(error)
+                    found.unknown.append(f"the rest, which fails on an empty copy: {reason}")
+                found.locks = watch.locks()
+    except (MigrationError, SQLAlchemyError) as error:
+        found.unknown.append(f"all, because the schema cannot be copied: {first_line(error)}")
+    return found
+
+
+@contextmanager
+def held_up(url: URL, watch: Watch, pid: int) -> Iterator[Event]:
+    """Hold up a statement outside a transaction until its locks are noted; then the event is set.
+
+    Such a statement releases its locks when it ends. But before that, it waits for sessions that
+    write to its table, and one does.
+    """
+    seen, ended = Event(), Event()
+    tables = [it.name for it in watch.relations.values() if it.has_rows]
+
+    def look(driver: Any) -> None:
+        while not ended.wait(POLL_SECONDS):
+            if driver.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()[0]:
+                watch.add(driver.execute(HELD, [pid]).fetchall())
+                seen.set()
+                break
+        driver.rollback()
+
+    with create_engine(url, poolclass=NullPool).connect() as writer:
+        for name in tables:
+            writer.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")
+        thread = Thread(target=look, args=[writer.connection.driver_connection])
+        thread.start()
+        try:
+            yield seen
+        finally:
+            ended.set()
+            thread.join()
+
+
+def stamp(connection: Connection, revision: str) -> None:
+    """Mark the copy of a schema as being at a revision."""
+    if revision != "base":
+        values = {"revision": revision}
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES (%(revision)s)", values)
+        connection.commit()
+
+
+def first_line(error: Exception) -> str:
+    """Return what a message says first."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).strip().partition("\n")[0].partition(". Next")[0].rstrip(".")
+
+
+@contextmanager
+def copy_of_schema(url: URL) -> Iterator[URL]:
+    """Yield the URL of a new database with the same schema and no rows; drop it afterwards.
+
+    Raises:
+        MigrationError: There is no `pg_dump`, or the schema cannot be copied.
+        sqlalchemy.exc.DBAPIError: The role may not create databases.
+    """
+    scratch = url.set(database=f"migrator_plan_{uuid4().hex}")
+    parameters, password = connection_parameters(url)
+    new_parameters, _ = connection_parameters(scratch)
+    with (
+        create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as server,
+        TemporaryDirectory() as folder,
+    ):
+        pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))
+        path = Path(folder) / "schema.dump"
+        # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.
+        options: list[str | Path] = [
+            "--no-owner",
+            "--no-privileges",
+            "--no-comments",
+            "--no-publications",
+        ]
+        options += ["--no-subscriptions", "--no-security-labels", "--no-tablespaces"]
+        wait = f"--lock-wait-timeout={LOCK_WAIT_MS}"
+        dump: list[str | Path] = [
+            pg_dump,
+            "--schema-only",
+            "--format=custom",
+            wait,
+            *options,
+            "--file",
+            path,
+        ]
+        run([*dump, "--dbname", parameters], password)
+        server.exec_driver_sql(f"CREATE DATABASE {scratch.database} TEMPLATE template0")
+        try:
+            restore: list[str | Path] = [pg_dump.with_name("pg_restore"), "--exit-on-error", path]
+            run([*restore, "--dbname", new_parameters], password)
+            yield scratch
+        finally:
+            server.exec_driver_sql(f"DROP DATABASE {scratch.database} WITH (FORCE)")
+
+
+def estimate_rows(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """Return about how many rows tables have, as far as the server knows."""
+    query = "SELECT oid::regclass::text, reltuples FROM pg_class WHERE relkind IN ('r', 'm')"
+    rows = connection.exec_driver_sql(query).all()
+    # -1 stands for a table that was never analysed.
+    return {name: int(count) for name, count in rows if name in names and count >= 0}
