@@ -64,8 +64,15 @@ def normalise(definition: str) -> str:
             parts.append("")
         else:
             parts[-1] += sign
-    lines = sorted(" ".join(part.split()) for part in parts)
+    lines = sorted(not_null_last(" ".join(part.split())) for part in parts)
     return "\n".join([f"{head.strip()} (", *lines, f"){tail}"])
+
+
+def not_null_last(part: str) -> str:
+    """Return a column with NOT NULL behind its default, whichever a batch wrote first."""
+    if part.startswith("CONSTRAINT") or " NOT NULL" not in part:
+        return part
+    return part.replace(" NOT NULL", "", 1) + " NOT NULL"
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
