@@ -23,9 +23,9 @@ ENV := .venv/.installed
 SERVICE := {{cookiecutter.project_slug}}
 LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
-	--no-annotate --group dev --group service --group bench --output-file
+	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new test test-quick check diff bench pins clean
+.PHONY: help new test test-quick check diff bench soak pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -79,6 +79,9 @@ diff: $(ENV) ## Show what users would see change since BASE=commit
 
 bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postgresql --seconds 30"
+	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)
 
 # The service is pinned with every option; what only some answer needs is then made conditional.
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service

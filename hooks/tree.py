@@ -50,8 +50,7 @@ ALWAYS_ASYNC = (
     "src/*/api/admission.py",
     "src/*/api/bodies.py",
     "src/*/api/health.py",
-    "src/*/db/readiness.py",
-    "src/*/lifespan.py",
+    "src/*/api/methods.py",
     "tests/unit/test_event_loop.py",
 )
 

@@ -1,5 +1,7 @@
 """Hands tests to workers, runs programs for them, and renders projects."""
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +12,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests import running
 from tests.running import BIN, TEMPLATE, Result, Run
+
+# Images of containers often ask Python not to keep compiled code. The hundreds of processes that
+# tests start would each compile all their imports again, which takes longer than the tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]

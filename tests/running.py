@@ -20,7 +20,7 @@ LIMIT = 900
 # What this run of pytest, or the make above it, tells its own children only.
 PRIVATE = ("COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
 # What would configure a rendered service.
-SETTINGS = ("CLICKHOUSE_", "DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "TEST_")
+SETTINGS = ("CLICKHOUSE_", "DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "SERVE_", "TEST_")
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]

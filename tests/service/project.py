@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.running import Result, run, succeeded
+from tests.running import TEMPLATE, Result, run, succeeded
 
 PACKAGE = "my_service"
 TABLES = {
@@ -22,8 +23,10 @@ TABLES = {
     "thoughts",
     "users",
 }
-# What a run of the tests may leave in the project, besides hidden files.
-MADE_BY_TESTS = {"htmlcov"}
+# Projects have most of what mypy reads in common. It compares contents, so one cache fits them all;
+# each worker has its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+MYPY_CACHE = TEMPLATE / ".mypy_cache" / f"projects-{WORKER}"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Service:
     database: str
 
     def install(self) -> None:
-        """Bring its environment, and start its development server if it has one."""
+        """Bring its environment by the template's uv, and start its server if it has one."""
+        if (uv := TEMPLATE / ".uv").exists():
+            (self.folder / ".uv").symlink_to(uv)
         succeeded(self.make("env"))
         if self.database == "postgresql":
             succeeded(self.make("database"))
@@ -61,7 +66,7 @@ class Service:
 
     def make(self, *arguments: str) -> Result:
         """Run make in the project."""
-        return run("make", *arguments, cwd=self.folder)
+        return run("make", *arguments, cwd=self.folder, MYPY_CACHE_DIR=str(MYPY_CACHE))
 
     def script(self, name: str, *arguments: str, **variables: str) -> Result:
         """Run one of its scripts, such as `migrate.sh`."""
@@ -102,7 +107,7 @@ class Service:
     def state(self) -> dict[str, str]:
         """Return a digest of the development data, by file and table, and what lies beside it."""
         data = self.folder / "data"
-        beside = {path.name for path in self.folder.iterdir()} - MADE_BY_TESTS
+        beside = {path.name for path in self.folder.iterdir()}
         digests = {f"beside {name}": "" for name in beside if not name.startswith(".")}
         digests |= {
             str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()

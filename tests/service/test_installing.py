@@ -1,5 +1,6 @@
 """Every usual way to install a project works, and asks an index for no package of its own."""
 
+import shutil
 import tomllib
 from email.parser import Parser
 from pathlib import Path
@@ -50,6 +51,14 @@ def importable(python: Path, elsewhere: Path, *modules: str) -> set[str]:
         "print(*(name for name in sys.argv[1:] if find_spec(name)))"
     )
     return set(succeeded(run(python, "-c", program, *modules, cwd=elsewhere)).split())
+
+
+def test_make_brings_uv_where_it_is_missing(project: Path, elsewhere: Path) -> None:
+    succeeded(run("make", "env", cwd=project))
+
+    python = project / ".venv" / "bin" / "python"
+    assert importable(python, elsewhere, PACKAGE, "pytest") == {PACKAGE, "pytest"}
+    assert shutil.which("uv") or (project / ".uv" / "bin" / "uv").exists()
 
 
 def test_uv_sync(project: Path, elsewhere: Path) -> None:

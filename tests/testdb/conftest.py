@@ -21,7 +21,7 @@ COMPILED = TEMPLATE / ".pytest_cache" / "compiled"
 sys.pycache_prefix = str(COMPILED)
 
 # What this run of pytest tells its own children, and what would configure testdb.
-HIDDEN = ("COV_", "COVERAGE_", "PYTEST_", "TEST_")
+HIDDEN = ("COV_", "COVERAGE_", "PYTEST_", "PYTHON", "TEST_")
 
 # Tests of drivers that have no synchronous form.
 ONLY_ASYNC = "tests/test_guard_coroutines.py"

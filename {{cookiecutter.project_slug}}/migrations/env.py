@@ -2,7 +2,6 @@
 
 from alembic import context
 from migrator import Environment
-from sqlalchemy.schema import SchemaItem
 
 from placeholder_service.migrate import database
 from placeholder_service.models import Base
@@ -11,28 +10,10 @@ from placeholder_service.models import Base
 # packages/migrator/README.md describes them.
 environment = Environment(database)
 
-# Tables that belong to the database or its extensions, not to the models.
-INFRASTRUCTURE_TABLES = {"spatial_ref_sys"}
-
-
-def include_object(
-    item: SchemaItem,
-    name: str | None,
-    kind: str,
-    reflected: bool,
-    compare_to: SchemaItem | None,
-) -> bool:
-    """Keep autogenerate from dropping tables that the models do not have."""
-    return not (kind == "table" and name in INFRASTRUCTURE_TABLES)
-
 
 def run_migrations_offline() -> None:
     """Print the SQL instead of running it."""
-    context.configure(
-        target_metadata=Base.metadata,
-        include_object=include_object,
-        **environment.offline(),
-    )
+    context.configure(target_metadata=Base.metadata, **environment.offline())
     with environment.transaction():
         context.run_migrations()
 
@@ -40,11 +21,7 @@ def run_migrations_offline() -> None:
 def run_migrations_online() -> None:
     """Run the migrations on the connection that was passed, or on one of their own."""
     with environment.connect() as connection:
-        context.configure(
-            target_metadata=Base.metadata,
-            include_object=include_object,
-            **environment.online(connection),
-        )
+        context.configure(target_metadata=Base.metadata, **environment.online(connection))
         with environment.transaction():
             context.run_migrations()
 

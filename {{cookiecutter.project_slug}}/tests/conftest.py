@@ -77,7 +77,7 @@ os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["DATABASE_URL"] = "sqlite://"
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
-os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:tests@127.0.0.1:1/tests"
+os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
 # end if
 
 # How databases are made

@@ -9,25 +9,20 @@ from pydantic import EmailStr, TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from placeholder_service.db.engine import make_engine
-from placeholder_service.db.session import SessionMaker, make_session_maker
+from placeholder_service.db.session import make_session_maker
 from placeholder_service.domain import NAME_MAX
 from placeholder_service.redaction import redact
 from placeholder_service.services import api_keys, users
 from placeholder_service.settings import Settings, explain
 
 
-async def create_key(session_maker: SessionMaker, email: str, name: str) -> str:
+async def create_key(settings: Settings, email: str, name: str) -> str:
     """Return a new key that may do everything, for a user who is added if they are new."""
-    async with session_maker.begin() as session:
-        user = await users.get_or_create(session, email, name=email.partition("@")[0])
-        return api_keys.issue(session, user, name)
-
-
-async def create_key_in(settings: Settings, email: str, name: str) -> str:
-    """Return a new key, kept in the configured database."""
     engine = make_engine(settings)
     try:
-        return await create_key(make_session_maker(engine), email, name)
+        async with make_session_maker(engine).begin() as session:
+            user = await users.get_or_create(session, email, name=email.partition("@")[0])
+            return api_keys.issue(session, user, name)
     finally:
         await engine.dispose()
 
@@ -52,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(explain(error), file=sys.stderr)
         return 1
     try:
-        print(asyncio.run(create_key_in(settings, email, arguments.name)))
+        print(asyncio.run(create_key(settings, email, arguments.name)))
     except (OperationalError, ProgrammingError) as error:
         message = f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh."
         print(redact(message, settings.secrets), file=sys.stderr)

@@ -5,18 +5,18 @@ from importlib.metadata import metadata
 
 from clickhouse_connect.driver.client import Client  # if analytics == clickhouse
 from fastapi import FastAPI
+from migrator.readiness import ReadinessCheck
 
-from placeholder_service import TITLE, observability
+from placeholder_service import TITLE, migrate, observability
 from placeholder_service.analytics.client import LazyClient  # if analytics == clickhouse
 from placeholder_service.analytics.relay import BackgroundRelay  # if analytics == clickhouse
 from placeholder_service.api import health, problems, thoughts
 from placeholder_service.api.admission import make_places
 from placeholder_service.api.analytics import router as analytics  # if analytics == clickhouse
 from placeholder_service.api.bodies import BodyLimit
+from placeholder_service.api.methods import answer_head
 from placeholder_service.db.engine import make_engine
-from placeholder_service.db.readiness import ReadinessCheck
 from placeholder_service.db.session import SessionMaker, make_session_maker
-from placeholder_service.lifespan import make_lifespan
 from placeholder_service.settings import Settings
 
 
@@ -58,17 +58,20 @@ def create_app(
         summary=about["Summary"],
         version=about["Version"],
         responses=problems.PROBLEM_RESPONSES,
-        lifespan=make_lifespan(on_startup, on_shutdown),
+        openapi_url="/openapi.json" if settings.serve_docs else None,
+        on_startup=on_startup,
+        on_shutdown=on_shutdown,
     )
     app.state.session_maker = session_maker
     # if analytics == clickhouse
     app.state.clickhouse = client
     # end if
     app.state.places = make_places(settings.database_pool_size)
-    app.state.readiness = ReadinessCheck(settings)
+    app.state.readiness = ReadinessCheck(settings.url, migrate.database().scripts())
     # Inside of what measures requests and gives them ids, so that a refused one has both.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    observability.install(app)
+    observability.install(app, serve_metrics=settings.serve_metrics)
+    app.add_middleware(answer_head)
     problems.install(app)
     app.include_router(health.router)
     app.include_router(thoughts.router)

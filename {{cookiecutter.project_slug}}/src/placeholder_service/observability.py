@@ -34,11 +34,7 @@ def add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Say which request a log line belongs to, where it belongs to one."""
     if request_id := correlation_id.get():
         event["request_id"] = request_id
-    return event
-
-
-def drop_color_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Leave out uvicorn's second copy of its message, which is for its own formatter."""
+    # Uvicorn's second copy of its message, for its own formatter.
     event.pop("color_message", None)
     return event
 
@@ -106,9 +102,8 @@ def configure_logging(settings: Settings) -> None:
     Modules log with the standard library, `extra` holding the details.
     """
     collecting: list[Processor] = [
-        add_request_id,
         structlog.stdlib.ExtraAdder(),
-        drop_color_message,
+        add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -137,12 +132,14 @@ def configure_logging(settings: Settings) -> None:
         server.propagate = True
 
 
-def install(app: FastAPI) -> None:
-    """Give each request an id, and show what was measured at `/metrics`.
+def install(app: FastAPI, *, serve_metrics: bool) -> None:
+    """Give each request an id, and show what was measured at `/metrics`, if that is wanted.
 
     The id comes from the `X-Request-ID` header, or is made here; the response repeats it.
     """
     # A registry of its own lets one process hold several apps, as tests do.
     instrumentator = Instrumentator(registry=CollectorRegistry())
-    instrumentator.instrument(app).expose(app, include_in_schema=False)
+    instrumentator.instrument(app)
+    if serve_metrics:
+        instrumentator.expose(app, include_in_schema=False)
     app.add_middleware(CorrelationIdMiddleware)

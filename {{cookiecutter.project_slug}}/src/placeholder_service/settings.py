@@ -1,16 +1,15 @@
 """Everything the service is told from outside, read from the environment and `.env`."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Self
-from urllib.parse import quote, quote_plus
+from typing import Any, Literal, Self
 
+from migrator import redaction
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
-
-from placeholder_service.redaction import SECRET_NAME
 
 
 def find_project_root() -> Path:
@@ -38,6 +37,26 @@ class Environment(StrEnum):
     DEVELOPMENT = "development"
     TEST = "test"
     PRODUCTION = "production"
+
+
+# The letters of passwords that are no secret: defaults, examples and placeholders.
+GUESSABLE = re.compile(
+    "(admin|change|clickhouse|db|database|default|demo|example|here|it|letmein|me|my|none|null|pass"
+    "|password|passwd|placeholder|postgres|postgresql|pwd|qwerty|replace|root|secret|service|some"
+    "|strong|super|test|the|this|todo|user|welcome|with|x|your)+"
+)
+# Other ways in which libpq proves who connects.
+PROOFS = frozenset({"passfile", "service", "sslcert"})
+
+
+def is_guessable(url: URL) -> bool:
+    """Tell whether anybody could connect who knows the rest of a URL."""
+    # libpq prefers the password of the query.
+    password = [url.password or "", *url.normalized_query.get("password", ())][-1]
+    letters = re.sub("[^a-z]", "", password.lower())
+    if not letters:
+        return len(password) < 12 and not (password == "" and PROOFS & set(url.query))
+    return bool(GUESSABLE.fullmatch(letters)) or password in (url.username, url.database)
 
 
 def parse_database_url(value: str) -> URL:
@@ -86,6 +105,12 @@ def parse_clickhouse_url(value: str) -> URL:
 
 
 # end if
+# The default of what is open to everybody, but not in production.
+IN_DEVELOPMENT: Any = Field(
+    default_factory=lambda values: values["environment"] is not Environment.PRODUCTION
+)
+
+
 class Settings(BaseSettings):
     """One value for each environment variable of the same name in upper case.
 
@@ -110,6 +135,8 @@ class Settings(BaseSettings):
     # if analytics == clickhouse
     clickhouse_url: SecretStr
     # end if
+    serve_docs: bool = IN_DEVELOPMENT
+    serve_metrics: bool = IN_DEVELOPMENT
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
     migration_wait_seconds: float = Field(default=60, gt=0)
@@ -142,14 +169,14 @@ class Settings(BaseSettings):
         if self.url.get_backend_name() == "sqlite":
             if not is_absolute(self.database_url):
                 faults.append("DATABASE_URL must name its SQLite file by an absolute path")
-        elif self.url.password in (None, "", "postgres"):
+        elif is_guessable(self.url):
             faults.append("DATABASE_URL has no password, or a well-known one")
         # if analytics == clickhouse
         if self.clickhouse.drivername == "chdb":
             if not is_absolute(self.clickhouse_url):
                 faults.append("CLICKHOUSE_URL must name its folder by an absolute path")
-        elif not self.clickhouse.password:
-            faults.append("CLICKHOUSE_URL has no password")
+        elif is_guessable(self.clickhouse.set(query={})):
+            faults.append("CLICKHOUSE_URL has no password, or a well-known one")
         # end if
         if self.log_level == "DEBUG":
             faults.append("LOG_LEVEL=DEBUG writes personal data to the log")
@@ -172,18 +199,13 @@ class Settings(BaseSettings):
     # end if
 
     @property
-    def secrets(self) -> frozenset[str]:
+    def secrets(self) -> set[str]:
         """The passwords in the URLs, as they are and as URLs spell them."""
         urls = [self.url]
         # if analytics == clickhouse
         urls.append(self.clickhouse)
         # end if
-        found = [url.password for url in urls]
-        for url in urls:
-            for name, values in url.normalized_query.items():
-                found.extend(values if SECRET_NAME.search(name) else ())
-        spellings = [(one, quote(one, safe=""), quote_plus(one)) for one in found if one]
-        return frozenset(spelling for same in spellings for spelling in same)
+        return redaction.secrets(*urls)
 
 
 def is_absolute(url: SecretStr) -> bool:
@@ -195,6 +217,8 @@ def explain(error: ValidationError) -> str:
     """Return what is wrong with the settings, by the variables' names and without their values."""
     faults = []
     for fault in error.errors(include_input=False):
+        if fault["type"] == "default_factory_not_called":  # because of another fault
+            continue
         variable = [str(name).upper() for name in fault["loc"]]
         faults.append(": ".join([*variable, fault["msg"].removeprefix("Value error, ")]))
     return f"Invalid settings: {'; '.join(faults)}. See .env.example."

@@ -151,24 +151,22 @@ async def test_without_a_period_it_is_the_last_thirty_days(
         ("days=7", "Extra inputs"),
     ],
 )
-@pytest.mark.parametrize("path", PATHS)
 async def test_a_period_out_of_bounds_is_refused(
-    api_client: ApiClient, api_headers: Headers, path: str, query: str, message: str
+    api_client: ApiClient, api_headers: Headers, query: str, message: str
 ) -> None:
-    response = await api_client.get(f"{path}?{query}", headers=api_headers)
+    for path in PATHS:
+        response = await api_client.get(f"{path}?{query}", headers=api_headers)
 
-    assert response.status_code == 422
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert message in response.json()["errors"][0]["message"]
+        assert response.status_code == 422
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert message in response.json()["errors"][0]["message"]
 
 
-@pytest.mark.parametrize(("limit", "status"), [(0, 422), (1, 200), (100, 200), (101, 422)])
-async def test_the_number_of_tags_has_bounds(
-    api_client: ApiClient, api_headers: Headers, limit: int, status: int
-) -> None:
-    response = await api_client.get(f"/analytics/top-tags?limit={limit}", headers=api_headers)
+async def test_the_number_of_tags_has_bounds(api_client: ApiClient, api_headers: Headers) -> None:
+    for limit, status in [(0, 422), (1, 200), (100, 200), (101, 422)]:
+        response = await api_client.get(f"/analytics/top-tags?limit={limit}", headers=api_headers)
 
-    assert response.status_code == status
+        assert response.status_code == status
 
 
 async def test_the_longest_period_is_a_year(api_client: ApiClient, api_headers: Headers) -> None:
@@ -179,30 +177,31 @@ async def test_the_longest_period_is_a_year(api_client: ApiClient, api_headers: 
     assert len(response.json()) == 366
 
 
-@pytest.mark.parametrize("path", PATHS)
 async def test_statistics_need_a_key_that_may_read(
-    api_client: ApiClient, db_session: AsyncSession, sample_user: User, path: str
+    api_client: ApiClient, db_session: AsyncSession, sample_user: User
 ) -> None:
     key = api_keys.issue(db_session, sample_user, "writer", [])
     await db_session.flush()
 
-    nobody = await api_client.get(path)
-    unknown = await api_client.get(path, headers={"X-API-Key": "unknown.key"})
-    writer = await api_client.get(path, headers={"X-API-Key": key})
+    for path in PATHS:
+        nobody = await api_client.get(path)
+        unknown = await api_client.get(path, headers={"X-API-Key": "unknown.key"})
+        writer = await api_client.get(path, headers={"X-API-Key": key})
 
-    assert (nobody.status_code, unknown.status_code, writer.status_code) == (401, 401, 403)
+        assert (nobody.status_code, unknown.status_code, writer.status_code) == (401, 401, 403)
 
 
-@pytest.mark.parametrize("path", PATHS)
 async def test_an_unreachable_clickhouse_is_a_503(
-    db_session: AsyncSession, api_headers: Headers, path: str
+    db_session: AsyncSession,
+    api_headers: Headers,
 ) -> None:
     async with client_of(create_app(Settings(), test_session_maker)) as client:
-        response = await client.get(path, headers=api_headers)
+        for path in PATHS:
+            response = await client.get(path, headers=api_headers)
 
-    assert response.status_code == 503
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert "127.0.0.1" not in response.text
+            assert response.status_code == 503
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert "127.0.0.1" not in response.text
 
 
 async def test_a_clickhouse_that_fails_in_between_is_a_503(

@@ -62,6 +62,18 @@ def test_what_migrations_would_have_made_is_named_as_such(
         fail()
 
 
+def test_where_another_process_has_the_folder_the_error_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**_: Any) -> Client:
+        raise DatabaseError("Cannot lock file /data/status.", code=76)
+
+    monkeypatch.setattr("clickhouse_connect.get_client", fail)
+
+    with pytest.raises(UnreachableError, match="Next: stop the process that uses the folder"):
+        open_client(parse_clickhouse_url("chdb:///data/clickhouse"))
+
+
 def test_other_failures_keep_their_reason() -> None:
     with pytest.raises(UnreachableError, match="ClickHouse failed: no memory"), explained():
         raise DatabaseError("no memory.\nmore", code=241)

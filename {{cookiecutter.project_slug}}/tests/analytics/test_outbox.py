@@ -1,6 +1,5 @@
 """Each change of a user, context, thought or task leaves one event, in the same transaction."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,74 +25,64 @@ async def events_of(session: AsyncSession, name: str = "%") -> list[OutboxEvent]
     return list(await session.scalars(query))
 
 
-@pytest.mark.parametrize(
-    ("make", "name", "properties"),
-    [
-        (lambda: UserFactory.create(), "user.created", {"is_active": True}),
-        (lambda: ContextFactory.create(), "context.created", {}),
-        (
-            lambda: ThoughtFactory.create(tagged=True),
-            "thought.created",
-            {"status": "active", "tags": ["idea", "later"]},
-        ),
-        (
-            lambda: TaskFactory.create(urgent=True),
-            "task.created",
+async def test_a_new_row_has_an_event(db_session: AsyncSession) -> None:
+    user = UserFactory.create()
+    thought = ThoughtFactory.create(user=user, tagged=True)
+    made = {
+        "user": (user, {"is_active": True}),
+        "context": (ContextFactory.create(user=user), {}),
+        "thought": (thought, {"status": "active", "tags": ["idea", "later"]}),
+        "task": (
+            TaskFactory.create(user=user, urgent=True),
             {"status": "pending", "priority": "urgent"},
         ),
-    ],
-)
-async def test_a_new_row_has_an_event(
-    db_session: AsyncSession, make: Callable[[], Any], name: str, properties: dict[str, object]
-) -> None:
-    row = make()
+    }
     await db_session.flush()
 
-    [event] = await events_of(db_session, name)
+    for name, (row, properties) in made.items():
+        [event] = await events_of(db_session, f"{name}.created")
 
-    owner = row if isinstance(row, User) else row.user
-    assert (event.entity_id, event.user_id) == (row.id, owner.id)
-    assert event.properties == properties
-    assert event.shipped_at is None
-    assert abs(datetime.now(UTC) - event.occurred_at) < timedelta(minutes=1)
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "changes"),
-    [
-        (UserFactory, "user.updated", {"is_active": False}),
-        (ContextFactory, "context.updated", {"data": {"pinned": True}}),
-        (ThoughtFactory, "thought.updated", {"status": ThoughtStatus.ARCHIVED, "tags": ["t"]}),
-        (TaskFactory, "task.updated", {"status": TaskStatus.CANCELLED}),
-    ],
-)
-async def test_a_change_has_an_event(
-    db_session: AsyncSession, make: Any, name: str, changes: dict[str, object]
-) -> None:
-    row = make.create()
-    await db_session.flush()
-
-    for column, value in changes.items():
-        setattr(row, column, value)
-    await db_session.flush()
-
-    [event] = await events_of(db_session, "%.updated")
-    assert (event.name, event.entity_id) == (name, row.id)
-    told = {column: value for column, value in changes.items() if column != "data"}
-    assert {column: event.properties[column] for column in told} == told
+        assert (event.entity_id, event.user_id) == (row.id, user.id)
+        assert event.properties == properties
+        assert event.shipped_at is None
+        assert abs(datetime.now(UTC) - event.occurred_at) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("make", [UserFactory, ContextFactory, ThoughtFactory, TaskFactory])
-async def test_a_deletion_has_an_event(db_session: AsyncSession, make: Any) -> None:
-    row = make.create()
-    await db_session.flush()
+async def test_a_change_has_an_event(db_session: AsyncSession) -> None:
+    changes: dict[Any, dict[str, Any]] = {
+        UserFactory: {"is_active": False},
+        ContextFactory: {"data": {"pinned": True}},
+        ThoughtFactory: {"status": ThoughtStatus.ARCHIVED, "tags": ["t"]},
+        TaskFactory: {"status": TaskStatus.CANCELLED},
+    }
+    for number, (factory, values) in enumerate(changes.items(), 1):
+        row = factory.create()
+        await db_session.flush()
 
-    await db_session.delete(row)
-    await db_session.flush()
+        for column, value in values.items():
+            setattr(row, column, value)
+        await db_session.flush()
 
-    [event] = await events_of(db_session, "%.deleted")
-    assert event.entity_id == row.id
-    assert event.user_id == (row.id if make is UserFactory else row.user_id)
+        events = await events_of(db_session, "%.updated")
+        assert len(events) == number
+        name = f"{type(row).__name__.lower()}.updated"
+        assert (events[-1].name, events[-1].entity_id) == (name, row.id)
+        told = {column: value for column, value in values.items() if column != "data"}
+        assert {column: events[-1].properties[column] for column in told} == told
+
+
+async def test_a_deletion_has_an_event(db_session: AsyncSession) -> None:
+    for number, factory in enumerate([UserFactory, ContextFactory, ThoughtFactory, TaskFactory], 1):
+        row = factory.create()
+        await db_session.flush()
+
+        await db_session.delete(row)
+        await db_session.flush()
+
+        events = await events_of(db_session, "%.deleted")
+        assert len(events) == number
+        owner_id = row.id if isinstance(row, User) else row.user_id
+        assert (events[-1].entity_id, events[-1].user_id) == (row.id, owner_id)
 
 
 async def test_the_deletion_of_a_row_that_has_to_be_read_again_has_an_event(

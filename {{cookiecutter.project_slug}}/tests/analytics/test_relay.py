@@ -1,5 +1,7 @@
 """The relay ships each event, in order and once, wherever an earlier run was stopped."""
 
+import runpy
+import signal
 import threading
 import time
 from collections import Counter
@@ -33,17 +35,23 @@ def clickhouse(isolated_clickhouse: tuple[Client, object]) -> Client:
     return isolated_clickhouse[0]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def engine(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
+@pytest.fixture
+def engine(isolated_database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """The relay's engine on a database of the test's own, which the settings name."""
+    url: sa.URL = isolated_database.url
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    engine = relays.make_relay_engine(Settings())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def engine_of_each_kind(
+    scratch_url: sa.URL,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[sa.Engine]:
-    """The relay's engine on a migrated database of each kind in turn, which the settings name."""
-    url = sa.URL.create("sqlite", database=str(tmp_path / "service.db"))
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_database")
-    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+    """The same on SQLite and on PostgreSQL, which lock in ways of their own."""
+    monkeypatch.setenv("DATABASE_URL", scratch_url.render_as_string(hide_password=False))
     migrate.database().upgrade()
     engine = relays.make_relay_engine(Settings())
     yield engine
@@ -148,35 +156,37 @@ def test_the_days_of_a_batch_are_counted(engine: sa.Engine, clickhouse: Client) 
 
 
 @pytest.mark.parametrize("step", ["insert", "count_days", "mark"])
-@pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
 def test_a_run_that_broke_off_is_repeated(
-    engine: sa.Engine,
-    clickhouse: Client,
-    monkeypatch: pytest.MonkeyPatch,
-    step: str,
-    is_before: bool,
+    engine: sa.Engine, clickhouse: Client, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    ids = write(engine, 5)
+    ids: list[UUID] = []
     do = getattr(relays, step)
 
-    def break_off(*arguments: object) -> None:
-        if not is_before:
-            do(*arguments)
+    def break_off_before(*_: object) -> None:
         raise InterruptedError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(relays, step, break_off)
-        with pytest.raises(InterruptedError):
-            relay(engine, lambda: clickhouse)
+    def break_off_after(*arguments: object) -> None:
+        do(*arguments)
+        raise InterruptedError
 
-    relay(engine, lambda: clickhouse)
+    for break_off in (break_off_before, break_off_after):
+        ids += write(engine, 5)
+        with monkeypatch.context() as patch:
+            patch.setattr(relays, step, break_off)
+            with pytest.raises(InterruptedError):
+                relay(engine, lambda: clickhouse)
 
-    assert Counter(shipped(clickhouse)) == Counter(ids)
-    assert unmarked(engine) == 0
-    assert metrics(clickhouse) == {("thought.created", "2026-05-04"): 5}
+        relay(engine, lambda: clickhouse)
+
+        assert Counter(shipped(clickhouse)) == Counter(ids)
+        assert unmarked(engine) == 0
+        assert metrics(clickhouse) == {("thought.created", "2026-05-04"): len(ids)}
 
 
-def test_relays_at_the_same_time_take_turns(engine: sa.Engine, clickhouse: Client) -> None:
+def test_relays_at_the_same_time_take_turns(
+    engine_of_each_kind: sa.Engine, clickhouse: Client
+) -> None:
+    engine = engine_of_each_kind
     ids = write(engine, 200)
     counts: list[int] = []
     threads = [
@@ -193,7 +203,10 @@ def test_relays_at_the_same_time_take_turns(engine: sa.Engine, clickhouse: Clien
     assert Counter(shipped(clickhouse)) == Counter(ids)
 
 
-def test_a_relay_waits_for_another_one_for_so_long(engine: sa.Engine, clickhouse: Client) -> None:
+def test_a_relay_waits_for_another_one_for_so_long(
+    engine_of_each_kind: sa.Engine, clickhouse: Client
+) -> None:
+    engine = engine_of_each_kind
     write(engine, 1)
 
     with (
@@ -334,6 +347,15 @@ def test_a_relay_that_is_to_stop_finishes_its_batch_only(
 
 
 @pytest.fixture
+def handlers_as_before() -> Iterator[None]:
+    """Put back what the process does at a signal."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
 def command(clickhouse: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command use the ClickHouse of the test."""
     monkeypatch.setattr(relay_events, "LazyClient", lambda url: LazyClient(url, clickhouse))
@@ -364,38 +386,33 @@ def test_an_unreachable_clickhouse_is_explained(
 
 
 @pytest.mark.usefixtures("command")
-@pytest.mark.parametrize("table", ["events", "metrics"])
 def test_a_clickhouse_that_is_not_migrated_is_explained(
-    engine: sa.Engine, clickhouse: Client, capsys: pytest.CaptureFixture[str], table: str
+    engine: sa.Engine, clickhouse: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(engine, 1)
-    clickhouse.command(f"RENAME TABLE {table} TO elsewhere")
+    for table in ("events", "metrics"):
+        write(engine, 1)
+        clickhouse.command(f"RENAME TABLE {table} TO elsewhere")
 
-    exit_code = relay_events.main([])
+        exit_code = relay_events.main([])
 
-    clickhouse.command(f"RENAME TABLE elsewhere TO {table}")
-    assert exit_code == relay_events.REFUSED
-    assert capsys.readouterr().err.endswith("Next: scripts/migrate.sh\n")
-    assert relay_events.main([]) == relay_events.DONE
+        clickhouse.command(f"RENAME TABLE elsewhere TO {table}")
+        assert exit_code == relay_events.REFUSED
+        assert capsys.readouterr().err.endswith("Next: scripts/migrate.sh\n")
+        assert relay_events.main([]) == relay_events.DONE
 
 
-@pytest.mark.parametrize("state", ["no file", "no table"])
 def test_a_database_that_is_not_migrated_is_explained(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    state: str,
+    sqlite_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "service.db"
-    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
-    if state == "no table":
-        file.touch()
+    without_file = relay_events.main([])
+    made = sqlite_file.exists()
+    sqlite_file.touch()
+    without_table = relay_events.main([])
 
-    exit_code = relay_events.main([])
-
-    assert exit_code == relay_events.REFUSED
-    assert capsys.readouterr().err.endswith("Next: scripts/migrate.sh\n")
-    assert file.exists() is (state == "no table")
+    assert not made
+    assert (without_file, without_table) == (relay_events.REFUSED, relay_events.REFUSED)
+    for message in capsys.readouterr().err.splitlines():
+        assert message.endswith("Next: scripts/migrate.sh")
 
 
 def test_an_unreachable_database_is_explained(
@@ -422,6 +439,36 @@ def test_unusable_settings_are_explained(
     assert exit_code == relay_events.FAILED
     assert "not a ClickHouse URL" in message
     assert "password@" not in message
+
+
+def test_the_help_tells_the_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command", "--help"])
+
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(relay_events.__file__, run_name="__main__")
+
+    assert "3 another relay did not end in time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.usefixtures("command", "handlers_as_before")
+def test_a_command_that_follows_ends_at_a_signal(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(relay_events, "configure_logging", lambda _: None)
+
+    def ship(client: Client, batch: Sequence[sa.RowMapping]) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(relays, "ship", ship)
+    write(engine, 2)
+
+    exit_code = relay_events.main(["--follow"])
+
+    assert exit_code == relay_events.DONE
+    assert unmarked(engine) == 0
 
 
 def test_a_lock_that_is_not_to_be_had_has_an_exit_code(

@@ -26,6 +26,7 @@ def app_with_query(sql: str) -> FastAPI:
     app = main.create_app()
 
     @app.get("/query")
+    @app.post("/query")
     async def query(session: SessionDep) -> None:
         await session.execute(text(sql))
 
@@ -34,11 +35,9 @@ def app_with_query(sql: str) -> FastAPI:
 
 async def test_the_service_serves_from_its_database(migrated_url: URL) -> None:
     async with client_of(app_with_query("SELECT count(*) FROM alembic_version")) as client:
-        ready = await client.get("/health/ready")
-        queried = await client.get("/query")
+        response = await client.get("/query")
 
-    assert ready.json()["status"] == "ready"
-    assert queried.status_code == 200
+    assert response.status_code == 200
 
 
 def test_the_server_gets_an_app_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +64,7 @@ async def test_the_pool_holds_as_many_connections_as_set(sqlite_file: Path, size
     assert app.state.places.value == size
 
 
-async def test_a_writer_on_sqlite_keeps_others_waiting_but_not_readiness(
+async def test_a_writer_on_sqlite_keeps_only_writers_waiting(
     sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
@@ -75,14 +74,23 @@ async def test_a_writer_on_sqlite_keeps_others_waiting_but_not_readiness(
 
     async with client_of(app_with_query("SELECT 1")) as client:
         ready = await client.get("/health/ready")
-        locked = await client.get("/query")
+        read = await client.get("/query")
+        locked = await client.post("/query")
         writer.close()
-        recovered = await client.get("/query")
+        recovered = await client.post("/query")
 
     assert ready.json()["status"] == "behind"
     assert (locked.status_code, locked.headers["Retry-After"]) == (503, "5")
     assert locked.headers["Content-Type"] == "application/problem+json"
-    assert recovered.status_code == 200
+    assert (read.status_code, recovered.status_code) == (200, 200)
+
+
+def test_a_postgresql_that_is_lost_is_noticed_unless_the_url_says_otherwise() -> None:
+    settings = Settings(database_url="postgresql://u:p4@h/d?connect_timeout=9")
+
+    query = engine.make_engine(settings).url.query  # noqa: TID251  # it does not connect
+
+    assert (query["connect_timeout"], query["keepalives_idle"]) == ("9", "30")
 
 
 async def test_a_table_that_is_not_there_is_a_fault_of_ours(sqlite_file: Path) -> None:

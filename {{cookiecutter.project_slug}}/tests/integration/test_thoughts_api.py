@@ -1,8 +1,5 @@
 """Thoughts over HTTP: what their owner can do, and what nobody else can."""
 
-from typing import Any
-from uuid import uuid4
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,9 +19,9 @@ Headers = dict[str, str]
 async def test_a_thought_is_created_and_can_be_read(
     api_client: ApiClient, api_headers: Headers, sample_context: Context
 ) -> None:
-    data = {"content": "An idea", "tags": ["new"], "context_id": str(sample_context.id)}
+    data = {"content": "An idéa", "tags": ['a "quoted" 🎉'], "context_id": str(sample_context.id)}
 
-    sent = {**data, "content": " An idea "}
+    sent = {**data, "content": " An idéa "}
     created = await api_client.post("/thoughts", json=sent, headers=api_headers)
     read = await api_client.get(created.headers["Location"], headers=api_headers)
 
@@ -66,15 +63,12 @@ async def test_thoughts_are_filtered_by_status_and_context(
 async def test_an_update_changes_only_what_was_sent(
     api_client: ApiClient, api_headers: Headers, sample_thought: Thought
 ) -> None:
-    content = sample_thought.content
+    path, content = f"/thoughts/{sample_thought.id}", sample_thought.content
 
-    response = await api_client.patch(
-        f"/thoughts/{sample_thought.id}", json={"status": "completed"}, headers=api_headers
-    )
+    response = await api_client.patch(path, json={"status": "completed"}, headers=api_headers)
 
     assert response.status_code == 200
-    assert response.json()["status"] == "completed"
-    assert response.json()["content"] == content
+    assert (response.json()["status"], response.json()["content"]) == ("completed", content)
 
 
 async def test_a_deleted_thought_is_gone(
@@ -106,57 +100,32 @@ async def test_every_change_is_in_the_audit_log(
     assert entries[1].changes == {"content": "y"}
 
 
-@pytest.mark.parametrize(
-    ("method", "body"),
-    [("GET", None), ("PATCH", {"content": "x"}), ("DELETE", None)],
-)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 async def test_somebody_elses_thought_looks_like_none(
-    api_client: ApiClient,
-    api_headers: Headers,
-    db_session: AsyncSession,
-    method: str,
-    body: dict[str, Any] | None,
+    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, method: str
 ) -> None:
     theirs = ThoughtFactory.create()
     await db_session.flush()
     path = f"/thoughts/{theirs.id}"
 
-    response = await api_client.request(method, path, json=body, headers=api_headers)
+    response = await api_client.request(method, path, json={}, headers=api_headers)
 
     assert response.status_code == 404
 
 
-async def test_somebody_elses_context_cannot_be_used(
-    api_client: ApiClient, api_headers: Headers, db_session: AsyncSession
-) -> None:
-    theirs = ContextFactory.create()
-    await db_session.flush()
-    data = {"content": "x", "context_id": str(theirs.id)}
-
-    response = await api_client.post("/thoughts", json=data, headers=api_headers)
-
-    assert response.status_code == 404
-    assert response.json()["detail"] == f"There is no context {theirs.id}."
-
-
-async def test_a_failed_request_changes_nothing_and_keeps_what_was_there(
+async def test_somebody_elses_context_cannot_be_used_and_nothing_is_changed(
     api_client: ApiClient, api_headers: Headers, db_session: AsyncSession, sample_thought: Thought
 ) -> None:
     content = sample_thought.content
-    path = f"/thoughts/{sample_thought.id}"
-    data = {"content": "changed", "context_id": str(uuid4())}
+    theirs = ContextFactory.create()
+    await db_session.flush()
+    data = {"content": "changed", "context_id": str(theirs.id)}
 
-    response = await api_client.patch(path, json=data, headers=api_headers)
+    created = await api_client.post("/thoughts", json=data, headers=api_headers)
+    path = f"/thoughts/{sample_thought.id}"
+    changed = await api_client.patch(path, json=data, headers=api_headers)
     await db_session.refresh(sample_thought)
 
-    assert response.status_code == 404
+    assert (created.status_code, changed.status_code) == (404, 404)
+    assert changed.json()["detail"] == f"There is no context {theirs.id}."
     assert sample_thought.content == content
-
-
-@pytest.mark.parametrize("query", ["limit=0", f"offset={2**63}", "status=lost"])
-async def test_a_list_that_cannot_be_is_refused(
-    api_client: ApiClient, api_headers: Headers, query: str
-) -> None:
-    response = await api_client.get(f"/thoughts?{query}", headers=api_headers)
-
-    assert response.status_code == 422

@@ -1,8 +1,8 @@
 """A worked example: how to test a revision that changes rows.
 
-Go to the revision before it, put in rows of each kind that it meets, run it, and look at them.
-Take a copy of this module for your own revision: use `migrate.database()` in place of `migrations`,
-name the revision in `upgrade`, and insert rows by SQL: the models will change.
+Go to the revision before it, put in rows of each kind that it meets, run it, and look at them. Take
+a copy of this module for your own revision, with `migrate.database()` in place of `migrations`. Use
+SQL, and name tables as in the revision: the models will change.
 """
 
 import shutil
@@ -14,14 +14,10 @@ import sqlalchemy as sa
 from migrator import Database
 
 from placeholder_service import migrate
-from placeholder_service.models import User
 from placeholder_service.settings import PROJECT_ROOT
-
-from tests.fixtures import scenarios
 
 pytestmark = pytest.mark.integration
 
-# Tables are named here as in the revision, and only what it needs: the models will change.
 REVISION = '''
 """Remove the spaces around the names of users."""
 
@@ -33,34 +29,35 @@ users = sa.table("users", sa.column("name", sa.String))
 
 
 def upgrade() -> None:
-    trimmed = sa.func.trim(users.c.name)
-    op.execute(users.update().where(users.c.name != trimmed).values(name=trimmed))
+    op.execute(users.update().values(name=sa.func.trim(users.c.name)))
 
 
 def downgrade() -> None:
     """Leave the names as they are."""
 '''
+INSERT = sa.text("INSERT INTO users (id, email, name) VALUES (:id, :email, :name)")
 NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 
 @pytest.fixture
-def migrations(scratch_url: sa.URL, tmp_path: Path) -> Database:
+def migrations(empty_database: sa.URL, tmp_path: Path) -> Database:
     """The migrations on an empty database, in a copy that has the revision as well."""
     shutil.copy(PROJECT_ROOT / "alembic.ini", tmp_path)
     shutil.copytree(PROJECT_ROOT / "migrations", tmp_path / "migrations")
-    copy = replace(migrate.database(), url=scratch_url, ini=tmp_path / "alembic.ini")
+    copy = replace(migrate.database(), url=empty_database, ini=tmp_path / "alembic.ini")
     [head] = copy.scripts().get_heads()
     (tmp_path / "migrations/versions/trim_names.py").write_text(REVISION.format(head=head))
     return copy
 
 
 def test_names_lose_the_spaces_around_them(migrations: Database) -> None:
-    names = ["Ada", " Ben", "Cy  "]
-    users = scenarios.rows("minimal")["users"]
-    rows = [user | {"name": name} for user, name in zip(users, names, strict=True)]
+    users = [
+        {"id": f"{number:032}", "email": f"{number}@example.com", "name": name}
+        for number, name in enumerate(["Ada", " Ben", "Cy  "])
+    ]
     with migrations.only_run() as connection:
         migrations.upgrade("trim_names-1", connection)
-        connection.execute(sa.insert(User), rows)
+        connection.execute(INSERT, users)
         connection.commit()
 
         migrations.upgrade("trim_names", connection)

@@ -1,4 +1,4 @@
-"""What works on the event loop in both styles: bodies, admission, readiness and the lifespan."""
+"""What works on the event loop in both styles: bodies and admission."""
 
 import asyncio
 
@@ -9,9 +9,6 @@ from starlette.types import Receive, Scope, Send
 
 from placeholder_service.api import admission
 from placeholder_service.api.bodies import BodyLimit
-from placeholder_service.db.readiness import Readiness, ReadinessCheck
-from placeholder_service.lifespan import make_lifespan
-from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.unit
 
@@ -42,34 +39,3 @@ def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
 
     assert refusal.value.status_code == 503
     assert refusal.value.headers == {"Retry-After": "5"}
-
-
-def test_a_look_that_fails_for_an_unknown_reason_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(_: ReadinessCheck) -> Readiness:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(ReadinessCheck, "look", look)
-
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(ReadinessCheck(Settings()).check())
-
-
-def test_a_lifespan_calls_functions_of_both_kinds_whatever_fails() -> None:
-    called: list[str] = []
-
-    async def start() -> None:
-        called.append("start")
-
-    async def stop() -> None:
-        called.append("stop")
-        raise OSError
-
-    async def live() -> None:
-        lifespan = make_lifespan([lambda: called.append("first"), start], [stop, called.clear])
-        async with lifespan(FastAPI()):
-            assert called == ["first", "start"]
-
-    with pytest.raises(OSError):  # noqa: PT011  # one without a message
-        asyncio.run(live())
-
-    assert called == []

@@ -5,7 +5,7 @@ import pytest
 from placeholder_service.domain import TaskPriority, TaskStatus
 
 from tests.fixtures.tasks import TaskCreateFactory, TaskFactory
-from tests.fixtures.thoughts import ThoughtCreateFactory, ThoughtFactory
+from tests.fixtures.thoughts import ThoughtCreateFactory
 from tests.fixtures.users import UserFactory
 
 pytestmark = pytest.mark.unit
@@ -13,29 +13,12 @@ pytestmark = pytest.mark.unit
 
 def test_build_makes_rows_no_session_knows_of() -> None:
     users = UserFactory.build_batch(3)
-
-    assert len({user.email for user in users}) == 3
-
-
-def test_create_without_a_database_says_which_fixture_is_missing() -> None:
-    with pytest.raises(RuntimeError, match="add the db_session fixture"):
-        UserFactory.create()
-
-
-def test_traits_vary_what_is_made() -> None:
     task = TaskFactory.build(done=True, urgent=True, from_thought=True)
 
-    assert task.status is TaskStatus.DONE
+    assert len({user.email for user in users}) == 3
+    assert (task.status, task.priority) == (TaskStatus.DONE, TaskPriority.URGENT)
     assert task.completed_at is not None
     assert task.thought.user is task.user
-
-
-def test_lists_are_not_shared_between_rows() -> None:
-    first, second = ThoughtFactory.build_batch(2)
-
-    first.tags.append("only here")
-
-    assert second.tags == []
 
 
 def test_inputs_come_in_batches_and_variations() -> None:

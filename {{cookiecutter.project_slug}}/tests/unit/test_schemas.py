@@ -1,8 +1,6 @@
 """Inputs: what is accepted, what is refused, and what a partial update leaves alone."""
 
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -10,11 +8,7 @@ from pydantic import BaseModel, ValidationError
 from placeholder_service.domain import ThoughtStatus
 from placeholder_service.schemas.contexts import ContextCreate, ContextUpdate
 from placeholder_service.schemas.tasks import TaskCreate, TaskUpdate
-from placeholder_service.schemas.thoughts import (
-    ThoughtCreate,
-    ThoughtResponse,
-    ThoughtUpdate,
-)
+from placeholder_service.schemas.thoughts import ThoughtCreate, ThoughtUpdate
 
 pytestmark = pytest.mark.unit
 
@@ -23,7 +17,6 @@ pytestmark = pytest.mark.unit
     ("schema", "data", "field"),
     [
         (ThoughtCreate, {}, "content"),
-        (ThoughtCreate, {"content": ""}, "content"),
         (ThoughtCreate, {"content": "  \n"}, "content"),
         (ThoughtCreate, {"content": "x" * 5001}, "content"),
         (ThoughtCreate, {"content": "x", "tags": ["t"] * 6}, "tags"),
@@ -39,7 +32,6 @@ pytestmark = pytest.mark.unit
         (TaskUpdate, {"status": "lost"}, "status"),
         (ContextCreate, {"name": "x" * 101}, "name"),
         (ContextCreate, {"name": "x", "description": "x" * 501}, "description"),
-        (ContextUpdate, {"data": [1]}, "data"),
         (ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, ""),
     ],
 )
@@ -55,8 +47,7 @@ def test_bad_input_is_refused_at_its_field(
 @pytest.mark.parametrize(
     ("schema", "data"),
     [
-        (ThoughtCreate, {"content": "x" * 5000}),
-        (ThoughtCreate, {"content": "x", "tags": ["t" * 50] * 5}),
+        (ThoughtCreate, {"content": "x" * 5000, "tags": ["t" * 50] * 5}),
         (TaskCreate, {"title": "x" * 200}),
         (ContextCreate, {"name": "x" * 100}),
     ],
@@ -70,9 +61,7 @@ def test_limits_themselves_are_accepted(schema: type[BaseModel], data: dict[str,
 def test_optional_fields_have_defaults() -> None:
     thought = ThoughtCreate(content="An idea")
 
-    assert thought.status is ThoughtStatus.ACTIVE
-    assert thought.tags == []
-    assert thought.context_id is None
+    assert (thought.status, thought.tags, thought.context_id) == (ThoughtStatus.ACTIVE, [], None)
 
 
 def test_a_partial_update_holds_only_what_was_sent() -> None:
@@ -84,32 +73,13 @@ def test_a_partial_update_holds_only_what_was_sent() -> None:
 @pytest.mark.parametrize(
     ("schema", "field"),
     [
-        (ThoughtUpdate, "content"),
         (ThoughtUpdate, "tags"),
-        (TaskUpdate, "title"),
         (TaskUpdate, "status"),
         (ContextUpdate, "name"),
-        (ContextUpdate, "data"),
     ],
 )
 def test_a_partial_update_cannot_empty_a_required_field(
     schema: type[BaseModel], field: str
 ) -> None:
-    with pytest.raises(ValidationError, match=f"not null: {field}"):
+    with pytest.raises(ValidationError, match=f"{field}\n  Input should be"):
         schema.model_validate({field: None})
-
-
-def test_an_output_survives_the_way_through_json() -> None:
-    now = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    response = ThoughtResponse(
-        id=uuid4(),
-        user_id=uuid4(),
-        context_id=None,
-        content="Grüße, 世界",
-        status=ThoughtStatus.COMPLETED,
-        tags=['a "quoted" tag', "émoji 🎉"],
-        created_at=now,
-        updated_at=now,
-    )
-
-    assert ThoughtResponse.model_validate_json(response.model_dump_json()) == response

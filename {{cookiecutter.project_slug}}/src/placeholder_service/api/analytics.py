@@ -6,14 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from clickhouse_connect.driver.client import Client
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Security
+from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException, Query, Request, Security
 from fastapi.security import SecurityScopes
 
 from placeholder_service.analytics import queries
 from placeholder_service.analytics.client import LazyClient, UnavailableError
 from placeholder_service.api.callers import api_key_header, get_caller
 from placeholder_service.api.problems import RETRY_AFTER
-from placeholder_service.db.session import SessionMaker
+from placeholder_service.db.session import begin_reading
 from placeholder_service.domain import Scope
 from placeholder_service.schemas.analytics import (
     EventsOfDay,
@@ -30,17 +30,16 @@ router = APIRouter(prefix="/analytics", tags=["analytics"])
 
 async def authenticate(
     request: Request,
+    background: BackgroundTasks,
     scopes: SecurityScopes,
     key: Annotated[str | None, Depends(api_key_header)],
 ) -> UUID:
     """Return the caller's id, and end the transaction before ClickHouse is asked.
 
-    Otherwise writers would wait for ClickHouse: SQLite has one transaction that writes at a time.
     Raises what `get_caller` does.
     """
-    session_maker: SessionMaker = request.app.state.session_maker
-    async with session_maker.begin() as session:
-        return await get_caller(scopes, session, key)
+    async with begin_reading(request.app.state.session_maker) as session:
+        return await get_caller(request, background, scopes, session, key)
 
 
 async def get_reader(

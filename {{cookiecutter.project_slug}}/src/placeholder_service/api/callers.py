@@ -1,19 +1,30 @@
 """Who sends a request: the user behind an API key."""
 
+import logging
+import threading
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import HTTPException, Security
+from fastapi import BackgroundTasks, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, SecurityScopes
+from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service.api.dependencies import SessionDep
+from placeholder_service.db.session import SessionMaker
 from placeholder_service.domain import Scope
 from placeholder_service.services import api_keys
 
+log = logging.getLogger(__name__)
+
 api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+# Held while the use of a key is noted: while the database is locked, one connection waits for it.
+noting = threading.Lock()
 
 
 async def get_caller(
+    request: Request,
+    background: BackgroundTasks,
     scopes: SecurityScopes,
     session: SessionDep,
     key: Annotated[str | None, Security(api_key_header)],
@@ -33,7 +44,25 @@ async def get_caller(
     if missing := sorted(set(scopes.scopes) - set(row.scopes)):
         detail = f"This API key does not allow: {', '.join(missing)}."
         raise HTTPException(status_code=403, detail=detail)
+    if api_keys.is_use_to_note(row):
+        background.add_task(note_use, request.app.state.session_maker, row.id)
     return row.user_id
+
+
+async def note_use(session_maker: SessionMaker, key_id: UUID) -> None:
+    """Note that a key was used, after the response: a read waits for no writer.
+
+    If that fails, or another use is being noted, the next use is noted instead.
+    """
+    if not noting.acquire(blocking=False):
+        return
+    try:
+        async with session_maker.begin() as session:
+            await api_keys.note_use(session, key_id)
+    except SQLAlchemyError as error:
+        log.warning("the use of an API key was not noted", extra={"error": error})
+    finally:
+        noting.release()
 
 
 # What a route asks for, which gets the id of the user.

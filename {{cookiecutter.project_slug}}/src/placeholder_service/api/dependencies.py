@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from placeholder_service.api.admission import admit
-from placeholder_service.db.session import SessionMaker
+from placeholder_service.db.session import SessionMaker, begin_reading
 
 
 async def get_session(
@@ -16,11 +16,12 @@ async def get_session(
 ) -> AsyncIterator[AsyncSession]:
     """Give a request one transaction: committed if the handler returns, else rolled back.
 
-    The session is closed then. A response that is streamed reads its rows before, or opens a
-    session of its own.
+    A GET only reads. The session is closed then: a response that is streamed reads its rows before,
+    or opens a session of its own.
     """
     session_maker: SessionMaker = request.app.state.session_maker
-    async with session_maker.begin() as session:
+    is_reading = request.method == "GET"
+    async with begin_reading(session_maker) if is_reading else session_maker.begin() as session:
         yield session
 
 

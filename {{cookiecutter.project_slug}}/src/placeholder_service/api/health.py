@@ -3,9 +3,8 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from migrator.readiness import Readiness
 from pydantic import BaseModel
-
-from placeholder_service.db.readiness import Readiness
 
 router = APIRouter(prefix="/health", tags=["health"])
 

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,10 +11,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from placeholder_service.api.methods import allowed_methods
 from placeholder_service.services.errors import NotFoundError
 
 log = logging.getLogger(__name__)
@@ -28,12 +30,14 @@ RETRY_AFTER = {"Retry-After": "5"}
 ERRORS_MAX = 20
 FIELD_MAX = 100
 
+# PostgreSQL's code for a write where only reading is allowed, as on a standby after a failover.
+READ_ONLY_TRANSACTION = "25006"
+
 
 class Problem(BaseModel):
-    """The document's members, for the OpenAPI description.
+    """The document. Invalid input has `errors`, and a fault of ours the id that its log lines have.
 
-    Invalid input has `errors`, each with a `field` and a `message`; a fault of the service has the
-    `request_id` that its log names.
+    Each of the errors has a `field` and a `message`.
     """
 
     type: str = "about:blank"
@@ -57,24 +61,26 @@ def problem(
     request: Request,
     status: int,
     detail: str,
-    headers: dict[str, str] | None = None,
-    **extensions: object,
+    headers: Mapping[str, str] | None = None,
+    **extensions: Any,
 ) -> JSONResponse:
     """Return a problem document; `extensions` are further members, such as `errors`."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": request.url.path,
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
         **extensions,
-    }
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+    )
+    return JSONResponse(body.model_dump(exclude_unset=True), status, headers, media_type=MEDIA_TYPE)
 
 
 def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Answer what a router or the framework refused."""
-    headers = dict(error.headers) if error.headers else None
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": allowed_methods(request)}
     return problem(request, error.status_code, str(error.detail), headers)
 
 
@@ -96,16 +102,23 @@ def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
     return problem(request, 404, str(error))
 
 
-def on_database_failure(
-    request: Request, error: OperationalError | PoolTimeoutError
-) -> JSONResponse:
+def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) -> JSONResponse:
     """Answer that the database cannot do its work now. A wrong statement stays a fault of ours."""
-    cause = getattr(error, "orig", None)
-    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+    if not is_outage(error):
         raise error
     log.warning("database unavailable", extra={"error": error})
     detail = "The database cannot be used now. Try again later."
     return problem(request, 503, detail, RETRY_AFTER)
+
+
+def is_outage(error: DBAPIError | PoolTimeoutError) -> bool:
+    """Tell whether the database failed, and not the statement."""
+    if isinstance(error, PoolTimeoutError) or error.connection_invalidated:
+        return True
+    if isinstance(error, OperationalError):
+        # SQLite's drivers raise it for a wrong statement as well.
+        return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
+    return getattr(error.orig, "sqlstate", None) == READ_ONLY_TRANSACTION
 
 
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
@@ -119,6 +132,6 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(on_http_error)
     app.exception_handler(RequestValidationError)(on_invalid_request)
     app.exception_handler(NotFoundError)(on_not_found)
-    app.exception_handler(OperationalError)(on_database_failure)
-    app.exception_handler(PoolTimeoutError)(on_database_failure)
+    app.exception_handler(DBAPIError)(on_database_error)
+    app.exception_handler(PoolTimeoutError)(on_database_error)
     app.exception_handler(Exception)(on_unexpected_error)

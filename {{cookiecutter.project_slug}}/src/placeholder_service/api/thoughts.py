@@ -48,12 +48,7 @@ async def list_thoughts(
 ) -> ThoughtPage:
     """List your thoughts, newest first."""
     found, total = await thoughts.find(
-        session,
-        user_id,
-        status=status,
-        context_id=context_id,
-        limit=limit,
-        offset=offset,
+        session, user_id, status=status, context_id=context_id, limit=limit, offset=offset
     )
     items = [ThoughtResponse.model_validate(thought) for thought in found]
     return ThoughtPage(items=items, total=total, limit=limit, offset=offset)

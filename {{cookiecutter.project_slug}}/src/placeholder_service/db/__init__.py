@@ -1,1 +1,1 @@
-"""The only place that knows how to connect: engine, session, readiness."""
+"""The only place that knows how to connect: engine, session."""

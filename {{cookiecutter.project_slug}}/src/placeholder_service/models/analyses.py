@@ -6,16 +6,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from placeholder_service.domain import MODEL_NAME_MAX
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-)
+from placeholder_service.models.base import Entity, length_between
 from placeholder_service.models.thoughts import Thought
 
 
-class ClaudeAnalysisResult(HasId, HasTimestamps, Base):
+class ClaudeAnalysisResult(Entity):
     """One analysis of one thought."""
 
     __tablename__ = "claude_analysis_results"
@@ -26,8 +21,7 @@ class ClaudeAnalysisResult(HasId, HasTimestamps, Base):
     )
 
     thought_id: Mapped[UUID] = mapped_column(
-        sa.ForeignKey("thoughts.id", ondelete="CASCADE"),
-        index=True,
+        sa.ForeignKey("thoughts.id", ondelete="CASCADE"), index=True
     )
     model: Mapped[str] = mapped_column(sa.String(MODEL_NAME_MAX))
     summary: Mapped[str] = mapped_column(sa.Text)

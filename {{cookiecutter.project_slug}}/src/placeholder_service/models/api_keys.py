@@ -11,16 +11,11 @@ from placeholder_service.domain import (
     KEY_PREFIX_MAX,
     NAME_MAX,
 )
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-)
+from placeholder_service.models.base import Entity, length_between
 from placeholder_service.models.users import User
 
 
-class ApiKey(HasId, HasTimestamps, Base):
+class ApiKey(Entity):
     """An API key. Only its hash is kept; the prefix finds the row and may be shown."""
 
     __tablename__ = "api_keys"
@@ -30,10 +25,7 @@ class ApiKey(HasId, HasTimestamps, Base):
         sa.CheckConstraint(f"length(key_hash) = {KEY_HASH_LENGTH}", "key_hash_length"),
     )
 
-    user_id: Mapped[UUID] = mapped_column(
-        sa.ForeignKey("users.id", ondelete="CASCADE"),
-        index=True,
-    )
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(sa.String(NAME_MAX))
     prefix: Mapped[str] = mapped_column(sa.String(KEY_PREFIX_MAX), unique=True)
     key_hash: Mapped[str] = mapped_column(sa.String(KEY_HASH_LENGTH), unique=True)

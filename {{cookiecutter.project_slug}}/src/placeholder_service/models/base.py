@@ -64,25 +64,17 @@ class Base(DeclarativeBase):
     }
 
 
-class HasId:
-    """A UUID key made in Python, so that it is known before the row is written."""
+class Entity(Base):
+    """A row with a UUID key, known before the row is written, and when it was made and changed."""
+
+    __abstract__ = True
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, sort_order=-1)
-
-
-class HasTimestamps:
-    """When a row was made and last changed."""
-
     created_at: Mapped[datetime] = mapped_column(
-        default=utc_now,
-        server_default=sa.func.now(),
-        sort_order=1,
+        default=utc_now, server_default=sa.func.now(), sort_order=1
     )
     updated_at: Mapped[datetime] = mapped_column(
-        default=utc_now,
-        onupdate=utc_now,
-        server_default=sa.func.now(),
-        sort_order=1,
+        default=utc_now, onupdate=utc_now, server_default=sa.func.now(), sort_order=1
     )
 
 

@@ -7,16 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from placeholder_service.domain import CONTEXT_DESCRIPTION_MAX, NAME_MAX
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-)
+from placeholder_service.models.base import Entity, length_between
 from placeholder_service.models.users import User
 
 
-class Context(HasId, HasTimestamps, Base):
+class Context(Entity):
     """A named group of one user's thoughts, with free-form data."""
 
     __tablename__ = "contexts"

@@ -12,18 +12,12 @@ from placeholder_service.domain import (
     TaskPriority,
     TaskStatus,
 )
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-    one_of,
-)
+from placeholder_service.models.base import Entity, length_between, one_of
 from placeholder_service.models.thoughts import Thought
 from placeholder_service.models.users import User
 
 
-class Task(HasId, HasTimestamps, Base):
+class Task(Entity):
     """Something to do, perhaps because of a thought."""
 
     __tablename__ = "tasks"
@@ -37,13 +31,9 @@ class Task(HasId, HasTimestamps, Base):
         ),
     )
 
-    user_id: Mapped[UUID] = mapped_column(
-        sa.ForeignKey("users.id", ondelete="CASCADE"),
-        index=True,
-    )
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"), index=True)
     thought_id: Mapped[UUID | None] = mapped_column(
-        sa.ForeignKey("thoughts.id", ondelete="SET NULL"),
-        index=True,
+        sa.ForeignKey("thoughts.id", ondelete="SET NULL"), index=True
     )
     title: Mapped[str] = mapped_column(sa.String(TASK_TITLE_MAX))
     description: Mapped[str | None] = mapped_column(sa.Text)

@@ -12,13 +12,7 @@ from placeholder_service.domain import (
     RelationshipKind,
     ThoughtStatus,
 )
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-    one_of,
-)
+from placeholder_service.models.base import Entity, length_between, one_of
 from placeholder_service.models.contexts import Context
 from placeholder_service.models.users import User
 
@@ -29,7 +23,7 @@ TAG_LENGTHS = " AND ".join(
 )
 
 
-class Thought(HasId, HasTimestamps, Base):
+class Thought(Entity):
     """Something a user wrote down."""
 
     __tablename__ = "thoughts"
@@ -43,8 +37,7 @@ class Thought(HasId, HasTimestamps, Base):
 
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))
     context_id: Mapped[UUID | None] = mapped_column(
-        sa.ForeignKey("contexts.id", ondelete="SET NULL"),
-        index=True,
+        sa.ForeignKey("contexts.id", ondelete="SET NULL"), index=True
     )
     content: Mapped[str] = mapped_column(sa.Text)
     status: Mapped[ThoughtStatus] = mapped_column(
@@ -58,7 +51,7 @@ class Thought(HasId, HasTimestamps, Base):
     context: Mapped[Context | None] = relationship(lazy="raise")
 
 
-class ThoughtRelationship(HasId, HasTimestamps, Base):
+class ThoughtRelationship(Entity):
     """A directed relation between two thoughts."""
 
     __tablename__ = "thought_relationships"
@@ -70,8 +63,7 @@ class ThoughtRelationship(HasId, HasTimestamps, Base):
 
     source_id: Mapped[UUID] = mapped_column(sa.ForeignKey("thoughts.id", ondelete="CASCADE"))
     target_id: Mapped[UUID] = mapped_column(
-        sa.ForeignKey("thoughts.id", ondelete="CASCADE"),
-        index=True,
+        sa.ForeignKey("thoughts.id", ondelete="CASCADE"), index=True
     )
     kind: Mapped[RelationshipKind] = mapped_column(one_of(RelationshipKind, "kind"))
     strength: Mapped[float] = mapped_column(default=1.0)

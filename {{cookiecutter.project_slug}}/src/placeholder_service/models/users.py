@@ -4,15 +4,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from placeholder_service.domain import EMAIL_MAX, NAME_MAX
-from placeholder_service.models.base import (
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-)
+from placeholder_service.models.base import Entity, length_between
 
 
-class User(HasId, HasTimestamps, Base):
+class User(Entity):
     """A person. Everything they own goes when they go."""
 
     __tablename__ = "users"

@@ -2,10 +2,10 @@
 
 import math
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import from_json
 
 # Each unknown field is an error of its own, and listing them takes long.
@@ -61,22 +61,18 @@ def refuse_unstorable(data: object) -> None:
             waiting.extend(value)
 
 
+# The default of a field that may be left out but not be null. A factory's value is not documented.
+LEFT_OUT: Any = Field(default_factory=lambda: None)
+
+
+def text(max_length: int) -> StringConstraints:
+    """Return the constraints of a text that is not blank; the pattern tells clients of U+0000."""
+    pattern = r"^[^\x00]*[^\s\x00][^\x00]*$"
+    return StringConstraints(min_length=1, max_length=max_length, pattern=pattern)
+
+
 class PartialUpdate(Input):
-    """Fields that are left out stay as they are.
-
-    Raises:
-        ValueError: A field is null that cannot be empty.
-    """
-
-    clearable: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="after")
-    def refuse_null(self) -> Self:
-        """Accept null only where it means "clear this"."""
-        nulls = {name for name in self.model_fields_set if getattr(self, name) is None}
-        if refused := sorted(nulls - self.clearable):
-            raise ValueError(f"may be left out, but not null: {', '.join(refused)}")
-        return self
+    """Fields that are left out stay as they are; null, where the type allows it, clears one."""
 
     def changes(self) -> dict[str, Any]:
         """Return the fields the client sent, by name."""

@@ -1,14 +1,20 @@
 """Inputs and outputs about contexts."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import StringConstraints
 
 from placeholder_service.domain import CONTEXT_DESCRIPTION_MAX, NAME_MAX
-from placeholder_service.schemas.base import Input, Output, PartialUpdate
+from placeholder_service.schemas.base import (
+    LEFT_OUT,
+    Input,
+    Output,
+    PartialUpdate,
+    text,
+)
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX)]
+Name = Annotated[str, text(NAME_MAX)]
 Description = Annotated[str, StringConstraints(max_length=CONTEXT_DESCRIPTION_MAX)]
 
 
@@ -23,11 +29,9 @@ class ContextCreate(Input):
 class ContextUpdate(PartialUpdate):
     """A change to a context."""
 
-    clearable: ClassVar[frozenset[str]] = frozenset({"description"})
-
-    name: Name | None = None
+    name: Name = LEFT_OUT
     description: Description | None = None
-    data: dict[str, Any] | None = None
+    data: dict[str, Any] = LEFT_OUT
 
 
 class ContextResponse(Output):

@@ -1,7 +1,7 @@
 """Inputs and outputs about tasks."""
 
 from datetime import datetime
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AwareDatetime, StringConstraints
@@ -12,9 +12,15 @@ from placeholder_service.domain import (
     TaskPriority,
     TaskStatus,
 )
-from placeholder_service.schemas.base import Input, Output, PartialUpdate
+from placeholder_service.schemas.base import (
+    LEFT_OUT,
+    Input,
+    Output,
+    PartialUpdate,
+    text,
+)
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=TASK_TITLE_MAX)]
+Title = Annotated[str, text(TASK_TITLE_MAX)]
 Description = Annotated[str, StringConstraints(max_length=TASK_DESCRIPTION_MAX)]
 
 
@@ -31,13 +37,11 @@ class TaskCreate(Input):
 class TaskUpdate(PartialUpdate):
     """A change to a task. When it is done, the service notes the time."""
 
-    clearable: ClassVar[frozenset[str]] = frozenset({"description", "thought_id", "due_at"})
-
-    title: Title | None = None
+    title: Title = LEFT_OUT
     description: Description | None = None
     thought_id: UUID | None = None
-    status: TaskStatus | None = None
-    priority: TaskPriority | None = None
+    status: TaskStatus = LEFT_OUT
+    priority: TaskPriority = LEFT_OUT
     due_at: AwareDatetime | None = None
 
 

@@ -1,9 +1,9 @@
 """Inputs and outputs about thoughts."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from placeholder_service.domain import (
     TAG_LENGTH_MAX,
@@ -12,14 +12,16 @@ from placeholder_service.domain import (
     ThoughtStatus,
 )
 from placeholder_service.schemas.base import (
+    LEFT_OUT,
     Input,
     Output,
     Page,
     PartialUpdate,
+    text,
 )
 
-Content = Annotated[str, StringConstraints(min_length=1, max_length=THOUGHT_CONTENT_MAX)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=TAG_LENGTH_MAX)]
+Content = Annotated[str, text(THOUGHT_CONTENT_MAX)]
+Tag = Annotated[str, text(TAG_LENGTH_MAX)]
 Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX)]
 
 
@@ -35,12 +37,10 @@ class ThoughtCreate(Input):
 class ThoughtUpdate(PartialUpdate):
     """A change to a thought."""
 
-    clearable: ClassVar[frozenset[str]] = frozenset({"context_id"})
-
-    content: Content | None = None
+    content: Content = LEFT_OUT
     context_id: UUID | None = None
-    status: ThoughtStatus | None = None
-    tags: Tags | None = None
+    status: ThoughtStatus = LEFT_OUT
+    tags: Tags = LEFT_OUT
 
 
 class ThoughtResponse(Output):

@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -55,7 +56,7 @@ def issue(
 
 
 async def authenticate(session: AsyncSession, key: str) -> ApiKey:
-    """Return the row of a valid key, its user loaded, and note that it was used.
+    """Return the row of a valid key, its user loaded.
 
     Raises:
         InvalidKeyError: The key is unknown, expired, revoked, or its user is not active.
@@ -69,6 +70,14 @@ async def authenticate(session: AsyncSession, key: str) -> ApiKey:
     expired = row.expires_at is not None and row.expires_at <= now
     if expired or row.revoked_at is not None or not row.user.is_active:
         raise InvalidKeyError
-    if row.last_used_at is None or now - row.last_used_at >= USE_NOTED_EVERY:
-        row.last_used_at = now
     return row
+
+
+def is_use_to_note(row: ApiKey) -> bool:
+    """Tell whether the last use that was noted is long ago."""
+    return row.last_used_at is None or utc_now() - row.last_used_at >= USE_NOTED_EVERY
+
+
+async def note_use(session: AsyncSession, key_id: UUID) -> None:
+    """Note that a key is used now."""
+    await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=utc_now()))

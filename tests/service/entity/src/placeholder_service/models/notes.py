@@ -5,13 +5,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from placeholder_service.models.base import Base, HasId, HasTimestamps, length_between
+from placeholder_service.models.base import Entity, length_between
 from placeholder_service.models.users import User
 
 TEXT_MAX = 500
 
 
-class Note(HasId, HasTimestamps, Base):
+class Note(Entity):
     """A note of a user."""
 
     __tablename__ = "notes"

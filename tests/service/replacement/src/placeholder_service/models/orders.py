@@ -7,17 +7,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from placeholder_service.domain import ITEM_MAX, QUANTITY_MAX, OrderStatus
 from placeholder_service.models.accounts import Account
-from placeholder_service.models.base import (
-    IDENTITY,
-    Base,
-    HasId,
-    HasTimestamps,
-    length_between,
-    one_of,
-)
+from placeholder_service.models.base import IDENTITY, Base, Entity, length_between, one_of
 
 
-class Order(HasId, HasTimestamps, Base):
+class Order(Entity):
     """An order of an account."""
 
     __tablename__ = "orders"

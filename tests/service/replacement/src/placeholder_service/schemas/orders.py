@@ -1,12 +1,12 @@
 """Inputs and outputs about orders."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from placeholder_service.domain import ITEM_MAX, QUANTITY_MAX, OrderStatus
-from placeholder_service.schemas.base import Input, Output, PartialUpdate
+from placeholder_service.schemas.base import LEFT_OUT, Input, Output, PartialUpdate
 
 
 class LineCreate(Input):
@@ -28,9 +28,7 @@ class OrderCreate(Input):
 class OrderUpdate(PartialUpdate):
     """A change to an order."""
 
-    clearable: ClassVar[frozenset[str]] = frozenset({"note"})
-
-    status: OrderStatus | None = None
+    status: OrderStatus = LEFT_OUT
     note: str | None = None
 
 

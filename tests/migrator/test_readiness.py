@@ -1,0 +1,85 @@
+"""Whether a service can use its database, without waiting for one that does not answer."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+import sqlalchemy as sa
+from migrator.readiness import Readiness, ReadinessCheck
+
+from tests.migrator.project import HEAD, Project
+
+
+def ask(check: ReadinessCheck, times: int = 1) -> list[Readiness]:
+    """Return what is answered, one time after the other."""
+
+    async def ask_each() -> list[Readiness]:
+        return [await check.check() for _ in range(times)]
+
+    return asyncio.run(ask_each())
+
+
+def test_the_database_is_compared_with_the_code(project: Project) -> None:
+    check = ReadinessCheck(project.database.url, project.upgraded().database.scripts())
+    check.cache_seconds = 0
+
+    found = []
+    for change in (
+        "SELECT 1",
+        "UPDATE alembic_version SET version_num = '0002'",
+        "UPDATE alembic_version SET version_num = 'newer'",
+        "DELETE FROM alembic_version",
+        "DROP TABLE alembic_version",
+    ):
+        project.execute(change)
+        found += ask(check)
+    check.cache_seconds = 60
+    project.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    project.execute("INSERT INTO alembic_version VALUES ('0004')")
+    [repeated] = ask(check)
+
+    assert [(answer.status, answer.database_revision) for answer in found] == [
+        ("ready", HEAD),
+        ("behind", "0002"),
+        ("ahead", "newer"),
+        ("behind", None),
+        ("behind", None),
+    ]
+    assert [answer.ready for answer in found] == [True, False, True, False, False]
+    assert repeated == found[-1]
+
+
+def test_a_database_that_hangs_is_looked_at_by_one_thread(sqlite_project: Project) -> None:
+    scripts = sqlite_project.database.scripts()
+    before = set(threading.enumerate())
+
+    # It takes connections, and never answers.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = sa.URL.create("postgresql+psycopg", "user", "s3cret", "127.0.0.1", port, "service")
+        answers = ask(ReadinessCheck(url, scripts, cache_seconds=0, limit_seconds=0.05), times=5)
+        looks = [it for it in set(threading.enumerate()) - before if it.name == "readiness"]
+
+    assert {answer.detail for answer in answers} == {"The database does not answer."}
+    assert len(looks) == 1
+
+
+def test_a_database_that_is_away_is_not_ready(sqlite_project: Project) -> None:
+    url = sa.make_url("postgresql+psycopg://user:s3cret@127.0.0.1:1/service")
+
+    [answer] = ask(ReadinessCheck(url, sqlite_project.database.scripts(), limit_seconds=60))
+
+    assert (answer.status, answer.ready) == ("unreachable", False)
+
+
+def test_a_fault_of_the_check_itself_is_not_hidden(
+    sqlite_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: ReadinessCheck) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ReadinessCheck, "read_revision", fail)
+
+    with pytest.raises(ZeroDivisionError):
+        ask(ReadinessCheck(sqlite_project.database.url, sqlite_project.database.scripts()))
