@@ -334,6 +334,8 @@ def new(call: Call) -> Exit:
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
     print(f"Wrote {call.target.relative_name(path)}.")
+    for finding in call.target.lint_source(path):
+        print(f"warning: {finding}")
     if call.target.compares_models and is_empty(path):
         print("It is empty: the models contain nothing that the migrations lack.")
         print("If you changed a model, make sure that migrations/env.py imports its module.")

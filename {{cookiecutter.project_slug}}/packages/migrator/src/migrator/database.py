@@ -12,12 +12,13 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
 
-from migrator import backup, engine, history, planning, runs
+from migrator import backup, drafts, engine, history, planning, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.recording import Record
 from migrator.redaction import redact
-from migrator.scratch import scratch_at
+from migrator.scratch import scratch_beside
 from migrator.scripts import read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
@@ -102,6 +103,9 @@ class Database:
         """Return Alembic's configuration, bound to a connection if one is given."""
         # Alembic prints to a stream. Python callers get results and exceptions instead.
         config = Config(self.ini, ini_section=self.section, stdout=StringIO())
+        # The parser gives percent signs a meaning, also in the path that %(here)s stands for.
+        here = config.file_config.defaults()["here"].replace("%", "%%")
+        config.file_config.set("DEFAULT", "here", here)
         config.attributes.update(migrations=self, connection=connection, report=report, check=check)
         return config
 
@@ -252,17 +256,40 @@ class Database:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
         require_one_head(self.scripts())
-        with scratch_at("head", self.config) as connection:
+        record: Record = {}
+        with self.scratch() as connection:
             config = self.config(connection)
-            script = command.revision(config, as_docstring(message), autogenerate=True)
+            config.attributes["record"] = record
+            command.upgrade(config, "head")
+            script = command.revision(
+                config,
+                as_docstring(message),
+                autogenerate=True,
+                process_revision_directives=drafts.Draft(record),
+            )
         assert isinstance(script, Script), "one message makes one revision"
         return Path(script.path)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """Yield a connection to an empty database of the same kind, which is then dropped."""
+        with scratch_beside(self.url, self.name, self.wait_seconds) as url:
+            target = self.at(url)
+            with target.engine().connect() as connection:
+                yield connection
 
     def lint(self) -> list[str]:
         """Return lines of `file:line: rule message`, or raise `LinterError`."""
         from migrator.linter import lint, rules, sql
 
         return lint(self, rules.RULES, sql.check_sql)
+
+    def lint_source(self, path: Path) -> list[str]:
+        """Return what the rules find in the source of one revision, without squawk."""
+        from migrator.linter import check_source, format_finding, rules
+
+        findings = check_source(path.read_text(encoding="utf-8"), rules.RULES)
+        return [format_finding(self.relative_name(path), finding) for finding in findings]
 
     def accept(self, scripts: Sequence[Script]) -> None:
         """Record the current text of edited revisions as the text that was applied."""

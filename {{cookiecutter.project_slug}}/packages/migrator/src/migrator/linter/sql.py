@@ -94,7 +94,20 @@ def run_squawk(root: Path, sql: str) -> list[dict[str, Any]]:
     return violations
 
 
+# Advice that holds on both databases, in place of squawk's.
+ADVICE = {
+    "prefer-bigint-over-int": (
+        'for a key that may outgrow 32 bits: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),'
+        " because SQLite numbers only INTEGER"
+    ),
+}
+
+
 def message(violation: dict[str, Any]) -> str:
     """Return a violation in the form of the other rules."""
-    advice = violation["help"] or f"read what squawk says about {violation['rule_name']}"
+    advice = (
+        ADVICE.get(violation["rule_name"])
+        or violation["help"]
+        or f"read what squawk says about {violation['rule_name']}"
+    )
     return f"{violation['message'].rstrip('.')} ({advice.rstrip('.')})"

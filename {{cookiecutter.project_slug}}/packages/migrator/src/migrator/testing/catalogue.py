@@ -9,6 +9,7 @@ import re
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from migrator.engine import expected_warnings
 from migrator.testing.postgresql import catalogue_query
 
 # The tables of the migrations themselves, and whatever belongs to them.
@@ -43,18 +44,35 @@ def read_catalogue(connection: Connection) -> Catalogue:
 
 
 def normalise(definition: str) -> str:
-    """Return a definition with its constraints sorted, without quotes and redundant brackets.
+    """Return a definition with its parts sorted, without quotes and redundant brackets.
 
     SQLite keeps the text of CREATE TABLE. Where Alembic rebuilds a table, names get quotes,
-    defaults get brackets, and constraints come in any order, a different one in each run.
+    defaults get brackets, constraints come in any order, a different one in each run, and a column
+    that a downgrade brings back comes last.
     """
     definition = definition.replace('"', "")
     if not definition.startswith("CREATE TABLE"):
         return definition
     definition = re.sub(r"DEFAULT \(([^()]*)\)", r"DEFAULT \1", definition)
-    lines = [line.strip().rstrip(",") for line in definition.splitlines()]
-    constraints = sorted(line for line in lines if line.startswith("CONSTRAINT"))
-    return "\n".join([line for line in lines if line not in constraints] + constraints)
+    head, _, rest = definition.partition("(")
+    body, _, tail = rest.rpartition(")")
+    parts, depth, is_text = [""], 0, False
+    for sign in body:
+        is_text ^= sign == "'"
+        depth += 0 if is_text else (sign == "(") - (sign == ")")
+        if sign == "," and not depth and not is_text:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    lines = sorted(not_null_last(" ".join(part.split())) for part in parts)
+    return "\n".join([f"{head.strip()} (", *lines, f"){tail}"])
+
+
+def not_null_last(part: str) -> str:
+    """Return a column with NOT NULL behind its default, whichever a batch wrote first."""
+    if part.startswith("CONSTRAINT") or " NOT NULL" not in part:
+        return part
+    return part.replace(" NOT NULL", "", 1) + " NOT NULL"
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
@@ -75,21 +93,22 @@ def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
     """
     inspector = sa.inspect(connection)
     found = set()
-    for table in tables & set(inspector.get_table_names()):
-        key = inspector.get_pk_constraint(table)
-        found.add(("primary key", f"{table}.{key['name']}", str(key["constrained_columns"])))
-        for check in inspector.get_check_constraints(table):
-            found.add(("check", f"{table}.{check['name']}", check["sqltext"]))
-        for column in inspector.get_columns(table):
-            if computed := column.get("computed"):
-                found.add(("generated", f"{table}.{column['name']}", computed["sqltext"]))
-        for unique in inspector.get_unique_constraints(table):
-            found.add(("unique", f"{table}.{unique['name']}", str(unique["column_names"])))
-        for foreign in inspector.get_foreign_keys(table):
-            definition = (
-                f"{foreign['constrained_columns']} → {foreign['referred_table']}"
-                f" {foreign['referred_columns']} {sorted(foreign.get('options', {}).items())}"
-            )
-            found.add(("foreign key", f"{table}.{foreign['name']}", definition))
+    with expected_warnings():
+        for table in tables & set(inspector.get_table_names()):
+            key = inspector.get_pk_constraint(table)
+            found.add(("primary key", f"{table}.{key['name']}", str(key["constrained_columns"])))
+            for check in inspector.get_check_constraints(table):
+                found.add(("check", f"{table}.{check['name']}", check["sqltext"]))
+            for column in inspector.get_columns(table):
+                if computed := column.get("computed"):
+                    found.add(("generated", f"{table}.{column['name']}", computed["sqltext"]))
+            for unique in inspector.get_unique_constraints(table):
+                found.add(("unique", f"{table}.{unique['name']}", str(unique["column_names"])))
+            for foreign in inspector.get_foreign_keys(table):
+                definition = (
+                    f"{foreign['constrained_columns']} → {foreign['referred_table']}"
+                    f" {foreign['referred_columns']} {sorted(foreign.get('options', {}).items())}"
+                )
+                found.add(("foreign key", f"{table}.{foreign['name']}", definition))
     connection.rollback()
     return found
