@@ -75,7 +75,7 @@ def test_types_may_change_as_long_as_values_say_the_same(postgresql_url: sa.URL)
         Seeds({"": given}).insert(connection, "")
         for number, (kind, up, down, _) in enumerate(ALTERATIONS):
             before = read_values(connection)
-            changes = []
+            changes: list[str] = []
             for alteration in (up, down):
                 connection.exec_driver_sql(f"ALTER TABLE t{number} {alteration}")
                 connection.commit()

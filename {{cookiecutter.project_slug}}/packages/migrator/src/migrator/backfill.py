@@ -63,7 +63,7 @@ def batched(statement: sa.Update | sa.Delete, size: int = 1000) -> None:
         sqlalchemy.exc.DBAPIError: A batch failed; those before it stay.
     """
     context = op.get_context()
-    if not isinstance(statement, sa.Update | sa.Delete) or size < 1:
+    if not is_possible(statement, size):
         raise MigrationError(
             "batched() takes sa.update(TABLE) or sa.delete(TABLE), and a size of 1 or more;"
             ' next: name the table with sa.table("users", sa.column("id"), ...)'
@@ -77,6 +77,11 @@ def batched(statement: sa.Update | sa.Delete, size: int = 1000) -> None:
         op.execute(statement)
     else:
         Backfill(context, statement, size).run()
+
+
+def is_possible(statement: object, size: int) -> bool:
+    """Return whether a statement can be applied to a part of a table at a time."""
+    return isinstance(statement, sa.Update | sa.Delete) and size > 0
 
 
 def is_outside_transaction(context: MigrationContext) -> bool:
@@ -214,8 +219,8 @@ class Backfill:
 
     def nth_key(self, begin: sa.TextClause) -> sa.Select[Any]:
         """Return the query of the key that ends the next batch, as texts; of none, the last."""
-        parts = [sa.literal_column(f"CAST({it} AS text)") for it in self.columns]
-        query = sa.select(*parts).select_from(self.statement.table).where(begin)
+        parts: list[Any] = [sa.literal_column(f"CAST({it} AS text)") for it in self.columns]
+        query: sa.Select[Any] = sa.select(*parts).select_from(self.statement.table).where(begin)
         return query.order_by(*map(sa.literal_column, self.columns)).offset(self.size - 1).limit(1)
 
     def show(self, passed: int | None) -> None:

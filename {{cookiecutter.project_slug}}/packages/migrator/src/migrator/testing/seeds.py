@@ -206,7 +206,8 @@ class Row:
         """Return the rows that a foreign key could refer to."""
         names = key.column_keys
         referred = [it.column.name for it in key.elements]
-        query = sa.select(*(sa.column(it) for it in referred)).select_from(
+        parts: list[sa.ColumnElement[Any]] = [sa.column(it) for it in referred]
+        query = sa.select(*parts).select_from(
             sa.table(key.referred_table.name, schema=key.referred_table.schema)
         )
         rows = self.connection.execute(query.limit(20)).all()
