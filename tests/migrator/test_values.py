@@ -183,6 +183,17 @@ def test_every_table_gets_rows_that_its_constraints_allow(project: Project) -> N
     assert target.faults() == []
 
 
+def test_a_table_that_refers_to_two_rows_of_another_gets_rows(project: Project) -> None:
+    user = f"INSERT INTO users VALUES ('1', 'me@example.com', 'Ada', '{'x' * 64}', '1')"  # noqa: S608
+    with project.database.only_run() as connection:
+        for statement in CONSTRAINED[:2]:
+            connection.execute(sa.text(statement))
+
+        Seeds({"0001": [user]}).insert(connection, "0001")
+
+        assert read_values(connection)["links"].is_covered
+
+
 def test_a_table_without_rows_is_named(project: Project) -> None:
     with project.database.only_run() as connection:
         connection.exec_driver_sql("CREATE TABLE t (id integer PRIMARY KEY CHECK (id * id = 1521))")

@@ -28,7 +28,7 @@ Rows = Mapping[str, Sequence[str | Callable[[Connection], object]]]
 # Values for some columns, or no value for one that has a default or may be NULL.
 Choice = dict[str, Any]
 
-TRIES = 500
+TRIES = 300
 LITERAL = re.compile(r"'((?:[^']|'')*)'")
 INTEGER = re.compile(r"(?<![\w.'])\d+(?![\w.'])")
 PARTITIONS = "SELECT relname FROM pg_class WHERE relispartition"
@@ -101,20 +101,34 @@ class Seeds:
         present = before[table.name].rows
         if table.name not in self.made and before[table.name].is_covered:
             return
-        like = present[0] if present else {}
+        parents = {it.referred_table for it in table.foreign_key_constraints} - {table}
         reasons = [
-            Row(connection, table, next(self.numbers), like, is_full=is_full).insert()
+            self.make_row(connection, table, before, is_full=is_full)
             for is_full in ((True,) if present else (True, False))
         ]
-        if not all(reasons):
-            self.made.add(table.name)
-        elif not present:
+        if all(reasons) and not present and parents:
+            # It may refer to two different rows of a table that has one.
+            for parent in sorted(parents, key=lambda it: it.name):
+                self.make_row(connection, parent, before, is_full=True)
+            reasons = [self.make_row(connection, table, before, is_full=True)]
+        if all(reasons) and not present:
             warnings.warn(
                 f"{table.name} has no rows, so nothing shows whether they survive a revision:"
                 f" {reasons[0]}. Next: give it some, in the fixture `rows`:"
                 f' {{"{revision}": ["INSERT INTO {table.name} ..."]}}',
                 stacklevel=2,
             )
+
+    def make_row(
+        self, connection: Connection, table: sa.Table, before: Values, *, is_full: bool
+    ) -> str:
+        """Make a row like those of the project; return nothing, or why it cannot be made."""
+        rows = before[table.name].rows if table.name in before else []
+        row = Row(connection, table, next(self.numbers), rows[0] if rows else {}, is_full=is_full)
+        reason = row.insert()
+        if not reason:
+            self.made.add(table.name)
+        return reason
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
