@@ -61,7 +61,6 @@ ALTERATIONS = [
 
 
 def test_types_may_change_as_long_as_values_say_the_same(postgresql_url: sa.URL) -> None:
-    found = {}
     with sa.create_engine(postgresql_url, poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql("SET TIME ZONE 'UTC'")
         connection.exec_driver_sql(ENUM)
@@ -73,16 +72,17 @@ def test_types_may_change_as_long_as_values_say_the_same(postgresql_url: sa.URL)
             if "DEFAULT" in kind
         ]
         Seeds({"": given}).insert(connection, "")
-        for number, (kind, up, down, _) in enumerate(ALTERATIONS):
-            before = read_values(connection)
-            changes: list[str] = []
-            for alteration in (up, down):
-                connection.exec_driver_sql(f"ALTER TABLE t{number} {alteration}")
-                connection.commit()
-                changes += find_changes(before, read_values(connection))
-            found[kind, up] = bool(changes)
+        before = read_values(connection)
+        changes: list[str] = []
+        for step in (1, 2):
+            for number, alteration in enumerate(ALTERATIONS):
+                connection.exec_driver_sql(f"ALTER TABLE t{number} {alteration[step]}")
+            connection.commit()
+            changes += find_changes(before, read_values(connection))
 
-    assert found == {(kind, up): is_lost for kind, up, _, is_lost in ALTERATIONS}
+    found = {int(change.partition(".")[0].removeprefix("t")) for change in changes}
+    expected = [it for it in ALTERATIONS if it[3]]
+    assert [ALTERATIONS[number] for number in sorted(found)] == expected
 
 
 CHANGES = {

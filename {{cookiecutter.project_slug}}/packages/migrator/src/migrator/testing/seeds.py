@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -38,7 +39,6 @@ TIME = "2026-02-28 23:59:58.123457"
 SAMPLES = {
     "BIT": "1",
     "CIDR": "192.0.2.0/24",
-    "DATE": "2026-02-28",
     "DATEMULTIRANGE": "{[2026-02-01,2026-02-28)}",
     "DATERANGE": "[2026-02-01,2026-02-28)",
     "HSTORE": '"made"=>"1"',
@@ -49,7 +49,6 @@ SAMPLES = {
     "MACADDR": "08:00:2b:01:02:03",
     "MONEY": "12.34",
     "NUMRANGE": "[1.5,2.5]",
-    "TIME": "23:59:58.123457",
     "TSQUERY": "'made'",
     "TSRANGE": f'["{TIME}",)',
     "TSTZRANGE": f'["{TIME}+00",)',
@@ -132,15 +131,15 @@ class Seeds:
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Add to an error of the database which rows were made, because they may not fit."""
+        """Add to an error which rows were made, because they may be unlike those of the project."""
         try:
             yield
-        except DBAPIError as error:
-            error.add_note(
-                f"Rows of {', '.join(sorted(self.made)) or 'no table'} were made from the"
-                " catalogue. If yours are never like that, insert some of yours, in the fixture"
-                " `rows`."
-            )
+        except Exception as error:
+            if self.made:
+                error.add_note(
+                    f"Rows of {', '.join(sorted(self.made))} were made from the catalogue. If yours"
+                    " are never like that, insert some of yours, in the fixture `rows`."
+                )
             raise
 
 
@@ -345,5 +344,7 @@ MAKERS: list[tuple[Any, Callable[[Any, int], list[Any]]]] = [
     (sa.Numeric, make_decimals),
     (sa.JSON, lambda _, number: [f'{{"made": [{number}, "ä", null]}}', f'["made {number}"]']),
     (sa.LargeBinary, lambda _, number: [b"\x00\xffmade %d" % number]),
-    (sa.DateTime, lambda *_: [TIME]),
+    (sa.DateTime, lambda _, number: [f"2026-02-28 23:59:58.{123456 + number}"]),
+    (sa.Date, lambda _, number: [str(date(2026, 2, 28) + timedelta(days=number))]),
+    (sa.Time, lambda _, number: [f"23:59:58.{123456 + number}"]),
 ]
