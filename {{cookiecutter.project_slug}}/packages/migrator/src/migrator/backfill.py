@@ -156,6 +156,7 @@ class Backfill:
         self.note = PROGRESS.c.statement == digest
         self.begin = PROGRESS.insert().values(statement=digest, passed=0, last="[]")
         found = context.config and context.config.attributes.get("migrations")
+        self.is_on_terminal = bool(getattr(sys.stdout, "isatty", bool)())
         self.tries = (found.lock_tries, found.lock_wait_seconds) if found else (5, 60)
 
     def run(self) -> None:
@@ -165,8 +166,12 @@ class Backfill:
             if not connection.scalar(sa.select(sa.func.count()).where(self.note)):
                 connection.execute(self.begin)
             connection.commit()
-            while self.patiently(lambda: self.apply_batch(connection)):
-                pass
+            try:
+                while self.patiently(lambda: self.apply_batch(connection)):
+                    pass
+            finally:
+                if self.is_on_terminal:
+                    print()
 
     def patiently(self, action: Callable[[], bool]) -> bool:
         """Return what an action returns; repeat it while other sessions are in the way."""
@@ -225,7 +230,7 @@ class Backfill:
 
     def show(self, passed: int | None) -> None:
         """Show on a terminal how many rows were passed; None at the end."""
-        if getattr(sys.stdout, "isatty", bool)():
+        if self.is_on_terminal:
             total = f" of about {self.estimate:,}" if self.estimate > 0 else ""
             text = "done" if passed is None else f"{passed:,}{total} rows"
-            print(f"\r\033[K  {self.name}: {text}", end="\n" if passed is None else "", flush=True)
+            print(f"\r\033[K  {self.name}: {text}", end="", flush=True)
