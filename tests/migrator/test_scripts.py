@@ -69,7 +69,7 @@ def test_two_heads_stop_everything_that_needs_one(
     printed = capsys.readouterr().err.splitlines()
     assert codes == {Exit.REFUSED}
     assert {*printed} == {f"Refused, nothing was changed: {caught.value}."}
-    assert "2 heads: left, right. Next: set the down_revision" in printed[0]
+    assert "2 heads: left, right; one has to follow the other. Next: scripts/new-migration.sh --rebase" in printed[0]
 
 
 def test_a_merge_in_the_history_is_passed_upwards_only(

@@ -1,0 +1,153 @@
+"""The head file: one line that names the last revision, so that a forked history conflicts in git.
+
+Two branches that each add a revision add different files, which git merges silently. Both change
+the head file, so git stops there. `rebase` then puts one branch's revisions behind the other's.
+"""
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import cache_from_source
+from pathlib import Path
+
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+
+from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.linter.source import Revision
+from migrator.repository import BRANCHES, Repository
+
+
+@dataclass(frozen=True)
+class Move:
+    """Revisions that were put behind others.
+
+    Attributes:
+        scripts: The revisions, the last one first.
+        before: What the first of them followed; `base` if it began the history.
+        after: What it follows now.
+    """
+
+    scripts: tuple[Script, ...]
+    before: str
+    after: str
+
+
+def head_file(scripts: ScriptDirectory) -> Path:
+    """Return the path of the head file, which is beside `env.py`."""
+    return Path(scripts.dir) / "head.txt"
+
+
+def write_head(scripts: ScriptDirectory, head: str | None) -> Path:
+    """Name the last revision in the head file, and return its path."""
+    path = head_file(scripts)
+    path.write_text(f"{head or ''}\n", encoding="utf-8")
+    return path
+
+
+def find_fault(scripts: ScriptDirectory) -> str:
+    """Return what is wrong with the head file; empty if nothing is, or if there is no such file."""
+    path = head_file(scripts)
+    if not path.exists():
+        return ""
+    heads = scripts.get_heads()
+    if len(heads) > 1:
+        shown = ", ".join(sorted(heads))
+        return f"the history has {len(heads)} heads: {shown} (put one behind the other)"
+    if path.read_text(encoding="utf-8").split() == heads:
+        return ""
+    return f"does not name the last revision (write {heads[0] if heads else 'nothing'} into it)"
+
+
+def rebase(scripts: ScriptDirectory, own: str = "") -> list[Move]:
+    """Put the revisions of one branch behind those of the other, and write the head file.
+
+    In a merge, the other branch is the one that is merged; in a rebase, the one that the commits
+    are put on. What the base branch has stays where it is in any case.
+
+    Args:
+        scripts: The revisions.
+        own: A revision of the branch to move, where git does not tell.
+
+    Raises:
+        RefusedError: Nothing tells which branch to move, or it has a revision that merges others.
+        UnknownRevisionError: There is no such revision.
+    """
+    heads = sorted(scripts.get_heads(), key=lambda head: find(scripts, head).path)
+    repository = Repository(Path(scripts.dir))
+    moves: list[Move] = []
+    if len(heads) > 1:
+        after = find_other(scripts, heads, repository, own)
+        placed = {script.revision for script in line_to(scripts, after)}
+        for head in [head for head in heads if head != after]:
+            branch = [it for it in line_to(scripts, head) if it.revision not in placed]
+            if merging := [it.revision for it in branch if isinstance(it.down_revision, tuple)]:
+                raise RefusedError(f"{merging[0]} merges revisions: change its down_revision")
+            moves.append(Move(tuple(branch), str(branch[-1].down_revision or "base"), after))
+            placed |= {script.revision for script in branch}
+            after = head
+        for move in moves:
+            set_down_revision(Path(move.scripts[-1].path), move.after)
+        heads = [after]
+    name = write_head(scripts, heads[0] if heads else None).name
+    if repository.ask("ls-files", "--unmerged", "--", name):
+        repository.ask("add", "--", name, *(move.scripts[-1].path for move in moves))
+    return moves
+
+
+def find_other(
+    scripts: ScriptDirectory, heads: Sequence[str], repository: Repository, own: str
+) -> str:
+    """Return the head behind which the others go, or raise as `rebase` does."""
+    if own:
+        moved = find(scripts, own)
+        rest = [head for head in heads if moved not in line_to(scripts, head)]
+        if len(rest) == 1:
+            return rest[0]
+    else:
+        base = repository.first_of(BRANCHES)
+        merged = repository.first_of(("MERGE_HEAD", "HEAD"))
+        sides = ["HEAD", base] if repository.is_replaying else [base, merged, "HEAD^"]
+        for side in sides:
+            rest = [head for head in heads if repository.has(side, find(scripts, head).path)]
+            if len(rest) == 1:
+                return rest[0]
+    raise RefusedError(
+        f"it is not certain which of {' and '.join(heads)} to move. Next: pass the one that is to"
+        f" follow the others: --rebase {heads[-1]}"
+    )
+
+
+def find(scripts: ScriptDirectory, revision: str) -> Script:
+    """Return a revision by its id, or raise `UnknownRevisionError`."""
+    try:
+        found = scripts.get_revision(revision)
+    except CommandError as error:
+        raise UnknownRevisionError(str(error)) from error
+    assert isinstance(found, Script), "an id is that of one file"
+    return found
+
+
+def line_to(scripts: ScriptDirectory, head: str) -> list[Script]:
+    """Return a revision and all that it follows, the last one first."""
+    return list(scripts.walk_revisions("base", head))
+
+
+def set_down_revision(path: Path, revision: str) -> None:
+    """Change the revision that a file names as the one before it."""
+    with path.open(encoding="utf-8", newline="") as file:
+        source = file.read()
+    [value] = Revision(source).meanings["down_revision"]
+    assert isinstance(value, ast.expr), "a name is assigned to an expression"
+    # The offsets of a syntax tree count bytes.
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    start = sum(map(len, lines[: value.lineno - 1])) + value.col_offset
+    end = sum(map(len, lines[: (value.end_lineno or 0) - 1])) + (value.end_col_offset or 0)
+    text = source.encode()
+    changed = (text[:start] + f'"{revision}"'.encode() + text[end:]).decode()
+    changed = re.sub(r"(?m)^(Revises: ).*?(\r?)$", rf"\g<1>{revision}\2", changed, count=1)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(changed)
+    # Python takes a text of the same length and second for the same one, and would not compile it.
+    Path(cache_from_source(path)).unlink(missing_ok=True)
