@@ -364,7 +364,8 @@ def test_two_heads_are_refused(migrated: Embedded) -> None:
     done = migrated.run("upgrade", "--events")
 
     assert done.code == Exit.REFUSED
-    assert "have 2 heads: one, two. Next: set the down_revision" in done.err
+    assert "2 heads: one, two; one has to follow the other. Next: " in done.err
+    assert "scripts/new-migration.sh --events --rebase." in done.err
 
 
 @pytest.mark.parametrize("arguments", [["upgrade", "nonsense"], ["downgrade", "--yes", "nonsense"]])

@@ -91,7 +91,10 @@ def test_the_released_code_is_tested_on_the_new_schema(
     ("base", "message"),
     [
         ("v9", "Not run: git cannot check v9 out: fatal: invalid reference: v9."),
-        ("", "Not run: git has no tag here: fatal: No names found, cannot describe anything. Next: name"),
+        (
+            "",
+            "Not run: git has no tag here: fatal: No names found, cannot describe anything. Next: name",
+        ),
     ],
 )
 def test_a_release_that_git_does_not_have_is_named(

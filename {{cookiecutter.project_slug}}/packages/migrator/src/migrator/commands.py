@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from alembic.script import Script
+from alembic.script import Script, ScriptDirectory
 from alembic.util import to_tuple
 
 from migrator import heads
@@ -48,7 +48,7 @@ class Names:
     lint: str = "migrate lint"
     wait_seconds: str = "MIGRATION_WAIT_SECONDS"
     lock_timeout_ms: str = "MIGRATION_LOCK_TIMEOUT_MS"
-    # The command that starts the server of development, if there is one.
+    # The command that starts the server of the first database in development, if there is one.
     start_server: str = ""
 
 
@@ -388,7 +388,8 @@ def lint(call: Call) -> Exit:
     """Print what is wrong with the revisions, and what could not be checked."""
     from migrator.linter.released import find_releases
 
-    target, head_file = call.target, heads.head_file(call.target.scripts())
+    target = call.target
+    head_file = heads.head_file(ScriptDirectory.from_config(target.config()))
     try:
         findings = target.lint()
         unchecked = find_releases(Repository(head_file.parent))[1]

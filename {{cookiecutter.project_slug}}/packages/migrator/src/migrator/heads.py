@@ -47,15 +47,12 @@ def write_head(scripts: ScriptDirectory, head: str | None) -> Path:
 
 
 def find_fault(scripts: ScriptDirectory) -> str:
-    """Return what is wrong with the head file; empty if nothing is, or if there is no such file."""
-    path = head_file(scripts)
-    if not path.exists():
-        return ""
+    """Return what is wrong with the head file, which is there; empty if nothing is."""
     heads = scripts.get_heads()
     if len(heads) > 1:
         shown = ", ".join(sorted(heads))
         return f"the history has {len(heads)} heads: {shown} (put one behind the other)"
-    if path.read_text(encoding="utf-8").split() == heads:
+    if head_file(scripts).read_text(encoding="utf-8").split() == heads:
         return ""
     return f"does not name the last revision (write {heads[0] if heads else 'nothing'} into it)"
 

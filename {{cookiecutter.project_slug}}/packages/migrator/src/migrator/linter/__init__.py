@@ -12,6 +12,8 @@ import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
+
 from migrator import heads
 from migrator.database import Database
 from migrator.linter import released
@@ -28,7 +30,8 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
         LinterError: Alembic cannot print the revisions, squawk cannot run, or `BASE`, which the
             revisions are compared with, names no commit.
     """
-    scripts = migrations.scripts()
+    # Not loaded yet: what is no Python could not be.
+    scripts = ScriptDirectory.from_config(migrations.config())
     folders = [Path(folder) for folder in scripts.version_locations or [scripts.versions]]
     sources = {
         path: path.read_text(encoding="utf-8")
@@ -49,8 +52,9 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
     for folder in folders:
         for path, finding in released.find_changes(folder, sources):
             found[path] = [finding, *found.get(path, ())]
-    if fault := heads.find_fault(scripts):
-        found[heads.head_file(scripts)] = [Finding(0, "head-file", fault)]
+    head_file = heads.head_file(scripts)
+    if head_file.exists() and (fault := heads.find_fault(migrations.scripts())):
+        found[head_file] = [Finding(0, "head-file", fault)]
     return [
         format_finding(migrations.relative_name(path), finding)
         for path, findings in found.items()
