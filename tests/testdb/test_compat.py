@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import run, succeeded
-from tests.testdb.conftest import RunPython, Suite
+from tests.testdb.conftest import SOURCES, RunPython, Suite
 
 IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
 TESTS = ("-p", "testdb.plugin", "tests/test_db_session.py", "-k", "foreign_keys or committed_rows")
@@ -23,6 +23,7 @@ def upgrade():
     {upgrade}
 """
 ADD = 'op.add_column("users", sa.Column("locale", sa.String(20)))'
+# As in migrator's guide.
 RENAME = 'op.alter_column("users", "name", new_column_name="full_name")'
 
 
@@ -87,13 +88,19 @@ def test_the_released_code_is_tested_on_the_new_schema(
     assert len(repository.git("worktree", "list").splitlines()) == 1
 
 
+def test_the_guide_of_migrator_shows_the_case_that_is_caught() -> None:
+    guide = SOURCES.parents[1] / "migrator" / "docs" / "changing-a-schema.md"
+
+    assert f"    {RENAME}\n" in guide.read_text()
+
+
 @pytest.mark.parametrize(
     ("base", "message"),
     [
         ("v9", "Not run: git cannot check v9 out: fatal: invalid reference: v9."),
         (
             "",
-            "Not run: git has no tag here: fatal: No names found, cannot describe anything. Next: name",
+            "Not run: git has no tag here: fatal: No names found, cannot describe anything.",
         ),
     ],
 )
