@@ -1,5 +1,6 @@
 """The linter compares the revisions with those of the base branch and of the last tag."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.migrator.project import Project
 from tests.migrator.test_branches import Checkout, start
 from tests.running import run, succeeded
 
+HEAD_FILE = "migrations/head.txt:1: head-file does not name the last revision (empty it)"
 REASON = "# lint: allow edited because no database has it\n"
 
 
@@ -124,6 +126,18 @@ def test_revisions_of_a_branch_may_be_edited_until_they_are_merged(checkout: Che
     checkout.git("checkout", "--quiet", "mine")
 
     assert (edited, findings(checkout)) == ([], [])
+
+
+def test_a_folder_that_was_removed_with_its_revisions_is_compared(checkout: Checkout) -> None:
+    checkout.git("rm", "-r", "--quiet", "migrations/versions")
+    shutil.rmtree(checkout.project.versions, ignore_errors=True)
+
+    found = checkout.migrations.lint()
+
+    assert [line.partition(" since")[0] for line in found] == [
+        f"migrations/versions/{name}.py:1: edited was removed"
+        for name in ("0001_authors", "0002_books", "0003_trim_names", "0004_price_and_settings")
+    ] + ["migrations/versions/last.py:1: edited was removed", HEAD_FILE]
 
 
 def test_the_revisions_of_clickhouse_are_compared_as_well(checkout: Checkout) -> None:

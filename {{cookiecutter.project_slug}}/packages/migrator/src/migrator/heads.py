@@ -54,7 +54,8 @@ def find_fault(scripts: ScriptDirectory) -> str:
         return f"the history has {len(heads)} heads: {shown} (put one behind the other)"
     if head_file(scripts).read_text(encoding="utf-8").split() == heads:
         return ""
-    return f"does not name the last revision (write {heads[0] if heads else 'nothing'} into it)"
+    remedy = f"write {heads[0]} into it" if heads else "empty it"
+    return f"does not name the last revision ({remedy})"
 
 
 def rebase(scripts: ScriptDirectory, own: str = "") -> list[Move]:

@@ -64,10 +64,10 @@ class Repository:
         name = os.path.relpath(path, self.folder.resolve())
         return bool(commit) and self.run("cat-file", "-e", f"{commit}:./{name}").returncode == 0
 
-    def changed_since(self, commit: str) -> list[str]:
-        """Return the files in this folder that were changed or removed since a commit."""
+    def changed_since(self, commit: str, folder: str) -> list[str]:
+        """Return the files below a folder that were changed or removed since a commit."""
         options = ("--relative", "--name-only", "--no-renames", "--diff-filter=a", "-z")
-        return [*filter(None, self.ask("diff", *options, commit, "--", ".").split("\0"))]
+        return [*filter(None, self.ask("diff", *options, commit, "--", folder).split("\0"))]
 
     @property
     def is_replaying(self) -> bool:

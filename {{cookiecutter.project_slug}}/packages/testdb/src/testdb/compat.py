@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandError, CompatError) as error:
         print(f"Not run: {error}.", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     if code == FAILED:
         print(
             f"The code of {base} fails on the schema of this checkout, so a rollout would break it."

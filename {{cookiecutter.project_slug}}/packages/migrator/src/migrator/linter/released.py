@@ -72,15 +72,17 @@ def find_changes(folder: Path, sources: Mapping[Path, str]) -> Iterator[tuple[Pa
     Raises:
         LinterError: `BASE` names no commit.
     """
-    repository = Repository(folder)
+    # Git removes a folder with its last file.
+    start = next(it for it in (folder, *folder.parents) if it.is_dir())
+    repository = Repository(start)
     releases, _ = find_releases(repository)
     present = {revision_id(source): path for path, source in sources.items()} if releases else {}
     found: set[Path] = set()
     for release in releases:
-        for name in repository.changed_since(release.commit):
+        for name in repository.changed_since(release.commit, os.path.relpath(folder, start)):
             old = repository.text(release.commit, name)
             revision = revision_id(old) if name.endswith(".py") else ""
-            path = folder / name
+            path = start / name
             if not revision or sources.get(path) == old:
                 continue
             change, explaining = "edited", [path]
@@ -95,7 +97,7 @@ def find_changes(folder: Path, sources: Mapping[Path, str]) -> Iterator[tuple[Pa
                 for it in explaining
                 for reason in find_reasons(sources[it])
                 - find_reasons(old)
-                - find_reasons(repository.text(release.commit, os.path.relpath(it, folder)))
+                - find_reasons(repository.text(release.commit, os.path.relpath(it, start)))
             }
             if not given and path not in found:
                 found.add(path)
