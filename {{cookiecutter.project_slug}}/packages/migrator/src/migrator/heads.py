@@ -104,10 +104,10 @@ def find_other(
         if len(rest) == 1:
             return rest[0]
     else:
-        base = repository.first_of(BRANCHES)
+        # While commits are replayed, HEAD is what they are put on. Of a merge commit, HEAD^ is the
+        # branch that it was made on.
         merged = repository.first_of(("MERGE_HEAD", "HEAD"))
-        sides = ["HEAD", base] if repository.is_replaying else [base, merged, "HEAD^"]
-        for side in sides:
+        for side in (repository.first_of(BRANCHES), merged, "HEAD^"):
             rest = [head for head in heads if repository.has(side, find(scripts, head).path)]
             if len(rest) == 1:
                 return rest[0]

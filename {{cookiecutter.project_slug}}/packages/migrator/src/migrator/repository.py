@@ -70,13 +70,6 @@ class Repository:
         return [*filter(None, self.ask("diff", *options, commit, "--", folder).split("\0"))]
 
     @property
-    def is_replaying(self) -> bool:
-        """Whether a rebase or a cherry-pick stopped: HEAD is what the commits are put on."""
-        names = ("rebase-merge", "rebase-apply", "CHERRY_PICK_HEAD")
-        paths = (self.ask("rev-parse", "--git-path", name) for name in names)
-        return any(path and (self.folder / path).exists() for path in paths)
-
-    @property
     def is_shallow(self) -> bool:
         """Whether the history was cut off when it was fetched."""
         return self.ask("rev-parse", "--is-shallow-repository") == "true"
