@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from migrator import Database, Exit, main
 from migrator.clickhouse import ClickHouse
-from migrator.heads import head_file, write_head
+from migrator.errors import RefusedError
+from migrator.heads import head_file, with_down_revision, write_head
 from sqlalchemy import make_url
 
 from tests.migrator.project import Project
@@ -287,3 +288,25 @@ def test_a_head_file_that_does_not_name_the_head_is_found_and_written_again(
 
     assert finding.startswith("migrations/head.txt:1: head-file does not name the last revision")
     assert (file.read_text(), sqlite_project.database.lint()) == ("0004\n", [])
+
+
+@pytest.mark.parametrize(
+    ("source", "old"),
+    [
+        ("down_revision = {}\r\n", '"a"'),
+        ("x = 'é\x0c\u2028'; down_revision = {}  # é", "None"),
+        ("down_revision: str | None = {}\n", "('a',)"),
+        ("revision, down_revision = 'c', (\n    {}\n)", "'a'"),
+        ('down_revision = "x"\ndown_revision = {}\n', "'a'"),
+    ],
+)
+def test_nothing_but_what_a_revision_follows_is_changed(source: str, old: str) -> None:
+    before = f'"""c\r\n\r\nRevises: a\r\n"""\r\n{source.format(old)}'
+    after = before.replace("Revises: a", "Revises: b").removesuffix(source.format(old))
+
+    assert with_down_revision(before, "b") == after + source.format('"b"')
+
+
+def test_a_revision_that_does_not_say_what_it_follows_is_refused() -> None:
+    with pytest.raises(RefusedError, match="down_revision = 'b'"):
+        with_down_revision("revision = 'c'", "b")

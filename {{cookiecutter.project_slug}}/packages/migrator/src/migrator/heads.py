@@ -5,6 +5,7 @@ the head file, so git stops there. `rebase` then puts one branch's revisions beh
 """
 
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,8 +86,10 @@ def rebase(scripts: ScriptDirectory, own: str = "") -> list[Move]:
             moves.append(Move(tuple(branch), str(branch[-1].down_revision or "base"), after))
             placed |= {script.revision for script in branch}
             after = head
-        for move in moves:
-            set_down_revision(Path(move.scripts[-1].path), move.after)
+        firsts = {move.scripts[-1].path: move.after for move in moves}
+        changed = {path: with_down_revision(read(path), last) for path, last in firsts.items()}
+        for path, source in changed.items():
+            write(path, source)
         heads = [after]
     name = write_head(scripts, heads[0] if heads else None).name
     if repository.ask("ls-files", "--unmerged", "--", name):
@@ -132,20 +135,28 @@ def line_to(scripts: ScriptDirectory, head: str) -> list[Script]:
     return list(scripts.walk_revisions("base", head))
 
 
-def set_down_revision(path: Path, revision: str) -> None:
-    """Change the revision that a file names as the one before it."""
-    with path.open(encoding="utf-8", newline="") as file:
-        source = file.read()
-    [value] = Revision(source).meanings["down_revision"]
-    assert isinstance(value, ast.expr), "a name is assigned to an expression"
-    # The offsets of a syntax tree count bytes.
-    lines = [line.encode() for line in source.splitlines(keepends=True)]
-    start = sum(map(len, lines[: value.lineno - 1])) + value.col_offset
-    end = sum(map(len, lines[: (value.end_lineno or 0) - 1])) + (value.end_col_offset or 0)
+def with_down_revision(source: str, revision: str) -> str:
+    """Return the source of a revision that follows another one; the rest stays as it is."""
+    values = Revision(source).meanings["down_revision"]
+    if not values or not isinstance(value := values[-1], ast.expr):
+        raise RefusedError(f"a revision does not say what it follows: down_revision = {revision!r}")
+    # The offsets of a syntax tree count bytes, and its lines end as those of bytes do.
     text = source.encode()
+    lines = [0, *itertools.accumulate(map(len, text.splitlines(keepends=True)))]
+    start = lines[value.lineno - 1] + value.col_offset
+    end = lines[(value.end_lineno or value.lineno) - 1] + (value.end_col_offset or 0)
     changed = (text[:start] + f'"{revision}"'.encode() + text[end:]).decode()
-    changed = re.sub(r"(?m)^(Revises: ).*?(\r?)$", rf"\g<1>{revision}\2", changed, count=1)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(changed)
+    return re.sub(r"(?m)^(Revises: ).*?(\r?)$", rf"\g<1>{revision}\2", changed, count=1)
+
+
+def read(path: str) -> str:
+    """Return the text of a file with its own line endings."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def write(path: str, source: str) -> None:
+    """Write the source of a revision."""
+    Path(path).write_text(source, encoding="utf-8", newline="")
     # Python takes a text of the same length and second for the same one, and would not compile it.
     Path(cache_from_source(path)).unlink(missing_ok=True)
