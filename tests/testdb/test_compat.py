@@ -1,12 +1,16 @@
 """The tests of a release run on the schema of a later checkout: old code meets the new schema."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.running import run, succeeded
+from tests.running import LIMIT, clean_environment, run, succeeded, wait_until
 from tests.testdb.conftest import SOURCES, RunPython, Suite
 
 IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
@@ -84,6 +88,40 @@ def test_the_released_code_is_tested_on_the_new_schema(
     assert ("The code of v1 fails on the schema of this checkout" in done.stdout) == bool(code)
     assert ("has no column named name" in done.stdout) == bool(code)
     assert ("3 passed" in done.stdout) == (not code)
+    assert [*repository.temporary.glob("compat-*")] == []
+    assert len(repository.git("worktree", "list").splitlines()) == 1
+
+
+WAITING = """
+import os, pathlib, time
+
+def test_waits():
+    pathlib.Path(os.environ["BEGUN"]).write_text(str(os.getpid()))
+    while True:
+        time.sleep(1)
+"""
+
+
+def test_a_run_that_is_stopped_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
+    (repository.folder / "test_waits.py").write_text(WAITING)
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--amend", "--no-edit")
+    begun = tmp_path / "begun"
+    variables = {"BEGUN": str(begun), "TMPDIR": str(repository.temporary)}
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "testdb.compat", "--base", "HEAD", "test_waits.py"],
+        cwd=repository.folder,
+        env={**clean_environment(), **variables, "PYTHONPATH": str(SOURCES)},
+        text=True,
+    ) as process:
+        wait_until(lambda: begun.exists() and begun.read_text() != "", process)
+        process.terminate()
+        process.wait(LIMIT)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
     assert [*repository.temporary.glob("compat-*")] == []
     assert len(repository.git("worktree", "list").splitlines()) == 1
 
