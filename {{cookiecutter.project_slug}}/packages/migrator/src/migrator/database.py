@@ -13,7 +13,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from migrator import backup, drafts, engine, history, planning, runs
+from migrator import backup, drafts, engine, heads, history, planning, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
@@ -256,6 +256,8 @@ class Database:
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path.
 
+        The head file names it then.
+
         Raises:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
@@ -272,6 +274,7 @@ class Database:
                 process_revision_directives=drafts.Draft(record),
             )
         assert isinstance(script, Script), "one message makes one revision"
+        heads.write_head(self.scripts(), script.revision)
         return Path(script.path)
 
     @contextmanager

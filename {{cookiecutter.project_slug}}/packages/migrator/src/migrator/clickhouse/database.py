@@ -15,6 +15,7 @@ from alembic import command
 from alembic.script import Script
 from sqlalchemy import Connection, text
 
+from migrator import heads
 from migrator.clickhouse import history
 from migrator.clickhouse.backup import back_up
 from migrator.clickhouse.connections import (
@@ -210,6 +211,7 @@ class ClickHouse(Database):
         require_one_head(self.scripts())
         script = command.revision(self.config(), as_docstring(message))
         assert isinstance(script, Script), "one message makes one revision"
+        heads.write_head(self.scripts(), script.revision)
         return Path(script.path)
 
     def lint(self) -> list[str]:
