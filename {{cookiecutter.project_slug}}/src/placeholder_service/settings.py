@@ -41,8 +41,11 @@ class Environment(StrEnum):
 
 # The letters of passwords that are no secret: defaults, examples and placeholders.
 GUESSABLE = re.compile(
-    "(admin|change|clickhouse|db|database|default|demo|example|here|it|letmein|me|my|none|null|pass"
+    "(admin|change|db|database|default|demo|example|here|it|letmein|me|my|none|null|pass"
     "|password|passwd|placeholder|postgres|postgresql|pwd|qwerty|replace|root|secret|service|some"
+    # if analytics == clickhouse
+    "|clickhouse"
+    # end if
     "|strong|super|test|the|this|todo|user|welcome|with|x|your)+"
 )
 # Other ways in which libpq proves who connects.
