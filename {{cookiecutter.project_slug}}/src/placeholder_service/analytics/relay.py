@@ -47,9 +47,9 @@ LOCK_POLL_SECONDS = 0.1
 # The same for all relays of this project, and hardly ever another lock's on the same database.
 LOCK_NAME = b"placeholder_service relay"
 LOCK_ID = int.from_bytes(hashlib.sha256(LOCK_NAME).digest()[:8], signed=True)
-TRY_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID))
-# The transaction of the lock is idle while ClickHouse works.
-STAY = sa.text("SET LOCAL idle_in_transaction_session_timeout = 0")
+# The transaction that holds it is idle while ClickHouse works.
+ALLOW_IDLE = sa.func.set_config("idle_in_transaction_session_timeout", "0", True)  # noqa: FBT003
+TRY_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), ALLOW_IDLE)
 
 COLUMNS = ("event_id", "occurred_at", "user_id", "name", "entity_id", "properties")
 
@@ -138,9 +138,8 @@ def relay(
 def one_relay_at_a_time(connection: sa.Connection, wait_seconds: float) -> Iterator[None]:
     """Let no other relay work on the database meanwhile. The lock ends with the process.
 
-    Two at once would both find an event missing in ClickHouse, and both write it. On PostgreSQL a
-    transaction that reads nothing holds the lock: a session's lock would be lost, and stay behind,
-    in a connection pooler.
+    Two at once would both find an event missing in ClickHouse, and both write it. A
+    transaction holds the lock: a session's lock would stay behind in a connection pooler.
 
     Raises:
         BusyError: Another one did not end in time.
@@ -160,7 +159,6 @@ def one_relay_at_a_time(connection: sa.Connection, wait_seconds: float) -> Itera
             if time.monotonic() >= end:
                 raise busy
             time.sleep(LOCK_POLL_SECONDS)
-        holder.execute(STAY)
         yield
 
 
