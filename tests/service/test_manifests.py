@@ -94,9 +94,10 @@ def test_compose_serves_after_the_migrations_which_wait_for_the_database(project
 def test_compose_migrates_the_database_that_it_serves(project: Project) -> None:
     services = compose(project())
 
-    url = services["service"]["environment"]["DATABASE_URL"]
-    assert services["service"]["environment"].keys() == {"DATABASE_URL"}
-    assert services["migrate"]["environment"] == {"DATABASE_URL": url, "MIGRATION_DATABASE_URL": url}
+    served = services["service"]["environment"]
+    assert served.keys() == {"DATABASE_URL"}
+    migrated = {**served, "MIGRATION_DATABASE_URL": served["DATABASE_URL"]}
+    assert services["migrate"]["environment"] == migrated
 
 
 def test_compose_ships_events_after_the_migrations_of_both(project: Project) -> None:
