@@ -47,7 +47,7 @@ def test_no_request_fails_behind_a_pooler(service: Service, tmp_path: Path) -> N
         refused = service.script("migrate.sh", **pooled)
         succeeded(service.script("migrate.sh", **pooled, MIGRATION_DATABASE_URL=direct))
         create_key = ("python", "-m", PACKAGE, "create-key", "--email", "you@example.com")
-        key = succeeded(service.run(*create_key, **pooled)).strip()
+        key = succeeded(service.run(*create_key, cwd=service.folder, **pooled)).strip()
 
         with serve(service, tmp_path, f"{PACKAGE}.main:serve", **pooled) as server:
             headers = {"X-API-Key": key}

@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
 
     @classmethod
-    def settings_customise_sources(cls, _: type[BaseSettings], **sources: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
         """Keep a file from naming the migrations of a DATABASE_URL in the environment."""
         init, environment, *files = sources.values()
         url = environment().get("database_url")

@@ -48,7 +48,7 @@ LOCK_POLL_SECONDS = 0.1
 LOCK_NAME = b"placeholder_service relay"
 LOCK_ID = int.from_bytes(hashlib.sha256(LOCK_NAME).digest()[:8], signed=True)
 # The transaction that holds it is idle while ClickHouse works.
-ALLOW_IDLE = sa.func.set_config("idle_in_transaction_session_timeout", "0", True)  # noqa: FBT003
+ALLOW_IDLE = sa.func.set_config("idle_in_transaction_session_timeout", "0", True)
 TRY_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), ALLOW_IDLE)
 
 COLUMNS = ("event_id", "occurred_at", "user_id", "name", "entity_id", "properties")
