@@ -26,7 +26,6 @@ from placeholder_service.analytics.client import (
     UnavailableError,
     explained,
 )
-from placeholder_service.db.engine import NOTHING_PREPARED
 from placeholder_service.models import OutboxEvent
 from placeholder_service.models.base import utc_now
 from placeholder_service.settings import Settings
@@ -82,7 +81,7 @@ def make_relay_engine(settings: Settings) -> sa.Engine:
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"timeout": WAIT_SECONDS} if is_sqlite else NOTHING_PREPARED,
+        connect_args={"timeout": WAIT_SECONDS} if is_sqlite else {"prepare_threshold": None},
     )
 
 

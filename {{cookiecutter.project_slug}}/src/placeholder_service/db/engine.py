@@ -13,9 +13,6 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 # The execution option of a transaction that only reads, and so waits for no writer.
 READ_ONLY = "read_only"
 
-# Behind a connection pooler, a statement may not find what an earlier one has prepared.
-NOTHING_PREPARED = {"prepare_threshold": None}
-
 # How long a SQLite connection waits for another writer, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 5000
 
@@ -31,11 +28,11 @@ def make_engine(settings: Settings) -> AsyncEngine:
         in_memory = url.database in (None, "", ":memory:")
         return make_sqlite_engine(url, {} if in_memory else pool)
     return create_async_engine(
-        # Unless the URL says otherwise, give up on a server that does not answer for 5 seconds.
         with_limits(url.update_query_dict({"connect_timeout": "5", **url.query})),
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args=NOTHING_PREPARED,
+        # Behind a connection pooler, a statement may not find what an earlier one has prepared.
+        connect_args={"prepare_threshold": None},
         **pool,
     )
 
