@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
         """Keep a file from naming the migrations of a DATABASE_URL in the environment."""
         init, environment, *files = sources.values()
-        url = environment().get("database_url")
+        url = {**environment(), **init()}.get("database_url")
         return init, environment, lambda: {"migration_database_url": url} if url else {}, *files
 
     @field_validator("database_url", "migration_database_url")
