@@ -1,6 +1,7 @@
 """A real PgBouncer in front of an embedded PostgreSQL."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -39,6 +40,7 @@ def pgbouncer(server: URL, mode: str = "transaction", **settings: object) -> Ite
         "unix_socket_dir": "",
         "auth_type": "any",
         "pool_mode": mode,
+        **({"max_prepared_statements": 0} if keeps_statements() else {}),
         **settings,
     }
     config = data / f"pgbouncer-{uuid4().hex}.ini"
@@ -58,6 +60,15 @@ def pgbouncer(server: URL, mode: str = "transaction", **settings: object) -> Ite
         process.kill()
         process.wait()
         config.unlink()
+
+
+def keeps_statements() -> bool:
+    """Return whether this version can follow prepared statements, which older ones cannot."""
+    shown = subprocess.run(
+        [str(PGBOUNCER), "--version"], capture_output=True, text=True, check=True
+    )
+    [version] = re.findall(r"PgBouncer (\d+)\.(\d+)", shown.stdout)
+    return tuple(map(int, version)) >= (1, 21)
 
 
 def is_open(port: int) -> bool:
