@@ -87,6 +87,7 @@ def upgrade(call: Call) -> Exit:
 def apply(call: Call) -> Exit:
     """Apply revisions to a database that no other process can take away."""
     target, arguments = call.target, call.arguments
+    target.require_session()
     before = target.status()
     if arguments.accept_edited and before.edited:
         target.accept(before.edited)
@@ -167,6 +168,7 @@ def downgrade(call: Call) -> Exit:
 def undo(call: Call) -> Exit:
     """Undo revisions of a database that no other process can take away."""
     target, arguments = call.target, call.arguments
+    target.require_session()
     before = target.status()
     if not before.start:
         print(f"Nothing to do: {target.label} has no schema.")
