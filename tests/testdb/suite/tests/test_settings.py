@@ -80,6 +80,7 @@ def test_a_database_is_replaced_by_nowhere_with_the_same_driver(
         ("SOME_DSN", "sqlite://"),
         ("SOME_DSN", "sqlite:///:memory:"),
         ("SOME_DSN", "sqlite:///file:name?mode=memory&uri=true"),
+        ("SOME_DSN", "clickhouse://tests:p4@127.0.0.1:1/tests"),
         ("SOME_DSN", "https://example.com/real"),
         ("SOME_DSN", "redis://localhost:6379/0"),
         ("SOME_DSN", "real"),

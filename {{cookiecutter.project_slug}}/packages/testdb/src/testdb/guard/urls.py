@@ -34,7 +34,7 @@ def read_url(text: str) -> URL | None:
         return None
     if url.drivername == "postgres":
         url = url.set(drivername="postgresql")
-    if url.get_backend_name() not in PORTS or url == unreachable(url):
+    if url.get_backend_name() not in PORTS or leads_nowhere(url):
         return None
     return None if is_in_memory(url) else url
 
@@ -57,6 +57,13 @@ def unreachable(url: URL) -> URL:
     if url.get_backend_name() in IN_FOLDERS:
         return url.set(database=str(NO_FOLDER / Path(url.database or "").name))
     return url.set(host=NO_HOST, port=NO_PORT)
+
+
+def leads_nowhere(url: URL) -> bool:
+    """Tell whether nothing can be where a URL leads, whoever wrote it."""
+    if url.get_backend_name() in IN_FOLDERS:
+        return Path(url.database or "").parent == NO_FOLDER
+    return (url.host, url.port) == (NO_HOST, NO_PORT)
 
 
 def describe(url: URL) -> str:
