@@ -6,10 +6,11 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
@@ -86,9 +87,41 @@ def hint(error: Exception) -> str:
     return ROLES if is_of_role else ""
 
 
+def find_configuration(alembic: Config, root: Path) -> None:
+    """Complete the name of Alembic's configuration file, which may be relative to a project's root.
+
+    Raises:
+        pytest.UsageError: There is no such file.
+    """
+    if alembic.config_file_name is None:
+        return
+    places = [Path(alembic.config_file_name).absolute(), root / alembic.config_file_name]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        looked = " or ".join(dict.fromkeys(map(str, places)))
+        raise pytest.UsageError(
+            f"Alembic's configuration is not at {looked}: give Isolation a"
+            ' Config(Path(__file__).parents[1] / "alembic.ini")'
+        )
+    alembic.config_file_name = str(found)
+
+
+@contextmanager
+def at_configuration(alembic: Config) -> Iterator[ScriptDirectory]:
+    """Give the migrations, in the folder that people run Alembic in: relative paths start there."""
+    name = alembic.config_file_name
+    with chdir(Path(name).parent if name is not None else Path()):
+        yield ScriptDirectory.from_config(alembic)
+
+
 def run_env(alembic: Config) -> None:
     """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
-    scripts = ScriptDirectory.from_config(alembic)
+    with at_configuration(alembic) as scripts:
+        run_env_of(alembic, scripts)
+
+
+def run_env_of(alembic: Config, scripts: ScriptDirectory) -> None:
+    """Run the env.py of a folder of migrations."""
     was_run = False
 
     def revisions(current: Any, _: object) -> Any:
@@ -204,13 +237,15 @@ def state_of(logger: logging.Logger) -> State:
 
 def heads(alembic: Config) -> Sequence[str]:
     """Return the revisions that a migrated database is at."""
-    return ScriptDirectory.from_config(alembic).get_heads()
+    with at_configuration(alembic) as scripts:
+        return scripts.get_heads()
 
 
 def folders(alembic: Config) -> list[Path]:
     """Return the folders with everything that migrations are made of."""
-    scripts = ScriptDirectory.from_config(alembic)
-    return [Path(folder).resolve() for folder in (scripts.dir, *scripts.version_locations)]
+    with at_configuration(alembic) as scripts:
+        versions = scripts.version_locations or ()
+        return [Path(folder).resolve() for folder in (scripts.dir, *versions)]
 
 
 def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:

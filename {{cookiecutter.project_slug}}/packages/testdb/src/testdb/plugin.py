@@ -18,7 +18,7 @@ from .fixtures import make_fixtures
 from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
 from .guard.urls import describe
-from .migrations import TemplateError
+from .migrations import TemplateError, find_configuration
 from .run import Run, run_key
 from .signature import is_marked
 
@@ -97,11 +97,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--database-file is for one process: leave out -n")
     refuse_foreign(option.database_file)
     is_worker = hasattr(config, "workerinput")
+    find_configuration(isolation.alembic, config.rootpath)
     guard.protect(isolation.protected_urls)
     close_earlier_connections()
     run = config.stash[run_key] = Run(config, isolation)
+    fixtures = make_fixtures(config, is_async=isolation.is_async)
     config.pluginmanager.register(run.report, "testdb-report")
-    config.pluginmanager.register(make_fixtures(is_async=isolation.is_async), "testdb-fixtures")
+    config.pluginmanager.register(fixtures, "testdb-fixtures")
     if isolation.clickhouse is not None:
         isolation.clickhouse.start(config)
     settings.remember(isolation.protected_urls)
