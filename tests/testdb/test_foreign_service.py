@@ -16,8 +16,8 @@ from tests.running import TEMPLATE, UV, Run, succeeded
 FOREIGN = Path(__file__).with_name("foreign_service")
 TESTDB = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb"
 
-# What a service of each style needs besides testdb, and its own functions that testdb is handed. The
-# asynchronous one has the oldest versions that testdb claims to work with.
+# What a service of each style needs besides testdb, and its own functions that testdb is handed.
+# The asynchronous one has the oldest versions that testdb claims to work with.
 NEEDS = {
     "sync": [],
     "async": ["sqlalchemy[asyncio]>=2.0.30", "aiosqlite>=0.20", "pytest-asyncio>=0.26"],

@@ -3,6 +3,7 @@ from unittest import TestCase
 
 import pytest
 from blog import Post, db
+from flask import has_app_context
 from testdb import ProtectedDatabaseError
 
 
@@ -36,3 +37,7 @@ def test_a_database_of_its_own(isolated_database, run):
         session.add(Post(title="hello"))
         session.commit()
         assert session.query(Post).count() == 1
+
+
+def test_no_context_of_the_migrations_is_left():
+    assert not has_app_context()

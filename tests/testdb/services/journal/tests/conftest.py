@@ -33,3 +33,10 @@ def client(db_session):
     app = create_app()
     app.state.sessions = isolation.session_maker
     return TestClient(app)
+
+
+@pytest.fixture
+def client_with_commits(isolated_database):
+    app = create_app()
+    app.state.sessions = isolated_database.session
+    return TestClient(app)

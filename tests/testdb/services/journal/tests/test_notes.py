@@ -14,10 +14,10 @@ async def test_the_app_and_the_test_share_a_transaction(client, db_session, run)
 
 
 @pytest.mark.parametrize("run", [1, 2])
-async def test_a_database_of_its_own(isolated_database, run):
+async def test_a_database_of_its_own(client_with_commits, isolated_database, run):
+    client_with_commits.post("/notes/hello")
+
     async with isolated_database.session() as session:
-        await session.execute(text("INSERT INTO notes VALUES ('hello')"))
-        await session.commit()
         assert await session.scalar(COUNT) == 1
 
 

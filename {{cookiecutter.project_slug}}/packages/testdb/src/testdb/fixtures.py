@@ -132,7 +132,10 @@ FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
 
 
 # For a folder beside older fixtures of these names: see README.md.
-SECOND_NAMES = {"testdb_session": db_session, "testdb_database": isolated_database}
+SECOND_NAMES: dict[str, Callable[..., Iterator[Any]]] = {
+    "testdb_session": db_session,
+    "testdb_database": isolated_database,
+}
 
 
 def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
@@ -148,8 +151,8 @@ def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
         make = make_anyio_fixture
     elif is_async:
         raise pytest.UsageError(
-            "the service's engine is asynchronous, and so are the fixtures: install pytest-asyncio,"
-            " or run the tests with anyio"
+            "The service's engine is asynchronous, and no plugin of pytest runs asynchronous"
+            " fixtures: install pytest-asyncio or anyio"
         )
     plugin = ModuleType("testdb_fixtures")
     named = {function.__name__: function for function in FIXTURES} | SECOND_NAMES
@@ -171,7 +174,8 @@ def make_asyncio_fixture(function: Callable[..., Iterator[Any]], **options: Any)
     """Return a generator function as a fixture of pytest-asyncio, in the loop of the whole run."""
     import pytest_asyncio
 
-    return pytest_asyncio.fixture(loop_scope="session", **options)(as_coroutine(function))
+    fixture: Any = pytest_asyncio.fixture
+    return fixture(loop_scope="session", **options)(as_coroutine(function))
 
 
 def make_anyio_fixture(function: Callable[..., Iterator[Any]], **options: Any) -> Any:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
@@ -108,10 +110,19 @@ def find_configuration(alembic: Config, root: Path) -> None:
 
 @contextmanager
 def at_configuration(alembic: Config) -> Iterator[ScriptDirectory]:
-    """Give the migrations, in the folder that people run Alembic in: relative paths start there."""
+    """Give the migrations, in the folder that people run Alembic in: relative paths start there.
+
+    Raises:
+        TemplateError: The configuration does not lead to migrations.
+    """
     name = alembic.config_file_name
     with chdir(Path(name).parent if name is not None else Path()):
-        yield ScriptDirectory.from_config(alembic)
+        try:
+            scripts = ScriptDirectory.from_config(alembic)
+        except CommandError as error:
+            message = f"The configuration of Alembic at {name} leads to no migrations: {error}"
+            raise TemplateError(message) from error
+        yield scripts
 
 
 def run_env(alembic: Config) -> None:
@@ -140,7 +151,8 @@ def run_env_of(alembic: Config, scripts: ScriptDirectory) -> None:
     # Not in a subclass: Alembic shows env.py no object of one.
     environment.configure = configure_given  # type: ignore[method-assign]
     with environment, no_connections(unused(scripts, "opened a connection of its own")):
-        scripts.run_env()
+        # What it sets in the context ends with it, such as Flask's current app.
+        copy_context().run(scripts.run_env)
     if not was_run:
         raise unused(scripts, "did not call context.run_migrations()")
 

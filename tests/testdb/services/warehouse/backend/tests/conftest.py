@@ -3,13 +3,14 @@ from pathlib import Path
 from alembic.config import Config
 from testdb import Isolation, replace_settings
 
+ROOT = Path(__file__).parents[2]
 POSTGRES = {
     "drivername": "postgresql+asyncpg",
     "host": "POSTGRES_HOST",
     "port": "POSTGRES_PORT",
     "database": "POSTGRES_DB",
 }
-real = replace_settings(Path(__file__).parents[2] / ".env", parts=[POSTGRES])
+real = replace_settings(ROOT / ".env", parts=[POSTGRES])
 
 from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
 from warehouse.database import OPTIONS, SessionLocal  # noqa: E402

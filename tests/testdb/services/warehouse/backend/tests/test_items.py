@@ -35,4 +35,6 @@ async def test_the_real_database_is_refused(pytestconfig):
     (url,) = isolation.protected_urls
 
     with pytest.raises(ProtectedDatabaseError):
-        await asyncpg.connect(host=url.query["host"], port=url.port, user="postgres", database=url.database)
+        await asyncpg.connect(
+            host=url.query["host"], port=url.port, user="postgres", database=url.database
+        )
