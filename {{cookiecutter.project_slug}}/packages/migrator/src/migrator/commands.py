@@ -45,7 +45,7 @@ class Names:
     lint: str = "migrate lint"
     wait_seconds: str = "MIGRATION_WAIT_SECONDS"
     lock_timeout_ms: str = "MIGRATION_LOCK_TIMEOUT_MS"
-    # The command that starts the server of development, if there is one.
+    # The command that starts the server of the first database in development, if there is one.
     start_server: str = ""
 
 

@@ -1,7 +1,7 @@
 """The migrations of a database: what they need, and what can be done with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from migrator import backup, drafts, engine, history, planning, runs
 from migrator.errors import RefusedError
@@ -18,10 +19,13 @@ from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
 from migrator.recording import Record
 from migrator.redaction import redact
-from migrator.scratch import scratch_beside
+from migrator.rehearsal import first_line
+from migrator.scratch import scratch_at, scratch_beside
 from migrator.scripts import read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
+
+INSUFFICIENT_PRIVILEGE = "42501"
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
@@ -298,9 +302,34 @@ class Database:
                 connection.execute(history.insert(script, "accept", None))
 
     def losses(self, found: Status, target: str) -> list[Loss]:
-        """Return the tables and columns that a downgrade to `target` would delete."""
-        with self.reading() as connection:
-            return find_losses(connection, self.config, found.revisions[0], target)
+        """Return the tables and columns that a downgrade to `target` would delete.
+
+        Raises:
+            RefusedError: The revisions run on PostgreSQL only, and the role may not create the
+                scratch database that would show it.
+        """
+        with self.scratch_for_losses(found.revisions[0]) as scratch, self.reading() as connection:
+            return find_losses(connection, scratch, self.config(scratch), target)
+
+    @contextmanager
+    def scratch_for_losses(self, revision: str) -> Iterator[Connection]:
+        """Yield a connection to a scratch database at a revision: on SQLite, if nothing else."""
+        with ExitStack() as stack:
+            try:
+                scratch = stack.enter_context(self.scratch())
+                command.upgrade(self.config(scratch), revision)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") != INSUFFICIENT_PRIVILEGE:
+                    raise
+                try:
+                    scratch = stack.enter_context(scratch_at(revision, self.config))
+                except Exception as reason:
+                    raise RefusedError(
+                        "what the downgrade deletes cannot be told: the revisions do not run on"
+                        f" SQLite ({first_line(reason)}), and this role may not create a scratch"
+                        " database on the server. Next: let it (ALTER ROLE … CREATEDB)"
+                    ) from error
+            yield scratch
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
         """Store a verified backup and return its path; None if there is nothing to back up."""

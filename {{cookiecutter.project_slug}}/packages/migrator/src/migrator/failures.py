@@ -97,7 +97,8 @@ def describe_state(call: Call, remedy: str | None) -> str:
 def find_server(call: Call) -> str:
     """Return what to do about a server that does not answer."""
     start, setting = call.names.start_server, call.target.url_setting
-    if start and not call.target.production and not is_sqlite(call.target.url):
+    is_its_server = not (call.option or call.target.production or is_sqlite(call.target.url))
+    if start and is_its_server:
         return f"start the server with {start}, or check {setting}"
     return f"check the server and {setting}"
 

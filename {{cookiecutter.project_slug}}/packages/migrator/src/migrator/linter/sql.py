@@ -27,6 +27,7 @@ END = re.compile(r"(DELETE FROM|INSERT INTO|UPDATE) alembic_version\b")
 
 def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
     """Return what is wrong with the SQL of the revisions, by file, or raise `LinterError`."""
+    scripts = migrations.scripts()
     sql, reason = print_sql(migrations)
     owners = revisions_by_line(sql)
     found = [
@@ -41,7 +42,6 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
             )
         advice = "where op.get_context().as_sql, print what it would do"
         found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
-    scripts = migrations.scripts()
     by_file = defaultdict(list)
     for revision, finding in found:
         script = scripts.get_revision(revision)
