@@ -240,10 +240,11 @@ def install(service: Service, uv: str) -> Path:
     """Make an environment with the service and testdb; return its Python."""
     environment = service.root.parent / "environment"
     needed = [f"{service.root.parent / 'testdb'}[postgresql]", "pytest-asyncio", "aiosqlite"]
-    if (service.root / "pyproject.toml").exists():
-        needed.append(str(service.root))
-    for path in sorted(service.root.glob("requirements*.txt")):
-        needed += ["-r", str(path)]
+    lists = [service.home / "pyproject.toml", *sorted(service.home.glob("requirements*.txt"))]
+    for path in lists:
+        # A pyproject.toml can be there for its tools alone.
+        if path.exists() and (path.suffix == ".txt" or "[project]" in path.read_text()):
+            needed += ["-r", str(path)]
     shutil.copytree(TESTDB, service.root.parent / "testdb")
     subprocess.run([uv, "venv", "--quiet", environment], check=True)
     python = environment / "bin" / "python"
@@ -251,7 +252,9 @@ def install(service: Service, uv: str) -> Path:
         [uv, "pip", "install", "--quiet", "--python", python, *needed], check=False
     )
     if done.returncode != 0:
-        sys.exit("its dependencies cannot be installed by that; give PYTHON=… of an environment")
+        sys.exit(
+            "its dependencies cannot be installed in this way; give PYTHON=… of an environment"
+        )
     return python
 
 
@@ -259,15 +262,18 @@ def run_selftest(service: Service, python: Path) -> int:
     """Run the self-test on the copy, in a folder of its own, and return pytest's exit code."""
     trial = service.root / "testdb_trial"
     trial.mkdir()
+    # The same for all services: testdb keeps a server and templates for each root.
+    root = TEMPLATE / ".pytest_cache" / "try-service"
+    root.mkdir(parents=True, exist_ok=True)
     (trial / "conftest.py").write_text(service.conftest("Path(__file__).parents[1]"))
     (trial / "test_isolation_holds.py").write_text(selftest(service))
     (trial / "pytest.ini").write_text("[pytest]\n")
     paths = [service.ini.parent, service.root, service.root / "src", TESTDB / "src"]
     # Nothing of the service's own tests takes part, and no plugin but these.
-    command = ["-m", "pytest", "-p", "testdb.plugin", "-p", "no:cacheprovider", "-W", "ignore"]
+    command = ["-m", "pytest", "-p", "testdb.plugin", "-W", "ignore"]
     variables = {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     return subprocess.run(
-        [python, *command, "-c", trial / "pytest.ini", "--rootdir", trial, trial],
+        [python, *command, "-c", trial / "pytest.ini", "--rootdir", root, trial],
         cwd=service.ini.parent,
         env=os.environ | variables,
         check=False,

@@ -18,7 +18,7 @@ SERVICES = Path(__file__).with_name("services")
 README = (SOURCES.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SELFTEST = "create_engine(url).connect()"
-PYTEST = ("-m", "pytest", "-q", "-p", "testdb.plugin", "-p", "no:cacheprovider")
+PYTEST = ("-m", "pytest", "-q", "-p", "testdb.plugin")
 
 
 @dataclass(frozen=True)
