@@ -59,8 +59,8 @@ SHAPES = {
     "journal": Shape("sqlite+aiosqlite", 8),
     # psycopg2, a container, a DSN, `version_locations`, a version table, rows of `prepare`
     "ledger": Shape("postgresql+psycopg2", 9, settings=dsn),
-    # strict asyncio, older fixtures of the same names in another folder
-    "press": Shape("sqlite+aiosqlite", 7, selftest="tests/new"),
+    # strict asyncio, older fixtures and options of the same names
+    "press": Shape("sqlite+aiosqlite", 8, selftest="tests/new"),
     # SQLModel, a dependency of FastAPI, tests inside the application, a pyproject.toml
     "shop": Shape("sqlite", 9, selftest="shop/tests"),
     # asyncpg, a global engine and factory, settings in parts, a monorepo, two heads; pytest started

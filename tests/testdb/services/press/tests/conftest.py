@@ -22,6 +22,10 @@ def pytest_testdb_isolation():
     return isolation
 
 
+def pytest_addoption(parser):
+    parser.addoption("--database", default="of its own")
+
+
 @pytest.fixture
 def db_session():
     return "a session from before"

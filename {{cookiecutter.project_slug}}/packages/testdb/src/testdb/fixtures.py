@@ -27,7 +27,7 @@ def _testdb(pytestconfig: pytest.Config) -> Iterator[Run]:
 
 def _shared(_testdb: Run) -> Iterator[SharedTransaction]:
     """What `db_session` of this process works in."""
-    with _testdb.backend.shared(_testdb.options.database_file) as database:
+    with _testdb.backend.shared(_testdb.options.testdb_database_file) as database:
         engine = _testdb.isolation.make_engine(database.url)
         shared = SharedTransaction(database, engine, _testdb.isolation.session_maker)
         yield shared
@@ -51,7 +51,7 @@ def db_session(
     of it is undone.
     """
     is_kept = partial(_testdb.is_kept, request.node)
-    in_file = _testdb.options.database_file is not None
+    in_file = _testdb.options.testdb_database_file is not None
     with _testdb.report.timed(f"{_shared.database.kind} db_session"):
         _shared.clean()
     try:
