@@ -9,10 +9,13 @@ real = replace_settings(ROOT / ".env")
 
 from ledger.container import container, make_engine, make_sessions  # noqa: E402
 from sqlalchemy import text  # noqa: E402
+from sqlalchemy.orm import Session  # noqa: E402
 
 
 def add_first_entry(connection):
-    connection.execute(text("INSERT INTO entries (code) VALUES ('first')"))
+    with Session(connection) as session:
+        session.execute(text("INSERT INTO entries (code) VALUES ('first')"))
+        session.commit()
 
 
 isolation = Isolation(

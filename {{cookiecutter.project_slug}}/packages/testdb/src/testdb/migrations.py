@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,12 @@ dropped, and other databases may use it. In a revision, create a role only if it
 
 and leave it in place in `downgrade()`: revoke what was granted to it, by DROP OWNED BY app."""
 
+EXTENSIONS = """
+
+The PostgreSQL server of the tests does not have this extension; the embedded one lacks pgcrypto and
+uuid-ossp, for example. Next: set TEST_DATABASE_URL to a server that has it. For random UUIDs alone,
+no extension is needed: gen_random_uuid() is PostgreSQL's own."""
+
 
 class UnusedConnectionError(MigrationError):
     """env.py does not run migrations on the connection that it is given."""
@@ -82,8 +89,10 @@ def migrate(alembic: Config, connection: Connection) -> None:
 
 
 def hint(error: Exception) -> str:
-    """Return what helps where a revision makes or drops a role as if it belonged to a database."""
+    """Return what helps where a revision takes a role for its own, or needs an extension."""
     original = getattr(error, "orig", error)
+    if re.match(r'extension ".*" is not available', str(original)):
+        return EXTENSIONS
     about = ROLE_ERRORS.get(getattr(original, "sqlstate", None) or "")
     is_of_role = about is not None and str(original).startswith("role ") and about in str(original)
     return ROLES if is_of_role else ""
