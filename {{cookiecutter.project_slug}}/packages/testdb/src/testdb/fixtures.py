@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -131,6 +132,9 @@ FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
 )
 
 
+# https://pytest-asyncio.readthedocs.io/en/stable/reference/changelog.html
+FIRST_WITH_LOOP_SCOPES = (0, 24)
+
 # For a folder beside older fixtures of these names: see README.md.
 SECOND_NAMES: dict[str, Callable[..., Iterator[Any]]] = {
     "testdb_session": db_session,
@@ -142,7 +146,8 @@ def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
     """Return a plugin with the fixtures in the style of the service.
 
     Raises:
-        pytest.UsageError: The service is asynchronous, and no plugin runs asynchronous fixtures.
+        pytest.UsageError: The service is asynchronous, and no plugin runs asynchronous fixtures in
+            one event loop.
     """
     make: Callable[..., Any] = make_fixture
     if is_async and config.pluginmanager.has_plugin("asyncio"):
@@ -174,6 +179,12 @@ def make_asyncio_fixture(function: Callable[..., Iterator[Any]], **options: Any)
     """Return a generator function as a fixture of pytest-asyncio, in the loop of the whole run."""
     import pytest_asyncio
 
+    found = version("pytest-asyncio")
+    if tuple(map(int, found.split(".")[:2])) < FIRST_WITH_LOOP_SCOPES:
+        raise pytest.UsageError(
+            f"pytest-asyncio {found} cannot run fixtures and tests in one event loop, which testdb"
+            " needs: install 0.26 or newer"
+        )
     fixture: Any = pytest_asyncio.fixture
     return fixture(loop_scope="session", **options)(as_coroutine(function))
 
