@@ -245,16 +245,20 @@ def install(service: Service, uv: str) -> Path:
         # A pyproject.toml can be there for its tools alone.
         if path.exists() and (path.suffix == ".txt" or "[project]" in path.read_text()):
             needed += ["-r", str(path)]
+    if "-r" not in needed:
+        sys.exit("no requirements*.txt and no [project] in pyproject.toml; give PYTHON=… instead")
     shutil.copytree(TESTDB, service.root.parent / "testdb")
-    subprocess.run([uv, "venv", "--quiet", environment], check=True)
     python = environment / "bin" / "python"
-    done = subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", python, *needed], check=False
-    )
+    project = service.home / "pyproject.toml"
+    text = project.read_text() if project.exists() else ""
+    wanted = re.search(r"""requires-python *= *["']([^"']+)""", text)
+    version = ["--python", wanted[1]] if wanted else []
+    done = subprocess.run([uv, "venv", "--quiet", *version, environment], check=False)
+    if done.returncode == 0:
+        command = [uv, "pip", "install", "--quiet", "--python", python, *needed]
+        done = subprocess.run(command, check=False)
     if done.returncode != 0:
-        sys.exit(
-            "its dependencies cannot be installed in this way; give PYTHON=… of an environment"
-        )
+        sys.exit("its environment cannot be made in this way; give PYTHON=… of an environment")
     return python
 
 
