@@ -255,7 +255,7 @@ def install(service: Service, uv: str) -> Path:
     version = ["--python", wanted[1]] if wanted else []
     done = subprocess.run([uv, "venv", "--quiet", *version, environment], check=False)
     if done.returncode == 0:
-        command = [uv, "pip", "install", "--quiet", "--python", python, *needed]
+        command = [uv, "pip", "install", "--quiet", "--python", str(python), *needed]
         done = subprocess.run(command, check=False)
     if done.returncode != 0:
         sys.exit("its environment cannot be made in this way; give PYTHON=… of an environment")
