@@ -58,7 +58,7 @@ SHAPES = {
     # anyio without pytest-asyncio; the app's state
     "journal": Shape("sqlite+aiosqlite", 8),
     # psycopg2, a container, a DSN, `version_locations`, a version table, rows of `prepare`
-    "ledger": Shape("postgresql+psycopg2", 9, settings=dsn),
+    "ledger": Shape("postgresql+psycopg2", 10, settings=dsn),
     # strict asyncio, older fixtures and options of the same names
     "press": Shape("sqlite+aiosqlite", 8, selftest="tests/new"),
     # SQLModel, a dependency of FastAPI, tests inside the application, a pyproject.toml

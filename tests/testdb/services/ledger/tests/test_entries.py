@@ -27,6 +27,12 @@ def test_a_database_of_its_own(isolated_database, run):
         assert session.scalars(CODES).all() == ["first", "second"]
 
 
+def test_the_version_table_is_found(isolated_database):
+    found = isolated_database.validate().findings["schema", "migrations are applied"]
+
+    assert (found.status, found.summary) == ("pass", "1")
+
+
 def test_the_real_database_is_refused(pytestconfig):
     isolation = pytestconfig.hook.pytest_testdb_isolation(config=pytestconfig)
     (url,) = isolation.protected_urls
