@@ -9,6 +9,7 @@ from migrator.commands import Call, Exit, Names, fail
 from migrator.database import Database
 from migrator.errors import (
     EditedError,
+    HeadsError,
     InUseError,
     LockTimeoutError,
     RefusedError,
@@ -114,6 +115,9 @@ def report(call: Call, cause: BaseException | Signals) -> Exit:
                 " changed, pass --accept-edited."
             )
             lines = [f"Refused, nothing was changed: {cause}. {remedy}"]
+        case HeadsError():
+            remedy = f"Next: {call.command(names.new, '--rebase')}"
+            code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}. {remedy}."]
         case RefusedError():
             code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}."]
         case UnknownRevisionError():
@@ -187,6 +191,14 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     )
     add("status", commands.status, "show which migrations are applied and which are pending")
     new = add("new", commands.new, "write a migration from the difference to the models")
-    new.add_argument("message", help='what it does, such as "add users.locale"')
+    new.add_argument("message", nargs="?", help='what it does, such as "add users.locale"')
+    new.add_argument(
+        "--rebase",
+        nargs="?",
+        const="",
+        metavar="REVISION",
+        help="after a merge or in a rebase, put the own revisions behind the other branch's;"
+        " REVISION is one of them, where git does not tell",
+    )
     add("lint", commands.lint, "check the migrations and their SQL")
     return parser

@@ -13,10 +13,11 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from migrator import backup, drafts, engine, history, planning, runs
+from migrator import backup, drafts, engine, heads, history, planning, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.poolers import find_unfit_pooler
 from migrator.recording import Record
 from migrator.redaction import redact
 from migrator.rehearsal import first_line
@@ -50,6 +51,7 @@ class Database:
         lock_wait_seconds: The time after which it does not try again.
         production: Whether a downgrade requires `--allow-production` and a target.
         url_setting: The setting that holds the URL; messages name it.
+        direct_url_setting: The setting for a URL that leads past a connection pooler.
     """
 
     url: URL
@@ -63,6 +65,7 @@ class Database:
     lock_wait_seconds: float = 60
     production: bool = False
     url_setting: str = "DATABASE_URL"
+    direct_url_setting: str = "MIGRATION_DATABASE_URL"
 
     # What messages call the database: at the start of a line, and within one.
     heading = "Database"
@@ -139,7 +142,13 @@ class Database:
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
-        """Yield a connection for a run, and keep other runs away or raise `LockTimeoutError`."""
+        """Yield a connection for a run, and keep other runs away.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+            RefusedError: Behind this connection pooler, the lock would protect nothing.
+        """
+        self.require_session()
         with (
             one_run_at_a_time(self.url, self.name, self.wait_seconds),
             self.engine().connect() as connection,
@@ -152,6 +161,15 @@ class Database:
             raise RefusedError(
                 f"{self.url_setting} is an in-memory database; it would vanish when this command"
                 " ends"
+            )
+
+    def require_session(self) -> None:
+        """Raise `RefusedError` behind a pooler that gives a connection no session of its own."""
+        reason = None if engine.is_sqlite(self.url) else find_unfit_pooler(self.url)
+        if reason:
+            raise RefusedError(
+                f"{self.url_setting} leads to a connection pooler that {reason}. Next: set"
+                f" {self.direct_url_setting} to the address of the server itself"
             )
 
     def status(self, connection: Connection | None = None) -> Status:
@@ -237,6 +255,8 @@ class Database:
             RefusedError: The upgrade would be refused.
             UnknownRevisionError: There is no such revision.
         """
+        if connection is None:
+            self.require_session()
         state = self.status(connection)
         self.require_known_state(state)
         pending = state.pending_until(revision)
@@ -256,6 +276,8 @@ class Database:
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path.
 
+        The head file names it then.
+
         Raises:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
@@ -272,6 +294,7 @@ class Database:
                 process_revision_directives=drafts.Draft(record),
             )
         assert isinstance(script, Script), "one message makes one revision"
+        heads.write_head(self.scripts(), script.revision)
         return Path(script.path)
 
     @contextmanager
@@ -323,7 +346,7 @@ class Database:
                     raise
                 try:
                     scratch = stack.enter_context(scratch_at(revision, self.config))
-                except Exception as reason:
+                except Exception as reason:  # noqa: BLE001  # a revision is any code
                     raise RefusedError(
                         "what the downgrade deletes cannot be told: the revisions do not run on"
                         f" SQLite ({first_line(reason)}), and this role may not create a scratch"

@@ -25,6 +25,10 @@ class EditedError(RefusedError):
         self.before = before if isinstance(before, str) else before[0]
 
 
+class HeadsError(RefusedError):
+    """The history has several last revisions, because two branches were merged."""
+
+
 class UnknownRevisionError(MigrationError):
     """No revision has the given id, or it cannot be reached from where the database is."""
 
