@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from migrator.engine import expected_warnings
+from migrator.history import OWN_TABLES
 from migrator.testing.postgresql import catalogue_query
 
 # The tables of the migrations themselves, and whatever belongs to them.
-INFRASTRUCTURE = re.compile("alembic_version|migration_history")
+INFRASTRUCTURE = re.compile("|".join(OWN_TABLES))
 
 QUERIES = {
     "sqlite": """
@@ -78,7 +79,7 @@ def not_null_last(part: str) -> str:
 def count_rows(connection: Connection) -> dict[str, int]:
     """Return how many rows each table has, without those of the migrations themselves."""
     names = set(sa.inspect(connection).get_table_names())
-    tables = [sa.table(name) for name in sorted(names - {"alembic_version", "migration_history"})]
+    tables = [sa.table(name) for name in sorted(names - {*OWN_TABLES})]
     counts = {
         it.name: connection.scalar(sa.select(sa.func.count()).select_from(it)) or 0 for it in tables
     }
