@@ -25,7 +25,7 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new test test-quick check diff bench soak pins clean
+.PHONY: help new test test-quick check diff bench try-service soak pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -79,6 +79,9 @@ diff: $(ENV) ## Show what users would see change since BASE=commit
 
 bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
+
+try-service: $(ENV) ## Try testdb on a copy of another service: SOURCE=checkout or git address [PYTHON=its python]
+	@$(BIN)/python try_service.py --uv '$(UV)' $(if $(PYTHON),--python '$(PYTHON)') '$(SOURCE)'
 
 soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postgresql --seconds 30"
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)

@@ -27,7 +27,15 @@ Project = Callable[..., Path]
 # leaves out, and words in the names of tests that take long.
 QUICK_COMBINATIONS = ("sync-sqlite-none-none-", "async-postgresql-clickhouse-github-")
 INSTALLED_OR_SERVED = {"foreign", "own_server", "postgresql_server"}
-LONG = ("clickhouse", "postgresql", "test_rounds", "test_runs]", "is_typed")
+LONG = (
+    "clickhouse",
+    "postgresql",
+    "test_rounds",
+    "test_runs]",
+    "is_typed",
+    "try_service",
+    "test_services",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -106,6 +106,52 @@ def test_a_project_of_somebody_else_is_migrated_and_tested(stranger: Path) -> No
     assert "8 passed, 1 deselected" in tested
 
 
+def test_a_project_with_a_history_of_its_own_gets_migrate_sh(stranger: Path) -> None:
+    env = stranger / "migrations" / "env.py"
+    connected = env.read_text()
+    run(stranger, "alembic", "init", "stock")
+    env.write_text((stranger / "stock" / "env.py").read_text())
+    before = f"sqlite:///{stranger}/app.db"
+    ini = stranger / "alembic.ini"
+    ini.write_text(
+        re.sub(r"(?m)^sqlalchemy.url = .*", f"sqlalchemy.url = {before}", ini.read_text())
+    )
+    run(stranger, "alembic", "revision", "-m", "before", "--rev-id", "1")
+    run(stranger, "alembic", "upgrade", "head")
+
+    env.write_text(connected)
+    run(stranger, "alembic", "revision", "-m", "after", "--rev-id", "2")
+    script = stranger / "scripts" / "migrate.sh"
+    script.parent.mkdir()
+    [text] = re.findall(r"   ```sh\n(.*?)   ```", README, re.DOTALL)
+    script.write_text(re.sub("(?m)^   ", "", text))
+    outputs = [migrate_sh(script, *arguments) for arguments in ([], ["--plan"], ["--help"])]
+
+    assert "after" in outputs[0]
+    assert "Nothing to do" in outputs[1]
+    assert "upgrade" in outputs[2]
+    shown = run(stranger, "app.migrate", "status")
+    assert "Revision: 2" in shown
+
+
+def migrate_sh(script: Path, *arguments: str) -> str:
+    """Run the script from another folder."""
+    done = subprocess.run(
+        ["sh", script, *arguments],
+        cwd="/",
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHON": sys.executable,
+            "PYTHONPATH": os.pathsep.join([str(script.parents[1] / "src"), *sys.path]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def test_the_readme_lists_all_ready_made_tests() -> None:
     names = re.findall(r"    (test_\w+),", block("from migrator.testing import"))
 

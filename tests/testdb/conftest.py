@@ -11,7 +11,7 @@ import pytest
 from derivation import derive_sync
 
 # They run in processes of their own.
-collect_ignore = ["foreign_service", "suite"]
+collect_ignore = ["foreign_service", "services", "suite"]
 
 TEMPLATE = Path(__file__).parents[2]
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb" / "src"

@@ -17,7 +17,12 @@ FOREIGN = Path(__file__).with_name("foreign_service")
 TESTDB = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb"
 
 # What a service of each style needs besides testdb, and its own functions that testdb is handed.
-NEEDS = {"sync": [], "async": ["sqlalchemy[asyncio]", "aiosqlite", "pytest-asyncio"]}
+# The asynchronous one has the oldest versions that testdb claims to work with.
+NEEDS = {
+    "sync": [],
+    "async": ["sqlalchemy[asyncio]>=2.0.30", "aiosqlite>=0.20", "pytest-asyncio>=0.26"],
+}
+OLDEST = ("--resolution", "lowest-direct")
 DATABASE = {
     "sync": """
 from sqlalchemy import create_engine
@@ -75,7 +80,8 @@ def foreign(
         succeeded(run(*install, cwd=folder))
     else:
         succeeded(run(UV, "venv", "--quiet", cwd=folder))
-        install = [UV, "pip", "install", "--quiet", f"{library}[postgresql]", *NEEDS[style]]
+        needs = [f"{library}[postgresql]", *NEEDS[style]]
+        install = [UV, "pip", "install", "--quiet", *OLDEST, *needs]
         succeeded(run(*install, cwd=folder))
 
     found = Foreign(style, folder, run)

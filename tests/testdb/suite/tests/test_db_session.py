@@ -15,8 +15,10 @@ from tests.conftest import test_session_maker
 
 # The same test several times: whichever runs later would see what an earlier one left.
 twice = pytest.mark.parametrize("run", [1, 2])
-only_sqlite = pytest.mark.skipif("config.option.database != 'sqlite'", reason="about SQLite")
-only_postgresql = pytest.mark.skipif("config.option.database == 'sqlite'", reason="about servers")
+only_sqlite = pytest.mark.skipif("config.option.testdb_database != 'sqlite'", reason="about SQLite")
+only_postgresql = pytest.mark.skipif(
+    "config.option.testdb_database == 'sqlite'", reason="about servers"
+)
 
 
 def user(name: str = "One") -> User:

@@ -200,6 +200,23 @@ def test_a_revision_that_takes_a_role_for_its_own_is_explained(
     assert "made_by_a_revision" in str(refusal.value)
 
 
+@pytest.mark.slow
+def test_an_extension_that_the_server_lacks_is_explained(
+    alembic: Config, postgresql_database: URL
+) -> None:
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    text = REVISION.format(name="one", after=None)
+    made = text.replace("CREATE TABLE made_by_one (id INTEGER)", "CREATE EXTENSION unheard_of")
+    (folder / "versions" / "one.py").write_text(made)
+
+    with (
+        create_engine(postgresql_database, poolclass=NullPool).connect() as connection,
+        pytest.raises(MigrationError, match="set TEST_DATABASE_URL to a server that has it"),
+    ):
+        migrate(alembic, connection)
+
+
 ON_THE_CONNECTION = """
 from alembic import context
 import logging, logging.config

@@ -10,6 +10,7 @@ import pytest
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import Session
 
 from .guard.urls import unreachable
 from .settings import remembered
@@ -122,10 +123,19 @@ class Isolation(Generic[Sessions]):
         It is what `tests/conftest.py` calls `test_session_maker`. Outside of a test that uses
         `db_session`, its sessions have no database.
         """
-        maker = self.sessions(self.make_engine(NOWHERE[self.database]))
+        maker = self.make_sessions(self.make_engine(NOWHERE[self.database]))
         # A commit releases a savepoint and a rollback goes back to one: the app's rollback does
         # not take the test's own rows with it.
         maker.configure(bind=None, join_transaction_mode="create_savepoint")
+        return maker
+
+    def make_sessions(self, engine: "Engine | AsyncEngine") -> Sessions:
+        """Return the service's session factory for an engine; its sessions use their own bind."""
+        maker = self.sessions(engine)
+        kind = getattr(maker, "class_", None)
+        # Flask-SQLAlchemy's, or one that sends queries to a replica.
+        if kind is not None and issubclass(kind, Session) and kind.get_bind is not Session.get_bind:
+            vars(maker)["class_"] = type(kind.__name__, (kind,), {"get_bind": Session.get_bind})
         return maker
 
     @cached_property

@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .loops import keep_to_this_loop
+
 # What sqlite3, psycopg and psycopg2 let callers set on a connection; `changes` is of
 # `sqlite/watched.py`.
 ATTRIBUTES = (
@@ -41,6 +43,7 @@ class Connections:
         self.in_use: set[ConnectionPoolEntry] = set()
         self.used: set[ConnectionPoolEntry] = set()
         self.opened: dict[ConnectionPoolEntry, object] = {}
+        keep_to_this_loop(engine)
         event.listen(engine, "connect", self.note_connect)
         event.listen(engine, "checkout", self.note_checkout)
         event.listen(engine, "checkin", lambda _, record: self.in_use.discard(record))

@@ -63,7 +63,7 @@ class IsolatedDatabase:
         """Make the service's engine for the present URL."""
         self.url = self.storage.url
         self.engine = self.isolation.make_engine(self.url)  # type: ignore[assignment]
-        self.sessions = self.isolation.sessions(self.engine)
+        self.sessions = self.isolation.make_sessions(self.engine)
         self.storage.watch(sync_engine_of(self.engine))
         self.connections = Connections(sync_engine_of(self.engine))
 

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +28,7 @@ def _testdb(pytestconfig: pytest.Config) -> Iterator[Run]:
 
 def _shared(_testdb: Run) -> Iterator[SharedTransaction]:
     """What `db_session` of this process works in."""
-    with _testdb.backend.shared(_testdb.options.database_file) as database:
+    with _testdb.backend.shared(_testdb.options.testdb_database_file) as database:
         engine = _testdb.isolation.make_engine(database.url)
         shared = SharedTransaction(database, engine, _testdb.isolation.session_maker)
         yield shared
@@ -51,7 +52,7 @@ def db_session(
     of it is undone.
     """
     is_kept = partial(_testdb.is_kept, request.node)
-    in_file = _testdb.options.database_file is not None
+    in_file = _testdb.options.testdb_database_file is not None
     with _testdb.report.timed(f"{_shared.database.kind} db_session"):
         _shared.clean()
     try:
@@ -131,28 +132,83 @@ FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
 )
 
 
-def make_fixtures(*, is_async: bool) -> ModuleType:
-    """Return a plugin with the fixtures in the style of the service."""
+# https://pytest-asyncio.readthedocs.io/en/stable/reference/changelog.html
+FIRST_WITH_LOOP_SCOPES = (0, 24)
+
+# For a folder beside older fixtures of these names: see README.md.
+SECOND_NAMES: dict[str, Callable[..., Iterator[Any]]] = {
+    "testdb_session": db_session,
+    "testdb_database": isolated_database,
+}
+
+
+def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
+    """Return a plugin with the fixtures in the style of the service.
+
+    Raises:
+        pytest.UsageError: The service is asynchronous, and no plugin runs asynchronous fixtures in
+            one event loop.
+    """
+    make: Callable[..., Any] = make_fixture
+    if is_async and config.pluginmanager.has_plugin("asyncio"):
+        make = make_asyncio_fixture
+    elif is_async and config.pluginmanager.has_plugin("anyio"):
+        make = make_anyio_fixture
+    elif is_async:
+        raise pytest.UsageError(
+            "The service's engine is asynchronous, and no plugin of pytest runs asynchronous"
+            " fixtures: install pytest-asyncio or anyio"
+        )
     plugin = ModuleType("testdb_fixtures")
-    vars(plugin).update({it.__name__: make_fixture(it, is_async=is_async) for it in FIXTURES})
+    named = {function.__name__: function for function in FIXTURES} | SECOND_NAMES
+    for name, function in named.items():
+        # A URL is the same in both styles.
+        used = make_fixture if function is postgresql_database else make
+        # Those of the whole process have an underscore.
+        scope = "session" if name.startswith("_") else "function"
+        vars(plugin)[name] = used(function, name=name, scope=scope)
     return plugin
 
 
-def make_fixture(function: Callable[..., Iterator[Any]], *, is_async: bool) -> Any:
-    """Return a generator function as a fixture; those of the whole process have an underscore."""
-    is_shared = function.__name__.startswith("_")
-    scope: Any = "session" if is_shared else "function"
-    # A URL is the same in both styles.
-    if not is_async or function is postgresql_database:
-        return pytest.fixture(scope=scope)(function)
+def make_fixture(function: Callable[..., Iterator[Any]], **options: Any) -> Any:
+    """Return a generator function as a fixture."""
+    return pytest.fixture(**options)(function)
+
+
+def make_asyncio_fixture(function: Callable[..., Iterator[Any]], **options: Any) -> Any:
+    """Return a generator function as a fixture of pytest-asyncio, in the loop of the whole run."""
     import pytest_asyncio
 
+    found = version("pytest-asyncio")
+    if tuple(map(int, found.split(".")[:2])) < FIRST_WITH_LOOP_SCOPES:
+        raise pytest.UsageError(
+            f"pytest-asyncio {found} cannot run fixtures and tests in one event loop, which testdb"
+            " needs: install 0.26 or newer"
+        )
+    fixture: Any = pytest_asyncio.fixture
+    return fixture(loop_scope="session", **options)(as_coroutine(function))
+
+
+def make_anyio_fixture(function: Callable[..., Iterator[Any]], **options: Any) -> Any:
+    """Return a generator function as a fixture that anyio runs, because it asks for its backend."""
+    return pytest.fixture(**options)(as_coroutine(function, "anyio_backend"))
+
+
+def as_coroutine(function: Callable[..., Iterator[Any]], *further: str) -> Any:
+    """Return an asynchronous generator function that does the same, with arguments to ignore."""
     from .asyncio import as_async, entered
 
+    is_shared = function.__name__.startswith("_")
+
     async def fixture(**arguments: Any) -> Any:
+        for name in further:
+            del arguments[name]
         async with entered(contextmanager(function)(**arguments)) as value:
             yield value if is_shared else as_async(value)
 
-    vars(fixture)["__signature__"] = inspect.signature(function)
+    signature = inspect.signature(function)
+    added = (inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in further)
+    parameters = [*signature.parameters.values(), *added]
+    vars(fixture)["__signature__"] = signature.replace(parameters=parameters)
     fixture.__name__, fixture.__doc__ = function.__name__, function.__doc__
-    return pytest_asyncio.fixture(scope=scope, loop_scope="session")(fixture)
+    return fixture

@@ -3,16 +3,20 @@
 import hashlib
 import inspect
 import logging
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
@@ -55,6 +59,12 @@ dropped, and other databases may use it. In a revision, create a role only if it
 
 and leave it in place in `downgrade()`: revoke what was granted to it, by DROP OWNED BY app."""
 
+EXTENSIONS = """
+
+The PostgreSQL server of the tests does not have this extension; the embedded one lacks pgcrypto and
+uuid-ossp, for example. Next: set TEST_DATABASE_URL to a server that has it. For random UUIDs alone,
+no extension is needed: gen_random_uuid() is PostgreSQL's own."""
+
 
 class UnusedConnectionError(MigrationError):
     """env.py does not run migrations on the connection that it is given."""
@@ -79,16 +89,59 @@ def migrate(alembic: Config, connection: Connection) -> None:
 
 
 def hint(error: Exception) -> str:
-    """Return what helps where a revision makes or drops a role as if it belonged to a database."""
+    """Return what helps where a revision takes a role for its own, or needs an extension."""
     original = getattr(error, "orig", error)
+    if re.match(r'extension ".*" is not available', str(original)):
+        return EXTENSIONS
     about = ROLE_ERRORS.get(getattr(original, "sqlstate", None) or "")
     is_of_role = about is not None and str(original).startswith("role ") and about in str(original)
     return ROLES if is_of_role else ""
 
 
+def find_configuration(alembic: Config, root: Path) -> None:
+    """Complete the name of Alembic's configuration file, which may be relative to a project's root.
+
+    Raises:
+        pytest.UsageError: There is no such file.
+    """
+    if alembic.config_file_name is None:
+        return
+    places = [Path(alembic.config_file_name).absolute(), root / alembic.config_file_name]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        looked = " or ".join(dict.fromkeys(map(str, places)))
+        raise pytest.UsageError(
+            f"Alembic's configuration is not at {looked}: give Isolation a"
+            ' Config(Path(__file__).parents[1] / "alembic.ini")'
+        )
+    alembic.config_file_name = str(found)
+
+
+@contextmanager
+def at_configuration(alembic: Config) -> Iterator[ScriptDirectory]:
+    """Give the migrations, in the folder that people run Alembic in: relative paths start there.
+
+    Raises:
+        TemplateError: The configuration does not lead to migrations.
+    """
+    name = alembic.config_file_name
+    with chdir(Path(name).parent if name is not None else Path()):
+        try:
+            scripts = ScriptDirectory.from_config(alembic)
+        except CommandError as error:
+            message = f"The configuration of Alembic at {name} leads to no migrations: {error}"
+            raise TemplateError(message) from error
+        yield scripts
+
+
 def run_env(alembic: Config) -> None:
     """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
-    scripts = ScriptDirectory.from_config(alembic)
+    with at_configuration(alembic) as scripts:
+        run_env_of(alembic, scripts)
+
+
+def run_env_of(alembic: Config, scripts: ScriptDirectory) -> None:
+    """Run the env.py of a folder of migrations."""
     was_run = False
 
     def revisions(current: Any, _: object) -> Any:
@@ -107,7 +160,8 @@ def run_env(alembic: Config) -> None:
     # Not in a subclass: Alembic shows env.py no object of one.
     environment.configure = configure_given  # type: ignore[method-assign]
     with environment, no_connections(unused(scripts, "opened a connection of its own")):
-        scripts.run_env()
+        # What it sets in the context ends with it, such as Flask's current app.
+        copy_context().run(scripts.run_env)
     if not was_run:
         raise unused(scripts, "did not call context.run_migrations()")
 
@@ -204,13 +258,15 @@ def state_of(logger: logging.Logger) -> State:
 
 def heads(alembic: Config) -> Sequence[str]:
     """Return the revisions that a migrated database is at."""
-    return ScriptDirectory.from_config(alembic).get_heads()
+    with at_configuration(alembic) as scripts:
+        return scripts.get_heads()
 
 
 def folders(alembic: Config) -> list[Path]:
     """Return the folders with everything that migrations are made of."""
-    scripts = ScriptDirectory.from_config(alembic)
-    return [Path(folder).resolve() for folder in (scripts.dir, *scripts.version_locations)]
+    with at_configuration(alembic) as scripts:
+        versions = scripts.version_locations or ()
+        return [Path(folder).resolve() for folder in (scripts.dir, *versions)]
 
 
 def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:

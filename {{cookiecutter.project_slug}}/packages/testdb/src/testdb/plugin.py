@@ -3,8 +3,9 @@
 It does nothing until a conftest.py implements `pytest_testdb_isolation`.
 """
 
+from argparse import ArgumentError
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from .fixtures import make_fixtures
 from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
 from .guard.urls import describe
-from .migrations import TemplateError
+from .migrations import TemplateError, find_configuration
 from .run import Run, run_key
 from .signature import is_marked
 
@@ -28,50 +29,56 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
+# Each option is `--testdb-name`, and `--name` as well unless a conftest.py or plugin has that.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "database": {
+        "choices": ["sqlite", "postgresql"],
+        "help": "what db_session and isolated_database run on (default: Isolation.database)",
+    },
+    "keep-database": {
+        "choices": ["never", "failed", "always"],
+        "default": "never",
+        "help": "keep the databases of these tests, and say how to open them",
+    },
+    "database-file": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "run db_session on this SQLite file, to look at what the last test left in it",
+    },
+    "isolation-report": {
+        "nargs": "?",
+        "const": "",
+        "metavar": "FILE",
+        "help": "show how long isolation took; with a name, write it there as JSON too",
+    },
+    "recreate-template": {
+        "action": "store_true",
+        "help": "build the migrated templates again, even if no migration has changed",
+    },
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the command line choose the database, and ask for more about it."""
-    group = parser.getgroup("testdb")
-    group.addoption(
-        "--database",
-        choices=["sqlite", "postgresql"],
-        help="what db_session and isolated_database run on (default: Isolation.database)",
-    )
-    group.addoption(
-        "--keep-database",
-        choices=["never", "failed", "always"],
-        default="never",
-        help="keep the databases of these tests, and say how to open them",
-    )
-    group.addoption(
-        "--database-file",
-        type=Path,
-        metavar="FILE",
-        help="run db_session on this SQLite file, to look at what the last test left in it",
-    )
-    group.addoption(
-        "--isolation-report",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="show how long isolation took; with a name, write it there as JSON too",
-    )
-    group.addoption(
-        "--recreate-template",
-        action="store_true",
-        help="build the migrated templates again, even if no migration has changed",
-    )
+    for name, details in OPTIONS.items():
+        parser.getgroup("testdb").addoption(f"--testdb-{name}", **details)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser
+) -> Iterator[None]:
     """Load the conftest.py of `testpaths` first, also where the command line names other folders.
 
     Otherwise a run of `pytest e2e` or `pytest test_x.py` would not be guarded.
     """
     known = early_config.known_args_namespace
     given, root = known.file_or_dir, early_config.rootpath
+    # The value of an option that is added below is not a folder.
+    start = early_config.invocation_params.dir
+    there = [name for name in given if (start / name.partition("::")[0]).exists()]
     known.file_or_dir = [
-        *(given or [str(early_config.invocation_params.dir)]),
+        *(there or [str(start)]),
         str(root),
         *(str(path) for pattern in early_config.getini("testpaths") for path in root.glob(pattern)),
     ]
@@ -79,6 +86,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         yield
     finally:
         known.file_or_dir = given
+    for name, details in OPTIONS.items():
+        # The name is taken: the longer one is left.
+        with suppress(ValueError, ArgumentError):
+            dest = f"testdb_{name.replace('-', '_')}"
+            parser.getgroup("testdb").addoption(f"--{name}", dest=dest, **details)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,16 +104,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if isolation is None:
         return
     option = config.option
-    option.database = option.database or isolation.database
-    if option.database_file is not None and getattr(option, "numprocesses", None):
+    option.testdb_database = option.testdb_database or isolation.database
+    if option.testdb_database_file is not None and getattr(option, "numprocesses", None):
         raise pytest.UsageError("--database-file is for one process: leave out -n")
-    refuse_foreign(option.database_file)
+    refuse_foreign(option.testdb_database_file)
     is_worker = hasattr(config, "workerinput")
+    find_configuration(isolation.alembic, config.rootpath)
     guard.protect(isolation.protected_urls)
     close_earlier_connections()
     run = config.stash[run_key] = Run(config, isolation)
+    fixtures = make_fixtures(config, is_async=isolation.is_async)
     config.pluginmanager.register(run.report, "testdb-report")
-    config.pluginmanager.register(make_fixtures(is_async=isolation.is_async), "testdb-fixtures")
+    config.pluginmanager.register(fixtures, "testdb-fixtures")
     if isolation.clickhouse is not None:
         isolation.clickhouse.start(config)
     settings.remember(isolation.protected_urls)
@@ -111,7 +125,7 @@ def pytest_configure(config: pytest.Config) -> None:
     lift_gate(config)
     if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
         try:
-            run.template = run.backend.build_template(recreate=option.recreate_template)
+            run.template = run.backend.build_template(recreate=option.testdb_recreate_template)
         except (pytest.skip.Exception, TemplateError) as reason:
             pytest.exit(str(reason), returncode=1)
 
@@ -152,7 +166,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     protected = ", ".join(map(describe, run.isolation.protected_urls)) or "no database"
     template = run.template or "none, as no test of this run uses a database"
     return (
-        f"testdb: tests run on {config.option.database}; protected: {protected};"
+        f"testdb: tests run on {config.option.testdb_database}; protected: {protected};"
         f" template: {template}"
     )
 

@@ -82,9 +82,9 @@ class IsolationReport:
             self.timings[step].extend(seconds)
 
     @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:
         """Print the table, and write the JSON file if one was asked for."""
-        target = terminalreporter.config.option.isolation_report
+        target = terminalreporter.config.option.testdb_isolation_report
         if target is None:
             return
         steps = self.summary()

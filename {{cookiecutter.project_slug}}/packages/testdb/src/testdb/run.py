@@ -37,11 +37,11 @@ class Run:
     @property
     def backend(self) -> SqliteBackend | PostgresqlBackend:
         """What `--database` says that tests run on."""
-        return self.sqlite if self.options.database == "sqlite" else self.postgresql
+        return self.sqlite if self.options.testdb_database == "sqlite" else self.postgresql
 
     def is_kept(self, node: pytest.Item) -> bool:
         """Tell whether the test's database is to be kept."""
-        choice = self.options.keep_database
+        choice = self.options.testdb_keep_database
         return bool(choice == "always" or (choice == "failed" and node.stash[failed_key]))
 
     def announce(self, node: pytest.Item, command: str) -> None:

@@ -90,15 +90,17 @@ def assembled(part: Mapping[str, str], settings: Mapping[str, str]) -> URL | Non
     values = {key: settings[name] for key, name in part.items() if name in settings}
     values.pop("password", None)
     port = values.pop("port", None)
-    if "host" not in values or (values["host"], port) == (NO_HOST, str(NO_PORT)):
+    host = values.pop("host", None)
+    if not host or (host, port) == (NO_HOST, str(NO_PORT)):
         return None
-    return URL.create(
+    url = URL.create(
         part["drivername"],
         username=values.get("username"),
-        host=values["host"],
         port=int(port) if port else None,
         database=values.get("database"),
     )
+    # The folder of a socket would be read as a path when the URL comes back from a text.
+    return url.set(query={"host": host}) if host.startswith("/") else url.set(host=host)
 
 
 def replace(name: str, value: object) -> None:

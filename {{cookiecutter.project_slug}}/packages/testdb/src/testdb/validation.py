@@ -58,6 +58,9 @@ PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
     },
 }
 
+# Alembic's own name for its table, unless env.py has another.
+ALEMBIC = "alembic_version"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -179,9 +182,21 @@ def milliseconds(connection: Connection) -> float:
 
 def migrations_are_applied(heads: set[str], connection: Connection) -> Finding:
     """Compare the revisions of the database with those it should be at."""
-    current = set(MigrationContext.configure(connection).get_current_heads())
+    options = {"version_table": version_table(connection)}
+    context = MigrationContext.configure(connection, opts=options)
+    current = set(context.get_current_heads())
     wrong = {name: "expected" if name in heads else "applied" for name in current ^ heads}
     return none_of(wrong) if wrong else Finding("pass", ", ".join(current))
+
+
+def version_table(connection: Connection) -> str:
+    """Return the name of Alembic's table. Whatever env.py calls it, it has one column."""
+    known = inspect(connection)
+    names = known.get_table_names()
+    for name in () if ALEMBIC in names else names:
+        if [column["name"] for column in known.get_columns(name)] == ["version_num"]:
+            return name
+    return ALEMBIC
 
 
 def no_table_is_left_over(connection: Connection) -> Finding:

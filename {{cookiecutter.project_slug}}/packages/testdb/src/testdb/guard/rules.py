@@ -28,8 +28,8 @@ def refusal(rule: str, target: object) -> ProtectedDatabaseError:
     fixture = "isolated_clickhouse" if target in folders else "db_session"
     return ProtectedDatabaseError(
         f"A test tried to open {target}, which is not a test database (rule: {rule})."
-        f" Use the {fixture} fixture, `from tests.conftest import test_session_maker`, or on"
-        " PostgreSQL the postgresql_database fixture; see the README of testdb."
+        f" Use the {fixture} fixture, and give the app `session_maker` of your Isolation; on"
+        " PostgreSQL there is postgresql_database as well. See the README of testdb."
     )
 
 

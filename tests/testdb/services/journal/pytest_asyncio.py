@@ -1,0 +1,3 @@
+"""As if pytest-asyncio were not installed."""
+
+raise ModuleNotFoundError(__name__)

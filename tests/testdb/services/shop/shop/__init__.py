@@ -1,0 +1,1 @@
+"""Synchronous, with SQLModel and FastAPI; its tests are inside the application."""

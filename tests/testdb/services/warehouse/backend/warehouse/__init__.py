@@ -1,0 +1,1 @@
+"""Asynchronous, on asyncpg, with a module-level engine and settings in parts."""
