@@ -25,6 +25,10 @@ class EditedError(RefusedError):
         self.before = before if isinstance(before, str) else before[0]
 
 
+class UnversionedError(RefusedError):
+    """The database has tables of the migrations, and no revision."""
+
+
 class UnknownRevisionError(MigrationError):
     """No revision has the given id, or it cannot be reached from where the database is."""
 

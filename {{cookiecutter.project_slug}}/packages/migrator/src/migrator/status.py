@@ -9,7 +9,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from migrator.errors import EditedError, RefusedError, UnknownRevisionError
+from migrator.errors import EditedError, RefusedError, UnknownRevisionError, UnversionedError
 from migrator.history import Entry, checksum
 from migrator.scripts import require_one_head
 
@@ -29,6 +29,7 @@ class Status:
         history: The latest entry of each applied revision.
         unfinished: A revision that a killed run left half-way, on a database without
             transactions. It counts as pending: an upgrade repeats it, a downgrade undoes it.
+        unversioned: Tables of the migrations in a database without a revision.
     """
 
     scripts: ScriptDirectory = field(repr=False, compare=False)
@@ -40,11 +41,13 @@ class Status:
     unknown: tuple[str, ...]
     history: dict[str, Entry]
     unfinished: Script | None = None
+    unversioned: tuple[str, ...] = ()
 
     @property
     def revision(self) -> str:
         """The revision of the database, for messages."""
-        return " and ".join(self.revisions) or "an empty schema"
+        none = "an unknown revision" if self.unversioned else "an empty schema"
+        return " and ".join(self.revisions) or none
 
     @property
     def start(self) -> tuple[str, ...]:
@@ -116,8 +119,8 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
         names: The file names of `found.edited`, for messages.
 
     Raises:
-        RefusedError: The database belongs to another version of the code, the revisions have two
-            heads, or an applied revision was edited.
+        RefusedError: The database belongs to another version of the code or has no revision, the
+            revisions have two heads, or an applied revision was edited.
     """
     if found.unknown:
         raise RefusedError(
@@ -126,6 +129,12 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
             " Older code needs no migration to run on a newer schema"
         )
     require_one_head(found.scripts)
+    if found.unversioned:
+        names = found.unversioned
+        raise UnversionedError(
+            f"{label} has {len(names)} tables of these migrations ({', '.join(names)}) and no"
+            " revision, so the migrations would create them again"
+        )
     if found.edited:
         raise EditedError(
             f"{', '.join(names)} was edited after it was applied; databases migrated before and"
