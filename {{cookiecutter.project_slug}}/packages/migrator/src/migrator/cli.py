@@ -198,6 +198,13 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     )
     add("status", commands.status, "show which migrations are applied and which are pending")
     new = add("new", commands.new, "write a migration from the difference to the models")
-    new.add_argument("message", help='what it does, such as "add users.locale"')
+    what = new.add_mutually_exclusive_group(required=True)
+    what.add_argument("message", nargs="?", default="", help='such as "add users.locale"')
+    what.add_argument(
+        "--squash", metavar="REVISION", help="replace all revisions up to this one by a single one"
+    )
+    new.add_argument(
+        "--on", action="append", default=[], metavar="URL", help="a further server for --squash"
+    )
     add("lint", commands.lint, "check the migrations and their SQL")
     return parser

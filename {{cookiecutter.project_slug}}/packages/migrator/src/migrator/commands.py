@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alembic.script import Script
 from alembic.util import to_tuple
+from sqlalchemy import make_url
 
 from migrator.adoption import Adoption
 from migrator.database import Database
@@ -421,6 +422,8 @@ def format_history_entry(entry: Entry | None) -> str:
 
 def new(call: Call) -> Exit:
     """Write a new revision."""
+    if call.arguments.squash:
+        return squash(call)
     if not call.arguments.message.strip():
         example = call.command(call.names.new, '"add users.locale"')
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
@@ -432,6 +435,39 @@ def new(call: Call) -> Exit:
         print("Delete the file, or complete it, for instance to change rows.")
     else:
         print("Read and complete it before you commit it.")
+    return Exit.DONE
+
+
+def squash(call: Call) -> Exit:
+    """Replace the first revisions by one."""
+    from migrator.squash import squash
+
+    target, arguments = call.target, call.arguments
+    if not target.is_transactional:
+        raise RefusedError(f"the revisions of {target.label} are squashed by hand")
+    urls = [make_url("sqlite://"), target.url, *map(make_url, arguments.on)]
+    targets = {it.get_backend_name(): target.at(it) for it in urls}
+    if len(targets) == 1:
+        example = call.command(call.names.new, "--squash", arguments.squash, "--on")
+        raise RefusedError(
+            f"{target.url_setting} is a SQLite database, and the revisions run on PostgreSQL too."
+            f" Next: {example} postgresql+psycopg://HOST/DATABASE, a server for a scratch database"
+        )
+    found = squash(arguments.squash, list(targets.values()))
+    names = [script.revision for script in found.replaced]
+    print(f"Wrote {target.relative_name(found.path)}, which replaces {', '.join(names)}.")
+    print(f"Their files are in {target.relative_name(found.folder)}.")
+    print(f"Verified: the same catalogue as before on {' and '.join(found.dialects)}.")
+    for script in found.data_steps:
+        print(f"Not part of it: {Path(script.path).name} changes rows ({title(script)})")
+    for table, count in found.rows.items():
+        print(f"Not part of it: {count} row{'s' * (count != 1)} of {table}")
+    if found.data_steps:
+        print("Next: copy what a new database needs into a revision, and empty data_steps.")
+    print(
+        f"Databases at {names[-1]} or beyond need nothing. Upgrade those at"
+        f" {' or '.join(names[:-1])} to {names[-1]} with the code before this."
+    )
     return Exit.DONE
 
 

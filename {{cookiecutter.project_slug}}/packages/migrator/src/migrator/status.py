@@ -86,6 +86,7 @@ def compare(
     """Return how the revisions of a database compare with the files."""
     every = list(reversed(list(scripts.walk_revisions())))
     known = {script.revision for script in every}
+    replaced = {it: text for script in every for it, text in squashed_by(script).items()}
     reached = {
         script.revision
         for revision in revisions
@@ -102,12 +103,19 @@ def compare(
         edited=tuple(
             script
             for script in applied
-            if script.revision in history and history[script.revision].checksum != checksum(script)
+            if script.revision in history
+            and history[script.revision].checksum
+            not in (checksum(script), replaced.get(script.revision))
         ),
         unknown=tuple(revision for revision in revisions if revision not in known),
         history={revision: entry for revision, entry in history.items() if revision in reached},
         unfinished=unfinished,
     )
+
+
+def squashed_by(script: Script) -> dict[str, str]:
+    """Return the revisions that a squashed one replaces, with the checksums of their files."""
+    return dict(getattr(script.module, "replaces", {}))
 
 
 def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
@@ -122,6 +130,14 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
         RefusedError: The database belongs to another version of the code or has no revision, the
             revisions have two heads, or an applied revision was edited.
     """
+    for script in found.scripts.walk_revisions():
+        behind = set(found.unknown) & squashed_by(script).keys()
+        if behind:
+            raise RefusedError(
+                f"{label} is at {' and '.join(behind)}, which was squashed into {script.revision}."
+                f" Next: with the version of the code before the squash, upgrade to"
+                f" {script.revision}; this version continues from there"
+            )
     if found.unknown:
         raise RefusedError(
             f"{label} is at {' and '.join(found.unknown)}, which these migrations do not have: it"

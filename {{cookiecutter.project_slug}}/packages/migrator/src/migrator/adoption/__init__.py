@@ -55,6 +55,18 @@ class Differences(NamedTuple):
     sql: list[str]
 
 
+class Statements(NamedTuple):
+    """The SQL of everything in a database.
+
+    Attributes:
+        create: The statements that make it, in order.
+        drop: The statements that remove it.
+    """
+
+    create: list[str]
+    drop: list[str]
+
+
 class Rows(NamedTuple):
     """Rows of a table, by their primary keys.
 
@@ -156,13 +168,20 @@ class Dialect(ABC):
             others: The objects of the database that are not those of the migrations.
         """
 
+    def statements(self, connection: Connection) -> Statements:
+        """Return the statements that make everything in a database, and those that remove it.
 
-def run_revisions(dialect: Dialect) -> Chain:
-    """Run the revisions on a scratch database and return what each makes of it."""
+        Only SQLite and PostgreSQL can tell; their revisions can be squashed.
+        """
+        raise NotImplementedError
+
+
+def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
+    """Run the revisions up to one on a scratch database and return what each makes of it."""
     database = dialect.database
     states: list[State] = []
     with dialect.scratch() as scratch:
-        for script in reversed(list(database.scripts().walk_revisions())):
+        for script in reversed(list(database.scripts().walk_revisions("base", upto))):
             try:
                 database.upgrade(script.revision, scratch)
             except Exception as error:  # noqa: BLE001  # a revision is any code

@@ -2,15 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
+from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
 from migrator.adoption.rows import count_missing, read_rows
 from migrator.catalogue import INFRASTRUCTURE
 from migrator.catalogue import read_rows as read_properties
@@ -62,6 +62,8 @@ class Part:
 WITHOUT_ROWS = 8
 # Constraints and foreign keys.
 CONSTRAINTS = {8, 10}
+OWNER = " owner"
+CREATE = "CREATE TABLE {} (\n    {}\n)"
 # Of an extension, name and schema; where objects are created, and where they are looked for.
 EXTENSIONS = """
     SELECT extname AS name, quote_ident(extname) AS quoted,
@@ -137,8 +139,9 @@ SELECT 'column', 5, name, id, definition, format('ALTER TABLE %s ADD COLUMN %s %
        ] ELSE '{}' END
 FROM described
 UNION ALL
-SELECT 'owner of sequence', 6, s.id, t.id, a.attname, format('ALTER SEQUENCE %s OWNED BY %s.%I',
-       s.id, t.id, a.attname), format('ALTER SEQUENCE %s OWNED BY NONE', s.id), '{}'
+SELECT 'owner of sequence', 6, s.id || ' owner', t.id, a.attname,
+       format('ALTER SEQUENCE %s OWNED BY %s.%I', s.id, t.id, a.attname),
+       format('ALTER SEQUENCE %s OWNED BY NONE', s.id), '{}'
 FROM relation s JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
     AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a' AND s.relkind = 'S'
 JOIN relation t ON t.oid = d.refobjid
@@ -270,6 +273,23 @@ class PostgreSQL(Dialect):
                 )
         return result
 
+    def statements(self, connection: Connection) -> Statements:
+        """Return the statements that make everything in a database, and those that remove it."""
+        parts = read_parts(connection)
+        made, _ = compare_parts({}, parts)
+        owned = {it.name.removesuffix(OWNER) for it in parts.values() if it.name.endswith(OWNER)}
+        drops = [
+            it
+            for it in parts.values()
+            if it.kind in ("foreign key", "trigger") or (not it.parent and it.name not in owned)
+        ]
+        # Defaults and generated columns refer to functions.
+        drops.sort(key=lambda it: -WITHOUT_ROWS if it.kind == "table" else -it.rank)
+        [schema] = connection.execute(text("SELECT quote_ident(current_schema()) || '.'")).scalars()
+        # Where a table is created is left to the search path, as the revisions do.
+        up = [it if "$function$" in it else it.replace(schema, "") for it in made.sql]
+        return Statements(up, [it.drop.replace(schema, "") for it in drops])
+
 
 def read_parts(connection: Connection) -> dict[Key, Part]:
     """Return the objects that statements make, by kind and name."""
@@ -307,7 +327,7 @@ def compare_parts(
     drops = [it for it in extra if it.parent not in whole]
     drops += [one for one, other in changed if one.rank >= WITHOUT_ROWS]
     drops.sort(key=lambda it: -it.rank)
-    makes = [(it.rank, it.create or by_hand(it)) for it in missing]
+    makes = [(it.rank, it.create or by_hand(it)) for it in gather(missing)]
     for one, other in renamed:
         rename = f"RENAME CONSTRAINT {short_name(one)} TO {short_name(other)}"
         makes.append((one.rank, f"ALTER TABLE {one.parent} {rename}"))
@@ -324,6 +344,23 @@ def compare_parts(
     explained = [it for pair in (*renamed, *changed) for it in pair] + missing + extra
     names = {it.name for it in explained} | {short_name(it) for it in explained}
     return Differences(lines, sql), sorted(names)
+
+
+def gather(missing: Sequence[Part]) -> list[Part]:
+    """Return the parts with the columns and constraints of a table in the statement for it."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    tables = {it.name for it in missing if it.kind == "table" and it.create}
+    for it in missing:
+        if it.parent in tables and it.kind in ("column", "constraint") and it.create:
+            text = it.create.removeprefix(f"ALTER TABLE {it.parent} ADD ")
+            inside[it.parent].append(text.removeprefix("COLUMN "))
+    return [
+        replace(it, create=CREATE.format(it.name, ",\n    ".join(inside[it.name])))
+        if it.kind == "table" and inside[it.name]
+        else it
+        for it in missing
+        if it.parent not in tables or it.kind not in ("column", "constraint")
+    ]
 
 
 def take_renamed(extra: list[Part], missing: list[Part]) -> list[tuple[Part, Part]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, make_url
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
+from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
 from migrator.adoption.rows import count_missing, read_rows
 from migrator.catalogue import INFRASTRUCTURE
 from migrator.engine import make_sqlite_migration_engine
@@ -17,6 +17,7 @@ MASTER = """
     SELECT type, name, tbl_name, sql FROM sqlite_master
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid
 """
+WHOLE = ("table", "view")
 CREATE_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
 # What only a rebuild of the table changes.
 OF_TABLE = {"table", "column", "constraint"}
@@ -36,7 +37,7 @@ class SQLite(Dialect):
         """Return tables, columns, constraints, indexes, triggers and views."""
         found: dict[Key, Item] = {}
         for kind, name, table, sql in read_master(connection):
-            label = f"{kind} {name}" if kind in ("table", "view") else ""
+            label = f"{kind} {name}" if kind in WHOLE else ""
             if kind != "table" or not CREATE_TABLE.match(sql):
                 found[kind, name] = Item(table, words(tokenize(sql)), label)
                 continue
@@ -91,6 +92,12 @@ class SQLite(Dialect):
             ]
             result.sql.append("COMMIT")
         return result
+
+    def statements(self, connection: Connection) -> Statements:
+        """Return the statements that make everything in a database, and those that remove it."""
+        rows = read_master(connection)
+        drops = [f"DROP {kind.upper()} {quote(it)}" for kind, it, *_ in rows if kind in WHOLE]
+        return Statements([sql for *_, sql in rows], drops[::-1])
 
 
 def read_master(connection: Connection) -> list[tuple[str, str, str, str]]:
