@@ -51,6 +51,7 @@ ALWAYS_ASYNC = (
     "src/*/api/bodies.py",
     "src/*/api/health.py",
     "src/*/api/methods.py",
+    "src/*/lifespan.py",
     "tests/unit/test_event_loop.py",
 )
 

@@ -35,12 +35,12 @@ def embedded_server() -> Iterator[URL]:
 
 
 @contextmanager
-def new_database(server: URL) -> Iterator[URL]:
-    """Yield the URL of an empty database, and drop it afterwards."""
+def new_database(server: URL, template: str = "template1") -> Iterator[URL]:
+    """Yield the URL of an empty database, or a copy of another, and drop it afterwards."""
     name = f"test_{uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield server.set(database=name)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

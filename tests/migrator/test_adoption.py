@@ -123,6 +123,89 @@ def test_a_database_without_a_table_is_reconciled(
     assert (refused, code) == (Exit.REFUSED, Exit.DONE), shown
 
 
+# As another tool would have made it: no names of constraints, another order of columns.
+UNNAMED = """
+CREATE TABLE authors (
+    is_active BOOLEAN DEFAULT {true} NOT NULL,
+    name VARCHAR(100) NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    joined_at {time} DEFAULT CURRENT_TIMESTAMP NOT NULL,
+    email VARCHAR(255) NOT NULL UNIQUE,
+    id {serial} NOT NULL PRIMARY KEY
+)
+"""
+WORDS = {
+    "sqlite": {"true": "1", "time": "DATETIME", "serial": "INTEGER"},
+    "postgresql": {"true": "true", "time": "TIMESTAMPTZ", "serial": "SERIAL"},
+}
+
+
+def test_constraints_without_the_names_of_the_revisions_are_different(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if project.dialect == "sqlite":
+        Path(str(project.database.url.database)).parent.mkdir()
+    sql = UNNAMED.format(**WORDS[project.dialect])
+    # PostgreSQL stores what the default is called.
+    project.execute(sql.replace("CURRENT_TIMESTAMP", "now()") if "SERIAL" in sql else sql)
+
+    refused = project.run("upgrade", "--adopt")
+
+    shown = capsys.readouterr().err
+    assert refused == Exit.REFUSED
+    assert "the nearest is 0001" in shown
+    for name in ("pk_authors", "uq_authors_email", "ck_authors_name_length"):
+        assert re.search(rf"(missing: constraint authors.|its name should be ){name}", shown), shown
+    assert "column" not in shown.partition("This SQL")[0]
+    reconcile(project, shown)
+    assert project.run("upgrade", "--adopt") == Exit.DONE, capsys.readouterr()
+    assert project.run("upgrade") == Exit.DONE
+
+
+def test_a_difference_without_a_statement_is_named(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = forget(postgresql_project.upgraded())
+    project.execute(
+        "COMMENT ON COLUMN books.title IS 'told by hand'",
+        "ALTER TABLE books ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY everything ON books USING (true)",
+    )
+
+    refused = project.run("upgrade", "--adopt")
+
+    shown = capsys.readouterr().err
+    assert refused == Exit.REFUSED
+    assert re.search("public.books.title: .*told by hand → missing", shown)
+    assert "public.books: relrowsecurity: true → relrowsecurity: false" in shown
+    assert "everything on public.books" in shown
+    assert "This SQL" not in shown
+
+
+def test_the_search_path_of_the_url_is_that_of_the_scratch_database(
+    postgresql_project: Project,
+) -> None:
+    postgresql_project.execute("CREATE SCHEMA crm")
+    url = postgresql_project.database.url.update_query_dict({"options": "-csearch_path=crm"})
+    project = forget(postgresql_project.having(url=url).upgraded())
+
+    assert project.run("upgrade", "--adopt") == Exit.DONE
+    assert project.query("SELECT to_regclass('crm.alembic_version') IS NOT NULL") == [True]
+
+
+def test_a_revision_that_fails_on_an_empty_database_hides_only_later_ones(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forget(project.upgraded())
+    project.write("later", 'op.execute("SELECT * FROM missing")')
+
+    adopted = project.run("upgrade", "--adopt")
+    project.execute("DROP TABLE alembic_version", "ALTER TABLE books ADD COLUMN isbn VARCHAR(20)")
+    refused = project.run("upgrade", "--adopt")
+
+    assert (adopted, refused) == (Exit.DONE, Exit.REFUSED)
+    assert "migrations/versions/later.py fails on one" in capsys.readouterr().err
+
+
 def test_a_database_of_create_all_is_adopted_or_refused(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

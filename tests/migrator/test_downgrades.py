@@ -75,6 +75,37 @@ def test_it_says_if_nothing_is_deleted(
     assert "  no table and no column\n" in capsys.readouterr().out
 
 
+def test_what_revisions_for_postgresql_alone_delete_is_told_by_the_server(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = "from sqlalchemy.dialects.postgresql import ARRAY\n"
+    up = kind + 'op.add_column("authors", sa.Column("names", ARRAY(sa.Text)))'
+    postgresql_project.write("names", up, 'op.drop_column("authors", "names")')
+    postgresql_project.upgraded()
+
+    code = postgresql_project.run("downgrade", "--yes")
+
+    assert code == Exit.DONE
+    assert "column authors.names: 0 values" in capsys.readouterr().out
+
+
+def test_what_nothing_can_tell_is_refused(
+    plain_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = "from sqlalchemy.dialects.postgresql import ARRAY\n"
+    up = kind + 'op.add_column("authors", sa.Column("names", ARRAY(sa.Text)))'
+    plain_project.write("names", up, 'op.drop_column("authors", "names")')
+    plain_project.upgraded()
+
+    code = plain_project.run("downgrade", "--yes")
+
+    message = capsys.readouterr().err
+    assert code == Exit.REFUSED
+    assert "this role may not create a scratch database" in message
+    assert "Next: let it (ALTER ROLE … CREATEDB)" in message
+    assert plain_project.database.status().revision == "names"
+
+
 @pytest.fixture
 def plain_project(postgresql_server: sa.URL, tmp_path: Path) -> Iterator[Project]:
     """Yield a project whose database belongs to a role without privileges.

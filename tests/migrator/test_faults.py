@@ -329,3 +329,65 @@ def test_a_path_may_have_any_letters(sqlite_project: Project, tmp_path: Path) ->
 
     assert code == Exit.DONE, printed
     assert f"from {HEAD} to more in" in printed
+
+
+# What a project meets, and the remedy that the message names.
+LONG = "x" * 33
+RETYPED = """
+with op.batch_alter_table("authors") as authors:
+    authors.alter_column("name", existing_type=sa.String(100), type_=sa.String(200))
+"""
+
+
+def test_a_long_id_is_named(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.write(LONG, "pass")
+
+    code = postgresql_project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert "Next: shorten the id of the revision that comes next" in capsys.readouterr().err
+
+
+def test_tables_without_a_record_are_explained(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.run("upgrade", "0001")
+    project.execute("DROP TABLE alembic_version", "DROP TABLE migration_history")
+
+    code = project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert "create_all: if they are those of a revision, record it with" in capsys.readouterr().err
+
+
+def test_a_view_survives_a_batch_or_is_named(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write("view", "op.execute('CREATE VIEW names AS SELECT name FROM authors')")
+    project.write("retyped", RETYPED)
+
+    code = project.run("upgrade")
+
+    if project.dialect == "sqlite":
+        assert code == Exit.DONE
+        assert project.query("SELECT count(*) FROM names") == [0]
+    else:
+        assert code == Exit.FAILED
+        assert "retyped.py" in (printed := capsys.readouterr().err)
+        assert "Next: drop what uses the column first, and create it again" in printed
+
+
+def test_a_role_that_cannot_make_a_scratch_database_is_told(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.execute("CREATE ROLE plain LOGIN PASSWORD 'plain'")
+    url = postgresql_project.database.url.set(username="plain", password="plain")  # noqa: S106
+    try:
+        code = postgresql_project.having(url=url).run("new", "nothing new")
+    finally:
+        postgresql_project.execute("DROP ROLE plain")
+
+    assert code == Exit.FAILED
+    assert "Next: let the role create databases (ALTER ROLE … CREATEDB)" in capsys.readouterr().err

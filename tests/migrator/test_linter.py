@@ -80,6 +80,15 @@ def test_unsafe_sql_is_found_and_safe_sql_is_not(
     assert left == []
 
 
+def test_the_advice_for_a_key_works_on_both_databases(sqlite_project: Project) -> None:
+    (sqlite_project.root / ".squawk.toml").unlink()
+
+    found = [it for it in sqlite_project.database.lint() if "prefer-bigint-over-int" in it]
+
+    assert found
+    assert all('sa.BigInteger().with_variant(sa.Integer(), "sqlite")' in it for it in found)
+
+
 def test_a_syntax_error_is_reported_first(sqlite_project: Project) -> None:
     write(sqlite_project, "return return")
 
@@ -117,12 +126,11 @@ def test_revisions_without_an_order_fail_the_command(
     path = write(sqlite_project, "pass")
     path.write_text(path.read_text().replace("'0004'", "'gone'"))
 
-    with pytest.warns(UserWarning, match="gone"):
-        code = sqlite_project.run("lint")
+    code = sqlite_project.run("lint")
 
     message = capsys.readouterr().err
-    assert code == Exit.FAILED
-    assert "Alembic cannot print the revisions: 'gone'. Next: alembic upgrade heads" in message
+    assert code == Exit.REFUSED
+    assert "migrations/versions/new.py follows revision gone, which no file has. Next:" in message
 
 
 @pytest.mark.parametrize(

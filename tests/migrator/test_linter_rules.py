@@ -53,6 +53,14 @@ CASES = [
     ),
     (
         "enum-left-behind",
+        "def upgrade(): op.execute('CREATE TYPE mood AS ENUM ()')",
+        (
+            "def upgrade():\n    op.execute('ALTER TYPE mood RENAME TO mood_old')\n"
+            "    op.execute('CREATE TYPE mood AS ENUM ()')"
+        ),
+    ),
+    (
+        "enum-left-behind",
         "def upgrade(): op.add_column('users', sa.Column('mood', sa.Enum('a', name='mood')))",
         "def upgrade(): sa.Enum('a', native_enum=False, name='mood')",
     ),
@@ -85,6 +93,17 @@ CASES = [
         "non-portable-default",
         "sa.Column('note', sa.Text(), server_default='')",
         "sa.Column('note', sa.Text(), server_default=sa.text(\"''\"))",
+    ),
+    ("long-id", f"revision = {'x' * 33!r}", f"revision = {'x' * 32!r}"),
+    (
+        "one-database",
+        "sa.Column('tags', postgresql.ARRAY(sa.Text()))",
+        "sa.Column('tags', sa.JSON().with_variant(postgresql.ARRAY(sa.Text()), 'postgresql'))",
+    ),
+    (
+        "one-database",
+        "op.create_table('customers', schema='crm')",
+        "op.batch_alter_table('customers', schema=None)",
     ),
     (
         "outside-batch",

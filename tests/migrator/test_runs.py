@@ -294,6 +294,7 @@ def test_a_database_of_another_version_of_the_code_is_refused(
     printed = capsys.readouterr()
     assert (codes, shown) == ({Exit.REFUSED}, Exit.DONE)
     assert "the database is at future, which these migrations do not have" in printed.err
+    assert "`git log --all -- '*future*'` names it" in printed.err
     assert "Not in these migrations: future" in printed.out
 
 

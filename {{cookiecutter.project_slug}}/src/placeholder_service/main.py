@@ -17,6 +17,7 @@ from placeholder_service.api.bodies import BodyLimit
 from placeholder_service.api.methods import answer_head
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.session import SessionMaker, make_session_maker
+from placeholder_service.lifespan import make_lifespan
 from placeholder_service.settings import Settings
 
 
@@ -59,8 +60,7 @@ def create_app(
         version=about["Version"],
         responses=problems.PROBLEM_RESPONSES,
         openapi_url="/openapi.json" if settings.serve_docs else None,
-        on_startup=on_startup,
-        on_shutdown=on_shutdown,
+        lifespan=make_lifespan(on_startup, on_shutdown),
     )
     app.state.session_maker = session_maker
     # if analytics == clickhouse

@@ -1,4 +1,4 @@
-"""What works on the event loop in both styles: bodies and admission."""
+"""What works on the event loop in both styles: bodies, admission and the lifespan."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from placeholder_service.api import admission
 from placeholder_service.api.bodies import BodyLimit
+from placeholder_service.lifespan import make_lifespan
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +40,24 @@ def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
 
     assert refusal.value.status_code == 503
     assert refusal.value.headers == {"Retry-After": "5"}
+
+
+def test_a_lifespan_calls_functions_of_both_kinds_whatever_fails() -> None:
+    called: list[str] = []
+
+    async def start() -> None:
+        called.append("start")
+
+    async def stop() -> None:
+        called.append("stop")
+        raise OSError
+
+    async def live() -> None:
+        lifespan = make_lifespan([lambda: called.append("first"), start], [stop, called.clear])
+        async with lifespan(FastAPI()):
+            assert called == ["first", "start"]
+
+    with pytest.raises(OSError):  # noqa: PT011  # one without a message
+        asyncio.run(live())
+
+    assert called == []

@@ -26,7 +26,8 @@ class Raw:
         """Take it from a connection of SQLAlchemy."""
         self.connection = connection
         # Read at once: a test may change what it is.
-        self.driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
+        of_sqlalchemy: Any = connection.sync_connection
+        self.driver: Any = of_sqlalchemy.connection.driver_connection
         self.commits = commits
 
     async def ask(self, query: str) -> Any:

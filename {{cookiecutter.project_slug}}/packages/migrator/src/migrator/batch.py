@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import NullType, UserDefinedType
 
+from migrator.autogenerate import ComparingSQLiteImpl
 from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
 
 # What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
@@ -188,7 +189,7 @@ class Rebuild:
         run("RELEASE rebuilt")
 
 
-class RebuildingSQLiteImpl(SQLiteImpl):
+class RebuildingSQLiteImpl(ComparingSQLiteImpl):
     """Alembic's SQLite, whose batches keep what they do not change."""
 
     # Alembic uses the last class that has this name.

@@ -51,7 +51,7 @@ class Names:
     lint: str = "migrate lint"
     wait_seconds: str = "MIGRATION_WAIT_SECONDS"
     lock_timeout_ms: str = "MIGRATION_LOCK_TIMEOUT_MS"
-    # The command that starts the server of development, if there is one.
+    # The command that starts the server of the first database in development, if there is one.
     start_server: str = ""
 
 
@@ -429,6 +429,8 @@ def new(call: Call) -> Exit:
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
     print(f"Wrote {call.target.relative_name(path)}.")
+    for finding in call.target.lint_source(path):
+        print(f"warning: {finding}")
     if call.target.compares_models and is_empty(path):
         print("It is empty: the models contain nothing that the migrations lack.")
         print("If you changed a model, make sure that migrations/env.py imports its module.")

@@ -1,7 +1,7 @@
 """The migrations of a database: what they need, and what can be done with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -11,18 +11,23 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from migrator import adoption, backup, engine, history, planning, runs
+from migrator import adoption, backup, drafts, engine, history, planning, runs
 from migrator.adoption import Adoption
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.recording import Record
 from migrator.redaction import redact
-from migrator.scratch import scratch_at
+from migrator.rehearsal import first_line
+from migrator.scratch import scratch_at, scratch_beside
 from migrator.scripts import read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
+
+INSUFFICIENT_PRIVILEGE = "42501"
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
@@ -104,6 +109,9 @@ class Database:
         """Return Alembic's configuration, bound to a connection if one is given."""
         # Alembic prints to a stream. Python callers get results and exceptions instead.
         config = Config(self.ini, ini_section=self.section, stdout=StringIO())
+        # The parser gives percent signs a meaning, also in the path that %(here)s stands for.
+        here = config.file_config.defaults()["here"].replace("%", "%%")
+        config.file_config.set("DEFAULT", "here", here)
         config.attributes.update(migrations=self, connection=connection, report=report, check=check)
         return config
 
@@ -257,17 +265,40 @@ class Database:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
         require_one_head(self.scripts())
-        with scratch_at("head", self.config) as connection:
+        record: Record = {}
+        with self.scratch() as connection:
             config = self.config(connection)
-            script = command.revision(config, as_docstring(message), autogenerate=True)
+            config.attributes["record"] = record
+            command.upgrade(config, "head")
+            script = command.revision(
+                config,
+                as_docstring(message),
+                autogenerate=True,
+                process_revision_directives=drafts.Draft(record),
+            )
         assert isinstance(script, Script), "one message makes one revision"
         return Path(script.path)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """Yield a connection to an empty database of the same kind, which is then dropped."""
+        with scratch_beside(self.url, self.name, self.wait_seconds) as url:
+            target = self.at(url)
+            with target.engine().connect() as connection:
+                yield connection
 
     def lint(self) -> list[str]:
         """Return lines of `file:line: rule message`, or raise `LinterError`."""
         from migrator.linter import lint, rules, sql
 
         return lint(self, rules.RULES, sql.check_sql)
+
+    def lint_source(self, path: Path) -> list[str]:
+        """Return what the rules find in the source of one revision, without squawk."""
+        from migrator.linter import check_source, format_finding, rules
+
+        findings = check_source(path.read_text(encoding="utf-8"), rules.RULES)
+        return [format_finding(self.relative_name(path), finding) for finding in findings]
 
     def accept(self, scripts: Sequence[Script]) -> None:
         """Record the current text of edited revisions as the text that was applied."""
@@ -312,9 +343,34 @@ class Database:
         connection.execute(history.insert(script, "adopted", None))
 
     def losses(self, found: Status, target: str) -> list[Loss]:
-        """Return the tables and columns that a downgrade to `target` would delete."""
-        with self.reading() as connection:
-            return find_losses(connection, self.config, found.revisions[0], target)
+        """Return the tables and columns that a downgrade to `target` would delete.
+
+        Raises:
+            RefusedError: The revisions run on PostgreSQL only, and the role may not create the
+                scratch database that would show it.
+        """
+        with self.scratch_for_losses(found.revisions[0]) as scratch, self.reading() as connection:
+            return find_losses(connection, scratch, self.config(scratch), target)
+
+    @contextmanager
+    def scratch_for_losses(self, revision: str) -> Iterator[Connection]:
+        """Yield a connection to a scratch database at a revision: on SQLite, if nothing else."""
+        with ExitStack() as stack:
+            try:
+                scratch = stack.enter_context(self.scratch())
+                command.upgrade(self.config(scratch), revision)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") != INSUFFICIENT_PRIVILEGE:
+                    raise
+                try:
+                    scratch = stack.enter_context(scratch_at(revision, self.config))
+                except Exception as reason:
+                    raise RefusedError(
+                        "what the downgrade deletes cannot be told: the revisions do not run on"
+                        f" SQLite ({first_line(reason)}), and this role may not create a scratch"
+                        " database on the server. Next: let it (ALTER ROLE … CREATEDB)"
+                    ) from error
+            yield scratch
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
         """Store a verified backup and return its path; None if there is nothing to back up."""

@@ -6,13 +6,14 @@ waits for locks without a limit.
 
 import sqlite3
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SAWarning
 
 from migrator.errors import LockTimeoutError
 
@@ -179,3 +180,16 @@ def is_lock_timeout(error: DBAPIError) -> bool:
     """Return whether a statement failed only because it waited too long for a lock."""
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     return getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE or code == sqlite3.SQLITE_BUSY
+
+
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Silence what SQLAlchemy says of schemas that are in order, and that migrator takes care of.
+
+    SQLAlchemy does not read indexes of SQLite on expressions, and cannot sort tables that refer to
+    each other.
+    """
+    with warnings.catch_warnings():
+        for text in ("Skipped unsupported reflection", "Can(not|'t) .*sort tables"):
+            warnings.filterwarnings("ignore", text, SAWarning)
+        yield

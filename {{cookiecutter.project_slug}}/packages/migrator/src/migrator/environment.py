@@ -10,9 +10,9 @@ from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch
-from migrator.autogenerate import PLUGINS, include_name, render_item
+from migrator.autogenerate import PLUGINS, TableFilter, render_item
 from migrator.database import Database
-from migrator.engine import is_sqlite
+from migrator.engine import expected_warnings, is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id
 from migrator.parameters import refusing_unbound
@@ -75,6 +75,7 @@ class Environment:
         """
         return {
             "connection": connection,
+            "include_name": TableFilter(connection),
             **self.options(is_sqlite=connection.dialect.name == "sqlite"),
         }
 
@@ -94,8 +95,8 @@ class Environment:
             "compare_type": True,
             "compare_server_default": True,
             "autogenerate_plugins": PLUGINS,
-            "include_name": include_name,
             "render_item": render_item,
+            "record": self.config.attributes.get("record"),
             # Revisions run on SQLite whichever database they were written on.
             "render_as_batch": True,
             # PostgreSQL keeps each revision that succeeded. SQLite keeps all or none: the file
@@ -120,6 +121,7 @@ class Environment:
         dialect = context.get_context().dialect
         with (
             batch.without_warnings(),
+            expected_warnings(),
             refusing_unbound(dialect),
             context.begin_transaction(),
         ):

@@ -26,6 +26,17 @@ REMEDIES: dict[str | int | None, str] = {
     sqlite3.SQLITE_CORRUPT: "restore a backup; the file is damaged",
     sqlite3.SQLITE_NOTADB: "check {setting}; the file is not a SQLite database",
 }
+# The remedy by words of the message, for errors that share a code with many others.
+CAUSES = {
+    "permission denied to create database": "let the role create databases (ALTER ROLE … CREATEDB)",
+    "character varying(32)": "shorten the id of the revision that comes next; 32 characters fit",
+    "used by a": "drop what uses the column first, and create it again afterwards",
+    "other objects depend on it": "drop what depends on it first, and create it again afterwards",
+}
+UNRECORDED = (
+    "find out what made the tables, such as create_all: if they are those of a revision, record it"
+    " with `alembic stamp REVISION`; otherwise drop them"
+)
 
 
 def describe_error(target: Database, error: Exception) -> str:
@@ -50,7 +61,10 @@ def find_remedy(target: Database, error: Exception) -> str | None:
     cause = error.orig if isinstance(error, DBAPIError) else None
     code = getattr(cause, "sqlite_errorcode", 0)
     remedies = (REMEDIES.get(it) for it in (code, code & 0xFF, getattr(cause, "sqlstate", None)))
-    remedy = next(filter(None, remedies), None)
+    causes = (remedy for words, remedy in CAUSES.items() if words in str(cause))
+    remedy = next(filter(None, [*causes, *remedies]), None)
+    if "already exists" in str(cause) and not target.status().revisions:
+        remedy = UNRECORDED
     return remedy and remedy.format(setting=target.url_setting)
 
 
@@ -83,7 +97,8 @@ def describe_state(call: Call, remedy: str | None) -> str:
 def find_server(call: Call) -> str:
     """Return what to do about a server that does not answer."""
     start, setting = call.names.start_server, call.target.url_setting
-    if start and not call.target.production and not is_sqlite(call.target.url):
+    is_its_server = not (call.option or call.target.production or is_sqlite(call.target.url))
+    if start and is_its_server:
         return f"start the server with {start}, or check {setting}"
     return f"check the server and {setting}"
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 def warnings(metadata: sa.MetaData) -> Iterator[str]:
     """Yield a line for each foreign key that no index begins with."""
-    for table in metadata.sorted_tables:
+    for table in sorted(metadata.tables.values(), key=str):
         firsts = {next(iter(index.expressions)) for index in table.indexes if is_whole(index)}
         for constraint in table.constraints:
             if isinstance(constraint, sa.PrimaryKeyConstraint | sa.UniqueConstraint):

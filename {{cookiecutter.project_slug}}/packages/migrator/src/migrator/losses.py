@@ -1,13 +1,10 @@
 """What a downgrade would delete, found before it runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, column, func, inspect, select, table
-
-from migrator.scratch import scratch_at
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,18 @@ class Loss:
 
 
 def find_losses(
-    connection: Connection, config: Callable[[Connection], Config], start: str, target: str
+    connection: Connection, scratch: Connection, config: Config, target: str
 ) -> list[Loss]:
-    """Return what the downgrade from `start` to `target` deletes from a database.
+    """Return what the downgrade to `target` deletes from a database.
 
-    The downgrade runs on a scratch database first; the tables and columns that disappear there are
-    counted in the real one. Rows that a revision deletes itself are not found.
+    The downgrade runs on a scratch database first, which is at the same revision, with a
+    configuration bound to it; the tables and columns that disappear there are counted in the real
+    one. Rows that a revision deletes itself are not found.
     """
-    with scratch_at(start, config) as scratch:
-        before = read_columns(scratch)
-        scratch.rollback()
-        command.downgrade(config(scratch), target)
-        after = read_columns(scratch)
+    before = read_columns(scratch)
+    scratch.rollback()
+    command.downgrade(config, target)
+    after = read_columns(scratch)
     present = read_columns(connection)
     hidden = find_hidden(connection)
 

@@ -185,23 +185,6 @@ def first_line(error: Exception) -> str:
 
 
 @contextmanager
-def empty_database(url: URL) -> Iterator[URL]:
-    """Yield the URL of a new, empty database on the same server; drop it afterwards.
-
-    Raises:
-        sqlalchemy.exc.DBAPIError: The role may not create databases.
-    """
-    scratch = url.set(database=f"migrator_scratch_{uuid4().hex}")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as server:
-        server.exec_driver_sql(f"CREATE DATABASE {scratch.database} TEMPLATE template0")
-        try:
-            yield scratch
-        finally:
-            server.exec_driver_sql(f"DROP DATABASE {scratch.database} WITH (FORCE)")
-
-
-@contextmanager
 def copy_of_schema(url: URL) -> Iterator[URL]:
     """Yield the URL of a new database with the same schema and no rows; drop it afterwards.
 
@@ -209,11 +192,14 @@ def copy_of_schema(url: URL) -> Iterator[URL]:
         MigrationError: There is no `pg_dump`, or the schema cannot be copied.
         sqlalchemy.exc.DBAPIError: The role may not create databases.
     """
+    scratch = url.set(database=f"migrator_plan_{uuid4().hex}")
     parameters, password = connection_parameters(url)
-    with TemporaryDirectory() as folder:
-        with create_engine(url, poolclass=NullPool).connect() as server:
-            version = server.dialect.server_version_info or (0,)
-        pg_dump = find_pg_dump(int(version[0]))
+    new_parameters, _ = connection_parameters(scratch)
+    with (
+        create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as server,
+        TemporaryDirectory() as folder,
+    ):
+        pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))
         path = Path(folder) / "schema.dump"
         # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.
         options: list[str | Path] = [
@@ -234,11 +220,13 @@ def copy_of_schema(url: URL) -> Iterator[URL]:
             path,
         ]
         run([*dump, "--dbname", parameters], password)
-        with empty_database(url) as scratch:
-            new_parameters, _ = connection_parameters(scratch)
+        server.exec_driver_sql(f"CREATE DATABASE {scratch.database} TEMPLATE template0")
+        try:
             restore: list[str | Path] = [pg_dump.with_name("pg_restore"), "--exit-on-error", path]
             run([*restore, "--dbname", new_parameters], password)
             yield scratch
+        finally:
+            server.exec_driver_sql(f"DROP DATABASE {scratch.database} WITH (FORCE)")
 
 
 def estimate_rows(connection: Connection, names: Collection[str]) -> dict[str, int]:

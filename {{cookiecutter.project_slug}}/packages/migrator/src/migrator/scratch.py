@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 
-from migrator.engine import heed_signals
+from migrator.engine import heed_signals, is_sqlite
+from migrator.locks import lock_id, one_run_at_a_time
 
 
 @contextmanager
@@ -21,3 +22,27 @@ def scratch_at(revision: str, config: Callable[[Connection], Config]) -> Iterato
     with engine.connect() as connection:
         command.upgrade(config(connection), revision)
         yield connection
+
+
+@contextmanager
+def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]:
+    """Yield the URL of an empty database of the same kind: in memory, or on the same server.
+
+    The one on a server is dropped again. What a killed process left is replaced by the next one.
+
+    Raises:
+        LockTimeoutError: Another one of the project was in use for longer than `wait_seconds`.
+    """
+    if is_sqlite(url):
+        yield URL.create(url.drivername)
+        return
+    name = f"migrator_scratch_{lock_id(f'{url.database} {project}') & 0xFFFFFFFF:08x}"
+    server = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with one_run_at_a_time(url, f"{project} scratch", wait_seconds), server.connect() as connection:
+        drop = text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(drop)
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        try:
+            yield url.set(database=name)
+        finally:
+            connection.execute(drop)

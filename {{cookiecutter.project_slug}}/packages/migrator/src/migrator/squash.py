@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alembic.script import Script
@@ -220,7 +220,8 @@ def prove(target: Database, revision: str, before: Connection) -> None:
     Raises:
         RefusedError: It does not.
     """
-    dialect = target.dialect()
+    # The scratch database of the old revisions is in use.
+    dialect = replace(target, name=f"{target.name} squashed").dialect()
     wanted = dialect.read(before)
     with dialect.scratch() as scratch:
         empty = dialect.read(scratch)

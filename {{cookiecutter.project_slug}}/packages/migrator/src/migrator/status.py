@@ -141,8 +141,10 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
     if found.unknown:
         raise RefusedError(
             f"{label} is at {' and '.join(found.unknown)}, which these migrations do not have: it"
-            " belongs to another version of the code. Next: run the migrations of that version."
-            " Older code needs no migration to run on a newer schema"
+            " belongs to another version of the code. Next: run the migrations of that version;"
+            f" `git log --all -- '*{found.unknown[0]}*'` names it. To work on this one, undo the"
+            " revision there, or use another database. Older code needs no migration to run on a"
+            " newer schema"
         )
     require_one_head(found.scripts)
     if found.unversioned:

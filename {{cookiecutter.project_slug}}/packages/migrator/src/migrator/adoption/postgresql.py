@@ -16,7 +16,8 @@ from migrator.catalogue import INFRASTRUCTURE
 from migrator.catalogue import read_rows as read_properties
 from migrator.database import Database
 from migrator.errors import RefusedError
-from migrator.rehearsal import empty_database, first_line
+from migrator.rehearsal import first_line
+from migrator.scratch import scratch_beside
 
 # What depends on the server and its roles, and not on the revisions. Counts of other objects.
 LEFT_OUT = re.compile(r"\w*(owner|acl|dba|role|tablespace|checks): ")
@@ -198,7 +199,8 @@ class PostgreSQL(Dialect):
                 row for row in connection.exec_driver_sql(EXTENSIONS) if row.name not in sources
             ]
             [(schema, path)] = connection.exec_driver_sql(PLACE).all()
-        with creating(url.username or "of the connection", empty_database(url)) as scratch:
+        beside = scratch_beside(url, self.database.name, self.database.wait_seconds)
+        with creating(url.username or "of the connection", beside) as scratch:
             engine = self.database.at(scratch).engine()
             with engine.connect() as connection, connection.begin():
                 try:

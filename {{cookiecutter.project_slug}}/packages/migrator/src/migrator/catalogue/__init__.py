@@ -48,15 +48,32 @@ def read_rows(connection: Connection) -> list[tuple[str, str, str]]:
 
 
 def normalise(definition: str) -> str:
-    """Return a definition with its constraints sorted, without quotes and redundant brackets.
+    """Return a definition with its parts sorted, without quotes and redundant brackets.
 
     SQLite keeps the text of CREATE TABLE. Where Alembic rebuilds a table, names get quotes,
-    defaults get brackets, and constraints come in any order, a different one in each run.
+    defaults get brackets, constraints come in any order, a different one in each run, and a column
+    that a downgrade brings back comes last.
     """
     definition = definition.replace('"', "")
     if not definition.startswith("CREATE TABLE"):
         return definition
     definition = re.sub(r"DEFAULT \(([^()]*)\)", r"DEFAULT \1", definition)
-    lines = [line.strip().rstrip(",") for line in definition.splitlines()]
-    constraints = sorted(line for line in lines if line.startswith("CONSTRAINT"))
-    return "\n".join([line for line in lines if line not in constraints] + constraints)
+    head, _, rest = definition.partition("(")
+    body, _, tail = rest.rpartition(")")
+    parts, depth, is_text = [""], 0, False
+    for sign in body:
+        is_text ^= sign == "'"
+        depth += 0 if is_text else (sign == "(") - (sign == ")")
+        if sign == "," and not depth and not is_text:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    lines = sorted(not_null_last(" ".join(part.split())) for part in parts)
+    return "\n".join([f"{head.strip()} (", *lines, f"){tail}"])
+
+
+def not_null_last(part: str) -> str:
+    """Return a column with NOT NULL behind its default, whichever a batch wrote first."""
+    if part.startswith("CONSTRAINT") or " NOT NULL" not in part:
+        return part
+    return part.replace(" NOT NULL", "", 1) + " NOT NULL"

@@ -13,6 +13,8 @@ import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
+
 from migrator.database import Database
 from migrator.linter.rules import Rules
 from migrator.linter.source import Finding, Revision
@@ -28,7 +30,8 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
     Raises:
         LinterError: Alembic cannot print the revisions, or squawk cannot run.
     """
-    scripts = migrations.scripts()
+    # Not loaded yet: what is no Python could not be.
+    scripts = ScriptDirectory.from_config(migrations.config())
     sources = {
         path: path.read_text(encoding="utf-8")
         for folder in scripts.version_locations or [scripts.versions]

@@ -37,6 +37,9 @@ NAMED = {
 }
 BATCH_ONLY = {name for name in NAMED if name.endswith(("_constraint", "_key"))} | {"alter_column"}
 
+# What alembic_version holds.
+LONGEST_ID = 32
+
 SCHEMA_CALLS = ("add_column", "alter_column", "batch_alter_table", "create_", "drop_", "rename_")
 SCHEMA_SQL = re.compile(r"(--.*\n|\s)*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
 DATA_SQL = re.compile(
@@ -44,6 +47,7 @@ DATA_SQL = re.compile(
 )
 TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*", re.IGNORECASE)
 CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
+RENAMED_TYPE = re.compile(r"\s*ALTER\s+TYPE\s+(?:\w+\.)?(\w+)\s+RENAME\s+TO\s", re.IGNORECASE)
 DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
 
 # What takes SQL as text.
@@ -133,7 +137,10 @@ def enum_left_behind(revision: Revision) -> Found:
     for node in downgrade:
         if isinstance(node, ast.Attribute) and node.attr == "drop":
             dropped |= {name for _, name in enums(revision.reached(node.value))}
-    for node, name in enums(revision.function("upgrade")):
+    upgrade = revision.function("upgrade")
+    # Replaced, and so there before.
+    dropped |= {match[1] for node in upgrade if (match := RENAMED_TYPE.match(text(node)))}
+    for node, name in enums(upgrade):
         if name not in dropped:
             yield node, f"the type {name} stays after a downgrade (drop it in downgrade())"
 
@@ -144,6 +151,35 @@ def outside_batch(revision: Revision) -> Found:
         match call.func:
             case ast.Attribute(value=ast.Name(id="op"), attr=name) if name in BATCH_ONLY:
                 yield call, f"{name} fails on SQLite (use `with op.batch_alter_table(…)`)"
+
+
+def one_database(revision: Revision) -> Found:
+    """It fails on the other database: revisions run on SQLite as well."""
+    variants = {
+        part
+        for call in revision.calls()
+        if called(call) == "with_variant"
+        for part in ast.walk(call)
+    }
+    for call in revision.calls():
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="postgresql"), attr=name) if (
+                call not in variants and name.isupper()
+            ):
+                advice = (
+                    f'write sa.JSON().with_variant(postgresql.{name}(…), "postgresql") or the like'
+                )
+                yield call, f"postgresql.{name} fails on SQLite, and revisions run there ({advice})"
+        schema = argument(call, "schema")
+        if isinstance(schema, ast.Constant) and schema.value is not None:
+            yield call, "SQLite has no schemas, and revisions run there (leave it out)"
+
+
+def long_id(revision: Revision) -> Found:
+    """PostgreSQL fails at the end of the revision: Alembic's table has 32 characters for it."""
+    for node in revision.meanings.get("revision", ()):
+        if len(text(node)) > LONGEST_ID:
+            yield node, f"the id has more than {LONGEST_ID} characters (shorten it)"
 
 
 def unbound_parameter(revision: Revision) -> Found:
@@ -168,7 +204,9 @@ RULES: Rules = {
     "commit": commit,
     "data-steps": data_steps,
     "enum-left-behind": enum_left_behind,
+    "long-id": long_id,
     "non-portable-default": non_portable_default,
+    "one-database": one_database,
     "outside-batch": outside_batch,
     "schema-and-data": schema_and_data,
     "unbound-parameter": unbound_parameter,

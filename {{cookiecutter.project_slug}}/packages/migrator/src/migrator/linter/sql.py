@@ -27,6 +27,7 @@ END = re.compile(r"(DELETE FROM|INSERT INTO|UPDATE) alembic_version\b")
 
 def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
     """Return what is wrong with the SQL of the revisions, by file, or raise `LinterError`."""
+    scripts = migrations.scripts()
     sql, reason = print_sql(migrations)
     owners = revisions_by_line(sql)
     found = [
@@ -41,7 +42,6 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
             )
         advice = "where op.get_context().as_sql, print what it would do"
         found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
-    scripts = migrations.scripts()
     by_file = defaultdict(list)
     for revision, finding in found:
         script = scripts.get_revision(revision)
@@ -94,7 +94,20 @@ def run_squawk(root: Path, sql: str) -> list[dict[str, Any]]:
     return violations
 
 
+# Advice that holds on both databases, in place of squawk's.
+ADVICE = {
+    "prefer-bigint-over-int": (
+        'for a key that may outgrow 32 bits: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),'
+        " because SQLite numbers only INTEGER"
+    ),
+}
+
+
 def message(violation: dict[str, Any]) -> str:
     """Return a violation in the form of the other rules."""
-    advice = violation["help"] or f"read what squawk says about {violation['rule_name']}"
+    advice = (
+        ADVICE.get(violation["rule_name"])
+        or violation["help"]
+        or f"read what squawk says about {violation['rule_name']}"
+    )
     return f"{violation['message'].rstrip('.')} ({advice.rstrip('.')})"

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from migrator.catalogue import Catalogue, read_catalogue
+from migrator.engine import expected_warnings
 
 __all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints"]
 
@@ -26,21 +27,22 @@ def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
     """
     inspector = sa.inspect(connection)
     found = set()
-    for table in tables & set(inspector.get_table_names()):
-        key = inspector.get_pk_constraint(table)
-        found.add(("primary key", f"{table}.{key['name']}", str(key["constrained_columns"])))
-        for check in inspector.get_check_constraints(table):
-            found.add(("check", f"{table}.{check['name']}", check["sqltext"]))
-        for column in inspector.get_columns(table):
-            if computed := column.get("computed"):
-                found.add(("generated", f"{table}.{column['name']}", computed["sqltext"]))
-        for unique in inspector.get_unique_constraints(table):
-            found.add(("unique", f"{table}.{unique['name']}", str(unique["column_names"])))
-        for foreign in inspector.get_foreign_keys(table):
-            definition = (
-                f"{foreign['constrained_columns']} → {foreign['referred_table']}"
-                f" {foreign['referred_columns']} {sorted(foreign.get('options', {}).items())}"
-            )
-            found.add(("foreign key", f"{table}.{foreign['name']}", definition))
+    with expected_warnings():
+        for table in tables & set(inspector.get_table_names()):
+            key = inspector.get_pk_constraint(table)
+            found.add(("primary key", f"{table}.{key['name']}", str(key["constrained_columns"])))
+            for check in inspector.get_check_constraints(table):
+                found.add(("check", f"{table}.{check['name']}", check["sqltext"]))
+            for column in inspector.get_columns(table):
+                if computed := column.get("computed"):
+                    found.add(("generated", f"{table}.{column['name']}", computed["sqltext"]))
+            for unique in inspector.get_unique_constraints(table):
+                found.add(("unique", f"{table}.{unique['name']}", str(unique["column_names"])))
+            for foreign in inspector.get_foreign_keys(table):
+                definition = (
+                    f"{foreign['constrained_columns']} → {foreign['referred_table']}"
+                    f" {foreign['referred_columns']} {sorted(foreign.get('options', {}).items())}"
+                )
+                found.add(("foreign key", f"{table}.{foreign['name']}", definition))
     connection.rollback()
     return found

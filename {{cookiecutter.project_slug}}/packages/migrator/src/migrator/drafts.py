@@ -1,0 +1,251 @@
+"""Drafts of revisions: what autogenerate found, written so that it runs up and down anywhere.
+
+Alembic compares the models with a scratch database of the project's own kind, and would write what
+it drops as that database spells it. Here it is put in the words of the revisions that made it, and
+in an order that PostgreSQL accepts.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.ddl.impl import DefaultImpl
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.schema import conv
+
+from migrator import enums
+from migrator.recording import Record, TableRecord
+
+Step = ops.MigrateOperation
+
+
+class Draft:
+    """Rewrites a draft, as a `process_revision_directives` of Alembic."""
+
+    impl: DefaultImpl
+
+    def __init__(self, record: Record) -> None:
+        """Keep what the revisions before it say."""
+        self.record = record
+
+    def __call__(
+        self, context: MigrationContext, _: Any, directives: list[ops.MigrationScript]
+    ) -> None:
+        """Rewrite what a revision does, and derive from it how it is undone."""
+        self.impl = context.impl
+        for script in directives:
+            assert script.upgrade_ops is not None, "autogenerate has filled it"
+            assert script.downgrade_ops is not None, "autogenerate has filled it"
+            first, last = enums.compare(self.columns(), list(modelled_columns(context)))
+            steps = [step for it in script.upgrade_ops.ops for step in self.rewrite(it)]
+            script.upgrade_ops.ops = [*first, *in_order(steps), *last]
+            script.upgrade_ops.reverse_into(script.downgrade_ops)
+
+    def rewrite(self, step: Step) -> list[Step]:
+        """Return a step as steps that can be undone on both databases."""
+        match step:
+            case ops.ModifyTableOps():
+                return self.split(step)
+            case ops.DropTableOp():
+                return [ops.DropTableOp.from_table(self.table(step.to_table()))]
+            case ops.DropColumnOp(table_name=table, schema=schema):
+                column = self.column(table, step.to_column())
+                return [ops.DropColumnOp.from_column_and_tablename(schema, table, column)]
+            case ops.DropIndexOp(table_name=table, index_name=name):
+                if created := self.of(table).indexes.get(str(name)):
+                    return [ops.DropIndexOp.from_index(created.to_index())]
+            case ops.DropConstraintOp(table_name=table, constraint_name=name):
+                said = self.of(table)
+                if added := said.constraints.get(str(name)):
+                    return [ops.DropConstraintOp.from_constraint(added.to_constraint())]
+            case ops.AlterColumnOp(existing_type=sa.types.TypeEngine() as found):
+                default = step.existing_server_default or None
+                old = sa.Column(step.column_name, found, server_default=default)
+                old = self.column(step.table_name, old)
+                step.existing_type = old.type
+                if default is not None:
+                    step.existing_server_default = old.server_default
+        return [step]
+
+    def split(self, batch: ops.ModifyTableOps) -> list[Step]:
+        """Return the changes of a table: a batch, without the CHECKs that come with a type.
+
+        Indexes are dropped before it and created after it. In a batch, Alembic loses their
+        expressions and their order on SQLite.
+        """
+        said = self.of(batch.table_name)
+        steps = [step for it in batch.ops for step in self.rewrite(it)]
+        added = {
+            name
+            for it in steps
+            if isinstance(it, ops.AddColumnOp)
+            for name in own_checks(it.column)
+        }
+        dropped = {it.column_name for it in steps if isinstance(it, ops.DropColumnOp)}
+        drops, creates, rest = list[Step](), list[Step](), list[Step]()
+        for step in steps:
+            match step:
+                case ops.DropIndexOp():
+                    drops.append(step)
+                case ops.CreateIndexOp():
+                    creates.append(step)
+                case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in added:
+                    pass
+                case ops.DropConstraintOp(constraint_name=name) if str(
+                    name
+                ) in said.of_types and dropped & {
+                    column.name for column in said.checks[str(name)].columns
+                }:
+                    rest.append(OwnCheckOp(batch.table_name, str(name)).reverse())
+                case ops.AddColumnOp(column=column):
+                    rest.append(step)
+                    rest += [OwnCheckOp(batch.table_name, name) for name in own_checks(column)]
+                case _:
+                    rest.append(step)
+        batch.ops = rest
+        return [*drops, batch, *creates]
+
+    def columns(self) -> list[sa.Column[Any]]:
+        """Return all columns that the revisions have left."""
+        return [
+            column
+            for name, said in self.record.items()
+            for column in sa.Table(name, sa.MetaData(), *map(copied, said.columns.values())).columns
+        ]
+
+    def of(self, table: str | None) -> TableRecord:
+        """Return what the revisions say of a table; an empty record for one made in SQL."""
+        return self.record.get(str(table)) or TableRecord()
+
+    def table(self, found: sa.Table) -> sa.Table:
+        """Return a table of the database in the words of the revisions."""
+        said = self.of(found.name)
+        items: list[Any] = [self.column(found.name, column) for column in found.columns]
+        for constraint in found.constraints:
+            name = str(constraint.name)
+            if name not in said.of_types:
+                added = said.constraints.get(name)
+                items.append(added.to_constraint() if added else constraint)
+        comment = said.comment or found.comment
+        return ops.CreateTableOp(found.name, items, schema=found.schema, comment=comment).to_table()
+
+    def column(self, table: str, found: sa.Column[Any]) -> sa.Column[Any]:
+        """Return a column of the database in the words of the revisions.
+
+        Where these no longer fit, because a revision changed the type in SQL, it gets the generic
+        type that is nearest to the one of the database.
+        """
+        said = self.of(table).columns.get(found.name)
+        column = copied(found)
+        if said is None or self.impl.compare_type(found, said):
+            with suppress(NotImplementedError):
+                column.type = found.type.as_generic()
+            return column
+        default: Any = found.server_default and (said.server_default or found.server_default)
+        if isinstance(default, sa.Computed | sa.Identity):
+            default = default._copy()  # SQLAlchemy has no public way
+        return sa.Column(
+            found.name,
+            said.type,
+            *([default] if isinstance(default, sa.Computed | sa.Identity) else []),
+            server_default=None if isinstance(default, sa.Computed | sa.Identity) else default,
+            primary_key=found.primary_key,
+            nullable=found.nullable,
+            comment=said.comment,
+        )
+
+
+class OwnCheckOp(ops.ModifyTableOps):
+    """A CHECK that the type of a column brings along, so that only its drop is written."""
+
+    def __init__(self, table: str, name: str) -> None:
+        """Do nothing."""
+        super().__init__(table, [])
+        self.name = name
+
+    def reverse(self) -> Any:
+        """Return the drop, which the SQLite needs before that of the column."""
+        return DropOwnCheckOp(conv(self.name), self.table_name, "check")
+
+
+class DropOwnCheckOp(ops.DropConstraintOp):
+    """The drop of such a CHECK."""
+
+    def reverse(self) -> Any:
+        """Return nothing to do."""
+        return OwnCheckOp(self.table_name, str(self.constraint_name))
+
+
+def copied(column: sa.Column[Any]) -> sa.Column[Any]:
+    """Return a column that belongs to no table."""
+    return column._copy()  # SQLAlchemy has no public way
+
+
+def own_checks(column: sa.Column[Any]) -> set[str]:
+    """Return the names of the CHECKs that come with the type of a column."""
+    return {
+        str(constraint.name)
+        for constraint in column.table.constraints
+        # As Alembic asks, because SQLAlchemy has no public way.
+        if constraint._type_bound and column.name in getattr(constraint, "columns", ())
+    }
+
+
+def modelled_columns(context: MigrationContext) -> Iterator[sa.Column[Any]]:
+    """Yield all columns of the models."""
+    metadata = context.opts["target_metadata"]
+    for each in metadata if isinstance(metadata, Sequence) else [metadata]:
+        for table in each.tables.values():
+            yield from table.columns
+
+
+def in_order(steps: Sequence[Step]) -> list[Step]:
+    """Return steps so that no key refers to a table that is not there yet, or no longer."""
+    creates, keys = sort([it for it in steps if isinstance(it, ops.CreateTableOp)])
+    others = [it for it in steps if not isinstance(it, ops.CreateTableOp | ops.DropTableOp)]
+    restored = [it.reverse() for it in steps if isinstance(it, ops.DropTableOp)]
+    removed, removed_keys = sort(restored)
+    undone = [it.reverse() for it in reversed([*removed, *removed_keys])]
+    return [*creates, *others, *keys, *undone]
+
+
+def sort(
+    creates: Sequence[ops.CreateTableOp],
+) -> tuple[list[ops.CreateTableOp], list[ops.ModifyTableOps]]:
+    """Return new tables in the order of their keys, and the keys to add when all are there."""
+    waiting = {it.table_name: it for it in sorted(creates, key=lambda it: it.table_name)}
+    order, late = list[ops.CreateTableOp](), list[ops.ModifyTableOps]()
+    while waiting:
+        # Tables that refer to each other are left over; the first of them goes first.
+        create = next((it for it in waiting.values() if not keys_to(waiting, it)), None)
+        create = create or next(iter(waiting.values()))
+        for key in keys_to(waiting, create):
+            key.use_alter = False
+            add = ops.CreateForeignKeyOp.from_constraint(key)
+            late.append(ops.ModifyTableOps(create.table_name, [add], schema=create.schema))
+        early = {tuple(key.column_keys) for key in keys_to(waiting, create)}
+        create.columns = [
+            it
+            for it in create.columns
+            if not (isinstance(it, sa.ForeignKeyConstraint) and tuple(it.column_keys) in early)
+        ]
+        order.append(waiting.pop(create.table_name))
+    return order, late
+
+
+def keys_to(
+    tables: Mapping[str, object], create: ops.CreateTableOp
+) -> list[sa.ForeignKeyConstraint]:
+    """Return the keys of a new table that cannot be created with it while these are missing."""
+    keys = sorted(create.to_table().foreign_key_constraints, key=lambda it: str(it.name))
+    return [
+        key
+        for key in keys
+        if key.use_alter
+        or (
+            (name := key.elements[0].target_fullname.rpartition(".")[0]) in tables
+            and name != create.table_name
+        )
+    ]

@@ -1,0 +1,160 @@
+"""The schema in the words of its revisions, recorded while they run.
+
+A database keeps less than they say: SQLite has no comments and no type for UUIDs, PostgreSQL spells
+expressions in its own way. What a draft drops is therefore written back from this record.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import Operations, ops, toimpl
+
+
+@dataclass
+class TableRecord:
+    """What the revisions say of a table.
+
+    Attributes:
+        columns: Its columns, by name.
+        constraints: What added its constraints, by their names.
+        indexes: What created its indexes, by their names.
+        checks: Its CHECKs, by their names.
+        of_types: The names of those that belong to the type of a column.
+        comment: Its comment.
+    """
+
+    columns: dict[str, sa.Column[Any]] = field(default_factory=dict)
+    constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)
+    indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)
+    checks: dict[str, sa.CheckConstraint] = field(default_factory=dict)
+    of_types: set[str] = field(default_factory=set)
+    comment: str | None = None
+
+    def add(self, table: sa.Table) -> None:
+        """Record what a table has: the whole of it, or one column that was added."""
+        self.columns |= {column.name: column for column in table.columns}
+        self.indexes |= {str(it.name): ops.CreateIndexOp.from_index(it) for it in table.indexes}
+        for constraint in table.constraints:
+            self.note_check(constraint)
+            # SQLAlchemy has no public name for it; Alembic asks in the same way.
+            if constraint._type_bound:
+                self.of_types.add(str(constraint.name))
+            elif not isinstance(constraint, sa.PrimaryKeyConstraint):
+                added = ops.AddConstraintOp.from_constraint(constraint)
+                self.constraints[str(constraint.name)] = added
+
+    def note_check(self, constraint: sa.Constraint) -> None:
+        """Record a CHECK."""
+        if isinstance(constraint, sa.CheckConstraint):
+            self.checks[str(constraint.name)] = constraint
+
+    def alter(self, change: ops.AlterColumnOp) -> None:
+        """Record a changed column."""
+        if (old := self.columns.pop(change.column_name, None)) is None:
+            return
+        default = change.modify_server_default
+        name = change.modify_name or old.name
+        self.columns[name] = sa.Column(
+            name,
+            change.modify_type or old.type,
+            server_default=old.server_default if default is False else default,
+            comment=old.comment if change.modify_comment is False else change.modify_comment,
+        )
+        if name != old.name:
+            # These name the column as it was called; the database knows them well enough.
+            self.constraints.clear()
+            self.checks.clear()
+            self.indexes.clear()
+
+
+Record = dict[str, TableRecord]
+
+
+def on_create_table(record: Record, operation: ops.CreateTableOp, table: Any) -> None:
+    """Record a table."""
+    record[operation.table_name] = TableRecord(comment=table.comment)
+    record[operation.table_name].add(table)
+
+
+def on_drop_table(record: Record, operation: ops.DropTableOp, _: Any) -> None:
+    """Forget a table."""
+    record.pop(operation.table_name, None)
+
+
+def on_rename_table(record: Record, operation: ops.RenameTableOp, _: Any) -> None:
+    """Record a new name."""
+    if operation.table_name in record:
+        record[operation.new_table_name] = record.pop(operation.table_name)
+
+
+def on_add_column(record: Record, operation: ops.AddColumnOp, _: Any) -> None:
+    """Record a column."""
+    if operation.table_name in record:
+        record[operation.table_name].add(operation.column.table)
+
+
+def on_drop_column(record: Record, operation: ops.DropColumnOp, _: Any) -> None:
+    """Forget a column."""
+    if operation.table_name in record:
+        record[operation.table_name].columns.pop(operation.column_name, None)
+
+
+def on_alter_column(record: Record, operation: ops.AlterColumnOp, _: Any) -> None:
+    """Record a changed column."""
+    if operation.table_name in record:
+        record[operation.table_name].alter(operation)
+
+
+def on_create_index(record: Record, operation: ops.CreateIndexOp, _: Any) -> None:
+    """Record an index."""
+    if operation.table_name in record:
+        record[operation.table_name].indexes[str(operation.index_name)] = operation
+
+
+def on_create_constraint(record: Record, operation: ops.AddConstraintOp, _: Any) -> None:
+    """Record a constraint."""
+    constraint = operation.to_constraint()
+    if (said := record.get(constraint.table.name)) is not None:
+        said.constraints[str(constraint.name)] = operation
+        said.note_check(constraint)
+
+
+def on_comment(
+    record: Record, operation: ops.CreateTableCommentOp | ops.DropTableCommentOp, _: Any
+) -> None:
+    """Record the comment of a table."""
+    if operation.table_name in record:
+        record[operation.table_name].comment = getattr(operation, "comment", None)
+
+
+def record_after(
+    run: Callable[..., Any], note: Callable[[Record, Any, Any], None]
+) -> Callable[..., Any]:
+    """Return an implementation of an operation that is recorded if the run keeps a record."""
+
+    def implementation(operations: Operations, operation: ops.MigrateOperation) -> Any:
+        result = run(operations, operation)
+        record = operations.migration_context.opts.get("record")
+        if record is not None:
+            note(record, operation, result)
+        return result
+
+    return implementation
+
+
+# Dropped indexes and constraints need no note: the database shows which of them are there.
+for kind, run, note in (
+    (ops.CreateTableOp, toimpl.create_table, on_create_table),
+    (ops.DropTableOp, toimpl.drop_table, on_drop_table),
+    (ops.RenameTableOp, toimpl.rename_table, on_rename_table),
+    (ops.AddColumnOp, toimpl.add_column, on_add_column),
+    (ops.DropColumnOp, toimpl.drop_column, on_drop_column),
+    (ops.AlterColumnOp, toimpl.alter_column, on_alter_column),
+    (ops.CreateIndexOp, toimpl.create_index, on_create_index),
+    (ops.AddConstraintOp, toimpl.create_constraint, on_create_constraint),
+    (ops.CreateTableCommentOp, toimpl.create_table_comment, on_comment),
+    (ops.DropTableCommentOp, toimpl.drop_table_comment, on_comment),
+):
+    Operations.implementation_for(kind, replace=True)(record_after(run, note))
