@@ -364,7 +364,7 @@ class Database:
                     raise
                 try:
                     scratch = stack.enter_context(scratch_at(revision, self.config))
-                except Exception as reason:
+                except Exception as reason:  # noqa: BLE001  # a revision is any code
                     raise RefusedError(
                         "what the downgrade deletes cannot be told: the revisions do not run on"
                         f" SQLite ({first_line(reason)}), and this role may not create a scratch"
