@@ -296,6 +296,25 @@ def test_runs_at_the_same_time_adopt_once(project: Project) -> None:
     assert project.query("SELECT direction FROM migration_history") == ["adopted"]
 
 
+def test_an_extension_of_the_server_is_there_if_a_revision_needs_it(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = postgresql_project
+    project.execute("CREATE SCHEMA tools", "CREATE EXTENSION citext SCHEMA tools")
+    project.write("tags", 'op.execute("CREATE TABLE tags (name tools.citext PRIMARY KEY)")')
+    forget(project.upgraded())
+    project.execute("CREATE ROLE keeper LOGIN CREATEDB", "GRANT pg_write_all_data TO keeper")
+    project.execute("GRANT ALL ON SCHEMA public TO keeper")
+    url = project.database.url.set(username="keeper")
+
+    adopted = project.having(url=url).run("upgrade", "--adopt")
+
+    shown = capsys.readouterr()
+    project.execute("DROP OWNED BY keeper", "DROP ROLE keeper")
+    # citext is trusted, so any role may create it in a database of its own.
+    assert adopted == Exit.DONE, shown.err
+
+
 def test_a_role_that_may_not_create_databases_is_told(
     postgresql_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,5 +341,7 @@ def test_nothing_is_left_on_the_server(postgresql_project: Project) -> None:
 def test_a_downgrade_of_an_unknown_revision_is_refused(project: Project) -> None:
     forget(project.upgraded())
 
+    assert project.run("upgrade", "--adopt", "base") == Exit.USAGE
+    assert project.run("upgrade", "--adopt", "nope") == Exit.USAGE
     assert project.run("downgrade", "--yes") == Exit.REFUSED
     assert project.run("upgrade", "--plan") == Exit.REFUSED

@@ -133,7 +133,14 @@ class Adoption:
 
 
 class Dialect(ABC):
-    """What an adoption needs to know about a kind of database."""
+    """What an adoption needs to know about a kind of database.
+
+    Attributes:
+        database: The migrations.
+        remark: What the last scratch database lacks, for the message about a revision that fails.
+    """
+
+    remark = ""
 
     def __init__(self, database: Database) -> None:
         """Store the migrations."""
@@ -186,7 +193,9 @@ def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
                 database.upgrade(script.revision, scratch)
             except Exception as error:  # noqa: BLE001  # a revision is any code
                 name = database.relative_name(script.path)
-                return Chain(tuple(states), f"{name} fails on one: {first_line(error)}")
+                return Chain(
+                    tuple(states), f"{name} fails on one: {first_line(error)}{dialect.remark}"
+                )
             states.append(State(script, dialect.read(scratch), dialect.read_rows(scratch)))
             scratch.rollback()
     return Chain(tuple(states))
@@ -200,6 +209,8 @@ def resolve(scripts: ScriptDirectory, revision: str | None) -> str | None:
     """
     if revision is None:
         return None
+    if revision == "base":
+        raise UnknownRevisionError("base is no revision")
     try:
         return str(scripts.get_revision(revision).revision)
     except CommandError as error:

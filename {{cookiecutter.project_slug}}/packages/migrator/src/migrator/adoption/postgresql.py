@@ -188,35 +188,37 @@ class PostgreSQL(Dialect):
     def scratch(self) -> Iterator[Connection]:
         """Yield a connection to an empty database on the same server.
 
-        It gets the schema and the extensions that the revisions expect to be there.
+        It gets the schema and the extensions that the revisions expect to be there. An extension
+        that this role may not create matters only if a revision then fails.
 
         Raises:
-            RefusedError: The role may not create a database, or an extension in it.
+            RefusedError: The role may not create a database.
         """
         url, sources = self.database.url, read_sources(self.database)
         with self.database.reading() as connection:
-            extensions = [
-                row for row in connection.exec_driver_sql(EXTENSIONS) if row.name not in sources
-            ]
+            extensions = connection.exec_driver_sql(EXTENSIONS).all()
             [(schema, path)] = connection.exec_driver_sql(PLACE).all()
         beside = scratch_beside(url, self.database.name, self.database.wait_seconds)
         with creating(url.username or "of the connection", beside) as scratch:
             engine = self.database.at(scratch).engine()
+            missing = []
             with engine.connect() as connection, connection.begin():
-                try:
-                    for _, name, place in extensions:
-                        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {place}")
-                        connection.exec_driver_sql(
-                            f"CREATE EXTENSION {name} SCHEMA {place} CASCADE"
-                        )
-                except DBAPIError as error:
-                    raise RefusedError(
-                        "the scratch database cannot get an extension that the database has:"
-                        f" {first_line(error)}. Next: run it as a role that may create it"
-                    ) from error
+                for extension, name, place in extensions:
+                    if re.search(
+                        rf"CREATE\s+EXTENSION\b[^;]*\b{extension}\b", sources, re.IGNORECASE
+                    ):
+                        continue
+                    try:
+                        with connection.begin_nested():
+                            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {place}")
+                            sql = f"CREATE EXTENSION IF NOT EXISTS {name} SCHEMA {place} CASCADE"
+                            connection.exec_driver_sql(sql)
+                    except DBAPIError as error:
+                        missing.append(f"{extension} ({first_line(error)})")
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
                 database = scratch.database
                 connection.exec_driver_sql(f"ALTER DATABASE {database} SET search_path TO {path}")
+            self.remark = f"; it lacks the extension {', '.join(missing)}" if missing else ""
             with engine.connect() as connection:
                 yield connection
 
@@ -268,7 +270,7 @@ class PostgreSQL(Dialect):
             one, other = (
                 side[key].definition if key in side else set() for side in (before, after)
             )
-            if one != other and not any(it in key[1] for it in explained):
+            if one != other and not explained.search(key[1]):
                 result.lines.append(
                     f"different: {key[0]} {key[1]}: {', '.join(sorted(one - other)) or 'missing'}"
                     f" → {', '.join(sorted(other - one)) or 'missing'}"
@@ -287,10 +289,11 @@ class PostgreSQL(Dialect):
         ]
         # Defaults and generated columns refer to functions.
         drops.sort(key=lambda it: -WITHOUT_ROWS if it.kind == "table" else -it.rank)
-        [schema] = connection.execute(text("SELECT quote_ident(current_schema()) || '.'")).scalars()
+        [schema] = connection.execute(text("SELECT quote_ident(current_schema())")).scalars()
+        qualifier = re.compile(rf'(?<![\w"]){re.escape(schema)}\.')
         # Where a table is created is left to the search path, as the revisions do.
-        up = [it if "$function$" in it else it.replace(schema, "") for it in made.sql]
-        return Statements(up, [it.drop.replace(schema, "") for it in drops])
+        up = [it if "$function$" in it else qualifier.sub("", it) for it in made.sql]
+        return Statements(up, [qualifier.sub("", it.drop) for it in drops])
 
 
 def read_parts(connection: Connection) -> dict[Key, Part]:
@@ -305,8 +308,8 @@ def read_parts(connection: Connection) -> dict[Key, Part]:
 
 def compare_parts(
     old: Mapping[Key, Part], new: Mapping[Key, Part]
-) -> tuple[Differences, list[str]]:
-    """Return the differences, and the names of objects whose properties differ with them."""
+) -> tuple[Differences, re.Pattern[str]]:
+    """Return the differences, and what finds the names of objects that differ with them."""
     missing = [part for key, part in new.items() if key not in old]
     extra = [part for key, part in old.items() if key not in new]
     changed = [(old[key], part) for key, part in new.items() if key in old and old[key] != part]
@@ -345,7 +348,8 @@ def compare_parts(
             sql += ["-- This deletes values:"] * (it.kind in ("table", "column")) + [it.drop]
     explained = [it for pair in (*renamed, *changed) for it in pair] + missing + extra
     names = {it.name for it in explained} | {short_name(it) for it in explained}
-    return Differences(lines, sql), sorted(names)
+    every = "|".join(map(re.escape, names)) or "(?!)"
+    return Differences(lines, sql), re.compile(rf"(?:^|[\s.])(?:{every})(?:$|[\s.\[])")
 
 
 def gather(missing: Sequence[Part]) -> list[Part]:
