@@ -181,6 +181,27 @@ def test_a_difference_without_a_statement_is_named(
     assert "This SQL" not in shown
 
 
+def test_a_check_that_was_dumped_and_restored_is_the_same(postgresql_project: Project) -> None:
+    project = postgresql_project
+    check = "CONSTRAINT one CHECK (kind IN ('a', 'b') AND (n > 0 AND (n < 5 OR (n = 7 OR n = 9))))"
+    project.write("tags", f'op.execute("CREATE TABLE tags (kind varchar(9), n int, {check})")')
+    forget(project.upgraded())
+    query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'one'"
+    [dumped] = project.query(query)
+    project.execute(f"ALTER TABLE tags DROP CONSTRAINT one, ADD CONSTRAINT one {dumped}")
+    [restored] = project.query(query)
+    assert restored != dumped
+
+    assert project.run("upgrade", "--adopt") == Exit.DONE
+    project.execute(
+        "DROP TABLE alembic_version",
+        "ALTER TABLE tags DROP CONSTRAINT one",
+        "ALTER TABLE tags ADD CONSTRAINT one CHECK (kind IN ('a', 'b') AND (n > 0 AND n < 5"
+        " OR (n = 7 OR n = 9)))",
+    )
+    assert project.run("upgrade", "--adopt") == Exit.REFUSED
+
+
 def test_the_search_path_of_the_url_is_that_of_the_scratch_database(
     postgresql_project: Project,
 ) -> None:

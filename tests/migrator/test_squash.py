@@ -6,9 +6,18 @@ from migrator import Exit
 
 from tests.migrator.project import Project
 
+# What PostgreSQL prints in another form once it has read it again, and a text with a colon.
 MARK = """
-op.create_table("tags", sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.JSON,
-    server_default=sa.text("'{\\"a\\"\\\\:1}'")))
+op.create_table(
+    "tags",
+    sa.Column("id", sa.Integer, nullable=False),
+    sa.Column("n", sa.JSON, server_default=sa.text("'{\\"a\\"\\\\:1}'")),
+    sa.Column("kind", sa.String(9)),
+    sa.Column("twice", sa.Integer, sa.Computed("id * 2", persisted=True)),
+    sa.PrimaryKeyConstraint("id", name="pk_tags"),
+    sa.CheckConstraint("kind IN ('a', 'b') AND (id > 0 AND (id < 9 AND id <> 5))", name="ck_tags"),
+)
+op.execute("CREATE VIEW small AS SELECT id FROM tags WHERE kind IN ('a', 'b')")
 op.execute("INSERT INTO tags (id) VALUES (1), (2)")
 """
 
@@ -59,7 +68,7 @@ def test_changes_of_rows_are_kept_and_have_to_be_settled(
     sqlite_project: Project, postgresql_server: sa.URL, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = sqlite_project
-    project.write("tags", MARK, 'op.drop_table("tags")')
+    project.write("tags", MARK, 'op.execute("DROP VIEW small")\nop.drop_table("tags")')
     before = {path.name: path.read_text() for path in project.versions.glob("*.py")}
 
     code = squash(project, "tags", postgresql_server)

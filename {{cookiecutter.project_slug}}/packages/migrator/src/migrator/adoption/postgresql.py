@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +30,9 @@ NOT_NULL = "contype: n"
 # The table in the identity of an object: `public.t`, `public.t.c`, `pk on public.t`, `public.t[]`.
 IDENT = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 TABLE = re.compile(rf"(?:^|\s)({IDENT}\.{IDENT})(?:$|[.\[])")
+CAST = re.compile(r"::(?:character varying|text)(?:\(\d+\))?(?:\[\])?")
+BRACKETS = re.compile(r"\(('(?:[^']|'')*'|ARRAY\[[^][]*\])\)")
+TOKEN = re.compile(r"'(?:[^']|'')*'|[()]|[^\s()']+")
 LABELS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "view"}
 OTHER_LABELS = {"pg_proc": "function", "pg_namespace": "schema", "pg_extension": "extension"}
 
@@ -57,6 +61,11 @@ class Part:
     create: str | None
     drop: str
     alter: list[str]
+
+    @property
+    def meaning(self) -> str:
+        """The definition for comparison."""
+        return self.definition if self.kind == "function" else simplify(self.definition)
 
 
 # From this rank on, an object has no rows. It is dropped before anything else changes.
@@ -227,7 +236,8 @@ class PostgreSQL(Dialect):
         properties: dict[Key, set[str]] = defaultdict(set)
         for kind, name, value in read_properties(connection):
             if kind not in KINDS_LEFT_OUT and not LEFT_OUT.match(value):
-                properties[kind, name].add(value)
+                is_code = kind == "pg_proc" or not value.startswith("definition: ")
+                properties[kind, name].add(value if is_code else simplify(value))
         tables = {
             name: value.removeprefix("indrelid: ")
             for (kind, name), values in properties.items()
@@ -296,6 +306,47 @@ class PostgreSQL(Dialect):
         return Statements(up, [qualifier.sub("", it.drop) for it in drops])
 
 
+def simplify(definition: str) -> str:
+    """Return a definition without casts of texts, and without brackets that mean nothing.
+
+    PostgreSQL adds casts to `status IN ('a', 'b')`, and others once the result has been read again,
+    as in a dump that was restored. Then `a AND (b AND c)` has lost its brackets, too.
+    """
+    definition = CAST.sub("", definition)
+    while (plain := BRACKETS.sub(r"\1", definition)) != definition:
+        definition = plain
+    return show(flatten(parse(iter(TOKEN.findall(definition)))))
+
+
+def parse(tokens: Iterator[str]) -> list[Any]:
+    """Return tokens with those between brackets as lists."""
+    found: list[Any] = []
+    for part in tokens:
+        if part == ")":
+            break
+        found.append(parse(tokens) if part == "(" else part)
+    return found
+
+
+def flatten(group: list[Any]) -> list[Any]:
+    """Return a group without brackets within brackets, and around AND within AND, OR within OR."""
+    parts = [flatten(it) if isinstance(it, list) else it for it in group]
+    found = []
+    for place, it in enumerate(parts):
+        beside = parts[max(place - 1, 0) : place] + parts[place + 1 : place + 2]
+        words = [word for word in ("AND", "OR") if word in it and isinstance(it, list)]
+        if beside and words and beside in (words, words * 2):
+            found += it
+        else:
+            found.append(it)
+    return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+
+
+def show(group: list[Any]) -> str:
+    """Return a group as text."""
+    return " ".join(f"({show(it)})" if isinstance(it, list) else it for it in group)
+
+
 def read_parts(connection: Connection) -> dict[Key, Part]:
     """Return the objects that statements make, by kind and name."""
     rows = (Part(*row) for row in connection.execute(text(PARTS)))
@@ -312,7 +363,8 @@ def compare_parts(
     """Return the differences, and what finds the names of objects that differ with them."""
     missing = [part for key, part in new.items() if key not in old]
     extra = [part for key, part in old.items() if key not in new]
-    changed = [(old[key], part) for key, part in new.items() if key in old and old[key] != part]
+    both = [(old[key], part) for key, part in new.items() if key in old]
+    changed = [(one, other) for one, other in both if one.meaning != other.meaning]
     renamed = take_renamed(extra, missing)
     whole = {it.name for it in missing + extra if it.kind == "table"}
 
@@ -376,7 +428,7 @@ def take_renamed(extra: list[Part], missing: list[Part]) -> list[tuple[Part, Par
         for other in missing
         if other.rank in CONSTRAINTS
         for one in extra
-        if (one.kind, one.parent, one.definition) == (other.kind, other.parent, other.definition)
+        if (one.kind, one.parent, one.meaning) == (other.kind, other.parent, other.meaning)
     ]
     for one, other in pairs:
         extra.remove(one)
