@@ -331,7 +331,7 @@ def parse(tokens: Iterator[str]) -> list[Any]:
 def flatten(group: list[Any]) -> list[Any]:
     """Return a group without brackets within brackets, and around AND within AND, OR within OR."""
     parts = [flatten(it) if isinstance(it, list) else it for it in group]
-    found = []
+    found: list[Any] = []
     for place, it in enumerate(parts):
         beside = parts[max(place - 1, 0) : place] + parts[place + 1 : place + 2]
         words = [word for word in ("AND", "OR") if word in it and isinstance(it, list)]
