@@ -307,6 +307,25 @@ def test_tables_of_others_do_not_hold_up_the_first_upgrade(project: Project) -> 
     assert project.run("upgrade") == Exit.DONE
 
 
+def test_tables_in_a_schema_and_those_of_the_models_are_seen(postgresql_project: Project) -> None:
+    project = postgresql_project
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    source = 'revision, down_revision = "0001", None\n\ndef upgrade():\n    op.{}\n'
+    first = project.versions / "first.py"
+    project.execute("CREATE SCHEMA crm", "CREATE TABLE crm.users (id int)")
+    seen = []
+
+    for call in ('create_table("users", schema="crm")', 'execute("CREATE TABLE users (n int)")'):
+        first.write_text(f"from alembic import op\n{source.format(call)}")
+        seen.append(project.database.status().unversioned)
+    project.execute("CREATE TABLE anything (id int)")
+    first.write_text("from alembic import op\n" + source.format("f(Base.metadata.create_all())"))
+    seen.append(project.database.status().unversioned)
+
+    assert seen == [("crm.users",), (), ("anything",)]
+
+
 def test_runs_at_the_same_time_adopt_once(project: Project) -> None:
     forget(project.upgraded())
 
