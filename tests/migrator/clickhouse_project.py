@@ -21,6 +21,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from alembic import command
 from clickhouse_connect.driver.client import Client
 from migrator import testing
 from migrator.clickhouse.connections import make_engine, open_client
@@ -150,6 +151,12 @@ def failing(fault: Fault) -> Iterator[None]:
         yield
     finally:
         event.remove(Engine, "after_cursor_execute", strike)
+
+
+def stamp(project: Project, revision: str) -> None:
+    """Do what the program alembic does."""
+    enter(project)
+    command.stamp(clickhouse.events().config(), revision)
 
 
 def query(project: Project, sql: str) -> list[tuple[Any, ...]]:

@@ -365,7 +365,31 @@ def test_two_heads_are_refused(migrated: Embedded) -> None:
     done = migrated.run("upgrade", "--events")
 
     assert done.code == Exit.REFUSED
-    assert "have 2 heads: one, two. Next: set the down_revision" in done.err
+    assert "2 heads: one, two; one has to follow the other. Next: " in done.err
+    assert "scripts/new-migration.sh --events --rebase." in done.err
+
+
+def test_a_revision_that_was_applied_can_be_put_behind_another(migrated: Embedded) -> None:
+    for name in ("mine", "theirs"):
+        table = f"CREATE TABLE IF NOT EXISTS {name} (id UInt8) ENGINE = MergeTree ORDER BY id"
+        undo = f"op.execute('DROP TABLE IF EXISTS {name}')"
+        migrated.project.write(name, f"op.execute({table!r})", undo)
+        assert name == "theirs" or migrated.run("upgrade", "--events").code == Exit.DONE
+
+    moved = migrated.run("new", "--events", "--rebase", "mine")
+    down, stamp, up = (line.split()[1:] for line in moved.out.splitlines()[-3:])
+    undone = migrated.run("downgrade", "--yes", *down)
+    migrated.process.submit(clickhouse_project.stamp, migrated.project, stamp[-1]).result()
+    applied = migrated.run("upgrade", *up)
+
+    assert [moved.code, undone.code, applied.code] == [Exit.DONE] * 3, undone.err + applied.err
+    assert (down, stamp, up) == (
+        ["--events", "theirs"],
+        ["--name", "events", "stamp", HEAD],
+        ["--events"],
+    )
+    assert "from 0001 to mine" in applied.out
+    assert {"mine", "theirs"} <= migrated.catalogue().keys()
 
 
 @pytest.mark.parametrize("arguments", [["upgrade", "nonsense"], ["downgrade", "--yes", "nonsense"]])

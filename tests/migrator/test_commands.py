@@ -65,7 +65,7 @@ def test_help_names_the_script_and_the_exit_codes(
     assert "130, 143  interrupted" in printed
 
 
-@pytest.mark.parametrize("arguments", [[], ["sideways"], ["upgrade", "--nonsense"], ["new"]])
+@pytest.mark.parametrize("arguments", [[], ["sideways"], ["upgrade", "--nonsense"]])
 def test_wrong_usage_exits_with_its_code(sqlite_project: Project, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         sqlite_project.run(*arguments)

@@ -50,6 +50,27 @@ def test_the_database_is_compared_with_the_code(project: Project) -> None:
     assert repeated == found[-1]
 
 
+def test_a_fork_of_the_history_needs_both_ends(sqlite_project: Project) -> None:
+    one = sqlite_project.upgraded().write("one", "pass")
+    one.with_name("other.py").write_text(one.read_text().replace("'one'", "'other'"))
+    check = ReadinessCheck(
+        sqlite_project.database.url, sqlite_project.database.scripts(), cache_seconds=0
+    )
+
+    found = ask(check)
+    sqlite_project.execute("UPDATE alembic_version SET version_num = 'one'")
+    found += ask(check)
+    sqlite_project.execute("INSERT INTO alembic_version VALUES ('other')")
+    found += ask(check)
+
+    assert [(answer.status, answer.database_revision) for answer in found] == [
+        ("behind", HEAD),
+        ("behind", "one"),
+        ("ready", "one, other"),
+    ]
+    assert {answer.expected_revision for answer in found} == {"one, other"}
+
+
 def test_a_database_that_hangs_is_looked_at_by_one_thread(sqlite_project: Project) -> None:
     scripts = sqlite_project.database.scripts()
     before = set(threading.enumerate())
@@ -79,7 +100,7 @@ def test_a_fault_of_the_check_itself_is_not_hidden(
     def fail(_: ReadinessCheck) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(ReadinessCheck, "read_revision", fail)
+    monkeypatch.setattr(ReadinessCheck, "read_revisions", fail)
 
     with pytest.raises(ZeroDivisionError):
         ask(ReadinessCheck(sqlite_project.database.url, sqlite_project.database.scripts()))

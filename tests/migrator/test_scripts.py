@@ -68,8 +68,9 @@ def test_two_heads_stop_everything_that_needs_one(
 
     printed = capsys.readouterr().err.splitlines()
     assert codes == {Exit.REFUSED}
-    assert {*printed} == {f"Refused, nothing was changed: {caught.value}."}
-    assert "2 heads: left, right. Next: set the down_revision" in printed[0]
+    remedy = "Next: scripts/new-migration.sh --rebase"
+    assert {*printed} == {f"Refused, nothing was changed: {caught.value}. {remedy}."}
+    assert "2 heads: left, right; one has to follow the other" in str(caught.value)
 
 
 def test_a_merge_in_the_history_is_passed_upwards_only(

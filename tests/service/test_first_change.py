@@ -93,10 +93,12 @@ def downgrade"""
 
 
 @pytest.fixture
-def migrated(service: Service) -> Iterator[Service]:
+def migrated(service: Service, change: Change) -> Iterator[Service]:
     """Return the installed project with its database at head. Revisions of the test go again."""
     service.migrate()
     versions = service.folder / "migrations" / "versions"
+    head = versions.with_name("head.txt")
+    change(head, head.read_text())  # as it is after the test
     before = set(versions.glob("*.py"))
     yield service
     succeeded(service.run(service.folder / "scripts" / "migrate-down.sh", "--yes", "base"))

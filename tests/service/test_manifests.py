@@ -91,6 +91,15 @@ def test_compose_serves_after_the_migrations_which_wait_for_the_database(project
     assert "restart" not in services["migrate"]
 
 
+def test_compose_migrates_the_database_that_it_serves(project: Project) -> None:
+    services = compose(project())
+
+    served = services["service"]["environment"]
+    assert served.keys() == {"DATABASE_URL"}
+    migrated = {**served, "MIGRATION_DATABASE_URL": served["DATABASE_URL"]}
+    assert services["migrate"]["environment"] == migrated
+
+
 def test_compose_ships_events_after_the_migrations_of_both(project: Project) -> None:
     services = compose(project(analytics="clickhouse"))
 
@@ -107,9 +116,11 @@ def test_kubernetes_runs_one_image_with_one_secret(project: Project, analytics: 
 
     assert containers.keys() >= {"migrate", "service"}
     assert ("relay" in containers) is (analytics == "clickhouse")
-    for one in containers.values():
+    for name, one in containers.items():
         assert one["image"] == containers["service"]["image"]
-        assert one["env"] == containers["service"]["env"]
+        shared = [it for it in one["env"] if it["name"] != "MIGRATION_DATABASE_URL"]
+        assert shared == containers["service"]["env"]
+        assert (shared != one["env"]) is (name == "migrate")
     for name in containers.keys() - {"service"}:
         assert containers[name]["command"] == compose(rendered)[name]["command"]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import LIMIT, UV, clean_environment, succeeded, wait_until
+from tests.running import LIMIT, UV, clean_environment, run, succeeded, wait_until
 from tests.service.conftest import Change
-from tests.service.project import TABLES, Service, combinations
+from tests.service.project import PACKAGE, TABLES, Service, combinations
 
 both = combinations("sync-sqlite", "async-postgresql")
 
@@ -175,3 +175,33 @@ def test_the_tests_of_a_stranger_pass(
     result = service.run("pytest", module, *options, PYTHONPATH=str(pytest_alembic))
 
     assert "4 passed" in succeeded(result)
+
+
+@pytest.fixture
+def released(service: Service) -> Iterator[Service]:
+    """Return the installed project with a release, v1, in git. After the test there is none."""
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
+    for words in (["add", "--all"], ["commit", "--quiet", "--message", "v1"], ["tag", "v1"]):
+        succeeded(run("git", *identity, *words, cwd=service.folder))
+    yield service
+    shutil.rmtree(service.folder / ".git")
+    succeeded(run("git", "init", "--quiet", "--initial-branch=main", cwd=service.folder))
+
+
+@combinations("sync-sqlite")
+def test_a_release_is_tested_on_the_new_schema_and_its_revisions_stay(
+    released: Service, change: Change
+) -> None:
+    before = head(released)
+    add = 'op.add_column("users", sa.Column("locale", sa.String(20)))'
+    revision = REVISION.format(name="locale", before=before, code=add)
+    change(released.versions / "locale.py", revision)
+    first = next(released.versions.glob("0001_*.py"))
+    change(first, first.read_text() + "# edited")
+    change(released.folder / "src" / PACKAGE / "main.py", "raise RuntimeError('new code')")
+    tested = released.make("test-compat", "BASE=v1", "ARGS=-k a_context_leaves")
+    linted = released.run("python", "-m", f"{PACKAGE}.migrate", "lint", BASE="v1")
+
+    assert "1 passed" in succeeded(tested)
+    assert f"migrations/versions/{first.name}:1: edited was edited since v1" in linted.stdout
+    assert "migrations/head.txt:1: head-file does not name the last revision" in linted.stdout

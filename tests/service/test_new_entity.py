@@ -57,6 +57,8 @@ def with_notes(service: Service, change: Change) -> Service:
         change(service.folder / name, changed(service.folder / name, lines))
     versions = service.folder / VERSIONS
     before = set(versions.glob("*.py"))
+    head = versions.with_name("head.txt")
+    change(head, head.read_text())  # as it is after the test
     succeeded(service.run(service.folder / "scripts" / "new-migration.sh", "add notes"))
     (written,) = set(versions.glob("*.py")) - before
     text = written.read_text()

@@ -6,6 +6,7 @@ those that change the project put it back.
 
 import contextlib
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,16 +58,20 @@ def test_its_suite_passes_in_parallel_on_the_other_database(service: Service) ->
 
 
 @every_project
-def test_the_examples_of_its_testing_guide_pass(service: Service, tmp_path: Path) -> None:
+def test_the_examples_of_its_testing_guide_pass(service: Service) -> None:
     examples = re.findall(
         r"```python\n(.*?)```", (service.folder / "TESTING.md").read_text(), re.DOTALL
     )
     runnable = [example for example in examples if "def test_" in example]
+    folder = service.folder / "tests" / "examples"
+    folder.mkdir()
     for number, example in enumerate(runnable):
-        (tmp_path / f"test_example_{number}.py").write_text(example)
+        (folder / f"test_example_{number}.py").write_text(example)
 
-    options = ("--no-cov", "-c", "pytest.ini", "-p", "tests.conftest")
-    output = succeeded(service.run("python", "-m", "pytest", *options, tmp_path))
+    try:
+        output = succeeded(service.run("python", "-m", "pytest", "--no-cov", folder))
+    finally:
+        shutil.rmtree(folder)
 
     assert len(runnable) >= 3
     assert f"{sum(example.count('def test_') for example in runnable)} passed" in output
@@ -97,10 +102,12 @@ def test_its_models_are_what_is_migrated(service: Service) -> None:
 
 
 @every_project
-def test_a_new_revision_of_an_unchanged_schema_is_empty(service: Service) -> None:
+def test_a_new_revision_of_an_unchanged_schema_is_empty(service: Service, change: Change) -> None:
     service.migrate()
     versions = service.folder / "migrations" / "versions"
     before = set(versions.glob("*.py"))
+    head = versions.with_name("head.txt")
+    change(head, head.read_text())  # as it is after the test
 
     succeeded(service.run(service.folder / "scripts" / "new-migration.sh", "nothing new"))
 

@@ -34,7 +34,6 @@ pytest_plugins = [
 
 # What is protected
 
-
 # Every database that the environment or a settings file names, under whatever name. In the
 # environment, each is replaced by one that leads nowhere, for workers and other processes as well.
 real = replace_settings(PROJECT_ROOT / ".env.defaults", PROJECT_ROOT / ".env")
@@ -43,10 +42,10 @@ DEVELOPMENT_CLICKHOUSES = [url for url in real if url.get_backend_name() in ("ch
 # end if
 DEVELOPMENT_DATABASES = [url for url in real if url.get_backend_name() in ("sqlite", "postgresql")]
 
-# From here on, no settings but these count.
+# From here on, no settings but these count. Migrations go where the service goes.
 Settings.model_config["env_file"] = None
 for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
-    if not name.lower().endswith("_url"):
+    if name.lower() == "migration_database_url" or not name.lower().endswith("_url"):
         del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
 # if analytics == clickhouse

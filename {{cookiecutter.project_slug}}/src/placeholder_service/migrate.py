@@ -1,7 +1,4 @@
-"""The migrations of the service, and the program behind `scripts/*.sh`.
-
-From Python: `database().upgrade()`, `.downgrade()`, `.status()`, `.plan()` and `.new_revision()`.
-"""
+"""The migrations of the service, and the program behind `scripts/*.sh`."""
 
 import sys
 from collections.abc import Sequence
@@ -28,10 +25,11 @@ SCRIPTS = Names(
 
 
 def database() -> Database:
-    """Return the migrations of the database in `DATABASE_URL`."""
+    """Return the migrations of the database in `MIGRATION_DATABASE_URL` or `DATABASE_URL`."""
     settings = Settings()
+    is_apart = settings.migration_url != settings.url
     return Database(
-        url=settings.url,
+        url=settings.migration_url,
         ini=PROJECT_ROOT / "alembic.ini",
         name="placeholder_service",
         backup_folder=settings.backup_folder,
@@ -40,6 +38,7 @@ def database() -> Database:
         lock_tries=settings.migration_lock_tries,
         lock_wait_seconds=settings.migration_lock_wait_seconds,
         production=settings.environment is Environment.PRODUCTION,
+        url_setting="MIGRATION_DATABASE_URL" if is_apart else "DATABASE_URL",
     )
 
 

@@ -22,8 +22,7 @@ def find_project_root() -> Path:
 
 PROJECT_ROOT = find_project_root()
 
-# Other spellings of the two databases. Which driver serves them is decided where connections
-# are made, so one DATABASE_URL fits the service, its migrations and its scripts.
+# Other spellings of the two databases. Their drivers are chosen where connections are made.
 DIALECTS = {
     "sqlite": "sqlite",
     "postgres": "postgresql+psycopg",
@@ -41,8 +40,11 @@ class Environment(StrEnum):
 
 # The letters of passwords that are no secret: defaults, examples and placeholders.
 GUESSABLE = re.compile(
-    "(admin|change|clickhouse|db|database|default|demo|example|here|it|letmein|me|my|none|null|pass"
+    "(admin|change|db|database|default|demo|example|here|it|letmein|me|my|none|null|pass"
     "|password|passwd|placeholder|postgres|postgresql|pwd|qwerty|replace|root|secret|service|some"
+    # if analytics == clickhouse
+    "|clickhouse"
+    # end if
     "|strong|super|test|the|this|todo|user|welcome|with|x|your)+"
 )
 # Other ways in which libpq proves who connects.
@@ -131,6 +133,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Environment.DEVELOPMENT
     database_url: SecretStr
+    migration_database_url: SecretStr = Field(default_factory=lambda given: given["database_url"])
     database_pool_size: int = Field(default=10, ge=1)
     # if analytics == clickhouse
     clickhouse_url: SecretStr
@@ -146,7 +149,14 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 
-    @field_validator("database_url")
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
+        """Keep a file from naming the migrations of a DATABASE_URL in the environment."""
+        init, environment, *files = sources.values()
+        url = {**environment(), **init()}.get("database_url")
+        return init, environment, lambda: {"migration_database_url": url} if url else {}, *files
+
+    @field_validator("database_url", "migration_database_url")
     @classmethod
     def check_database_url(cls, value: SecretStr) -> SecretStr:
         """Refuse a malformed URL at start-up, not at the first request."""
@@ -169,13 +179,15 @@ class Settings(BaseSettings):
             return self
         faults = []
         if self.url.get_backend_name() == "sqlite":
-            if not is_absolute(self.database_url):
+            if ":////" not in self.database_url.get_secret_value():
                 faults.append("DATABASE_URL must name its SQLite file by an absolute path")
         elif is_guessable(self.url):
             faults.append("DATABASE_URL has no password, or a well-known one")
+        elif is_guessable(self.migration_url):
+            faults.append("MIGRATION_DATABASE_URL has no password, or a well-known one")
         # if analytics == clickhouse
         if self.clickhouse.drivername == "chdb":
-            if not is_absolute(self.clickhouse_url):
+            if ":////" not in self.clickhouse_url.get_secret_value():
                 faults.append("CLICKHOUSE_URL must name its folder by an absolute path")
         elif is_guessable(self.clickhouse.set(query={})):
             faults.append("CLICKHOUSE_URL has no password, or a well-known one")
@@ -191,6 +203,11 @@ class Settings(BaseSettings):
         """Where the database is: `sqlite` or `postgresql+psycopg`, paths absolute."""
         return parse_database_url(self.database_url.get_secret_value())
 
+    @property
+    def migration_url(self) -> URL:
+        """Where migrations find the same database, past a connection pooler."""
+        return parse_database_url(self.migration_database_url.get_secret_value())
+
     # if analytics == clickhouse
 
     @property
@@ -203,16 +220,11 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> set[str]:
         """The passwords in the URLs, as they are and as URLs spell them."""
-        urls = [self.url]
+        urls = [self.url, self.migration_url]
         # if analytics == clickhouse
         urls.append(self.clickhouse)
         # end if
         return redaction.secrets(*urls)
-
-
-def is_absolute(url: SecretStr) -> bool:
-    """Tell whether a URL names its file or folder by an absolute path."""
-    return Path(make_url(url.get_secret_value()).database or "").is_absolute()
 
 
 def explain(error: ValidationError) -> str:

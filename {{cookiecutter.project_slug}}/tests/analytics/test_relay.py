@@ -47,11 +47,11 @@ def engine(isolated_database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture
 def engine_of_each_kind(
-    scratch_url: sa.URL,
+    empty_database: sa.URL,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[sa.Engine]:
     """The same on SQLite and on PostgreSQL, which lock in ways of their own."""
-    monkeypatch.setenv("DATABASE_URL", scratch_url.render_as_string(hide_password=False))
+    monkeypatch.setenv("DATABASE_URL", empty_database.render_as_string(hide_password=False))
     migrate.database().upgrade()
     engine = relays.make_relay_engine(Settings())
     yield engine

@@ -86,6 +86,7 @@ async def client() -> AsyncIterator[ApiClient]:
         b'{"content": "x", "tags": ["\\ud800"]}',
         b'{"content": 1e999}',
         b"9" * 5000,
+        b"{" + b",".join(b'"f%d":0' % number for number in range(30)) + b"}",
         b"{" + b",".join(b'"field-%d":0' % number for number in range(50_000)) + b"}",
         b'{"%s": 0}' % (b"x" * 1_000_000),
         b"null",

@@ -24,7 +24,7 @@ REVISION = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "trim_names", "{head}"
+revision, down_revision = "trim_names", "{first}"
 users = sa.table("users", sa.column("name", sa.String))
 
 
@@ -41,12 +41,15 @@ NAMES = sa.text("SELECT name FROM users ORDER BY email")
 
 @pytest.fixture
 def migrations(empty_database: sa.URL, tmp_path: Path) -> Database:
-    """The migrations on an empty database, in a copy that has the revision as well."""
+    """The migrations on an empty database, in a copy that has the revision behind the first one."""
     shutil.copy(PROJECT_ROOT / "alembic.ini", tmp_path)
     shutil.copytree(PROJECT_ROOT / "migrations", tmp_path / "migrations")
     copy = replace(migrate.database(), url=empty_database, ini=tmp_path / "alembic.ini")
-    [head] = copy.scripts().get_heads()
-    (tmp_path / "migrations/versions/trim_names.py").write_text(REVISION.format(head=head))
+    *later, first = copy.scripts().walk_revisions()
+    for script in later:
+        Path(script.path).unlink()
+    revision = REVISION.format(first=first.revision)
+    (tmp_path / "migrations/versions/trim_names.py").write_text(revision)
     return copy
 
 

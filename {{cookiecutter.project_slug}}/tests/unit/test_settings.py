@@ -62,6 +62,7 @@ def test_an_unusable_url_is_refused_without_showing_it(value: str, message: str)
         ({"database_url": "sqlite:///data/x.db"}, "absolute path"),
         ({"database_url": "sqlite://"}, "absolute path"),
         *(({"database_url": f"postgresql://{one}"}, "well-known") for one in OPEN.split()),
+        ({"database_url": "postgres://u:p4@h", "migration_database_url": "postgres://u@h"}, "MIGR"),
         ({"database_url": "postgresql://u:p4@h/d", "log_level": "DEBUG"}, "LOG_LEVEL"),
     ],
 )
@@ -80,12 +81,13 @@ def test_production_accepts_what_is_safe(url: str) -> None:
 
 
 def test_settings_do_not_show_their_secrets_and_know_every_spelling() -> None:
-    settings = Settings(database_url="postgresql://u:p%40s%20s@h/d?sslpassword=q9&sslmode=require")
+    url = "postgresql://u:p%40s%20s@h/d?sslpassword=q9&sslmode=require"
+    settings = Settings(database_url=url, migration_database_url="postgresql://u:m8@h/d")
 
     for shown in (repr(settings), settings, settings.model_dump(), settings.model_dump_json()):
         assert not [secret for secret in settings.secrets if secret in str(shown)]
     assert settings.url.password == "p@s s"
-    assert settings.secrets >= {"p@s s", "p%40s%20s", "p%40s+s", "q9"}
+    assert settings.secrets >= {"p@s s", "p%40s%20s", "p%40s+s", "q9", "m8"}
     assert "require" not in settings.secrets
 
 

@@ -46,8 +46,9 @@ LOCK_POLL_SECONDS = 0.1
 # The same for all relays of this project, and hardly ever another lock's on the same database.
 LOCK_NAME = b"placeholder_service relay"
 LOCK_ID = int.from_bytes(hashlib.sha256(LOCK_NAME).digest()[:8], signed=True)
-TRY_LOCK = sa.select(sa.func.pg_try_advisory_lock(LOCK_ID))
-UNLOCK = sa.select(sa.func.pg_advisory_unlock(LOCK_ID))
+# The transaction that holds it is idle while ClickHouse works.
+ALLOW_IDLE = sa.func.set_config("idle_in_transaction_session_timeout", "0", True)
+TRY_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), ALLOW_IDLE)
 
 COLUMNS = ("event_id", "occurred_at", "user_id", "name", "entity_id", "properties")
 
@@ -80,7 +81,7 @@ def make_relay_engine(settings: Settings) -> sa.Engine:
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"timeout": WAIT_SECONDS} if is_sqlite else {},
+        connect_args={"timeout": WAIT_SECONDS} if is_sqlite else {"prepare_threshold": None},
     )
 
 
@@ -136,7 +137,8 @@ def relay(
 def one_relay_at_a_time(connection: sa.Connection, wait_seconds: float) -> Iterator[None]:
     """Let no other relay work on the database meanwhile. The lock ends with the process.
 
-    Two at once would both find an event missing in ClickHouse, and both write it.
+    Two at once would both find an event missing in ClickHouse, and both write it. A
+    transaction holds the lock: a session's lock would stay behind in a connection pooler.
 
     Raises:
         BusyError: Another one did not end in time.
@@ -150,14 +152,13 @@ def one_relay_at_a_time(connection: sa.Connection, wait_seconds: float) -> Itera
             raise busy from error
         return
     end = time.monotonic() + wait_seconds
-    while not connection.scalar(TRY_LOCK):
-        if time.monotonic() >= end:
-            raise busy
-        time.sleep(LOCK_POLL_SECONDS)
-    try:
+    with connection.engine.execution_options(isolation_level="READ COMMITTED").connect() as holder:
+        while not holder.scalar(TRY_LOCK):
+            holder.rollback()
+            if time.monotonic() >= end:
+                raise busy
+            time.sleep(LOCK_POLL_SECONDS)
         yield
-    finally:
-        connection.execute(UNLOCK)
 
 
 def read(connection: sa.Connection) -> Sequence[sa.RowMapping]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from migrator.engine import with_limits
 from sqlalchemy import URL, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -11,16 +12,6 @@ DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
 # The execution option of a transaction that only reads, and so waits for no writer.
 READ_ONLY = "read_only"
-
-# Unless DATABASE_URL says otherwise: give up on a server that does not answer, and notice one that
-# is gone. All in seconds but for the last, in milliseconds.
-LIBPQ_DEFAULTS = {
-    "connect_timeout": "5",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
-}
 
 # How long a SQLite connection waits for another writer, in milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 5000
@@ -37,9 +28,11 @@ def make_engine(settings: Settings) -> AsyncEngine:
         in_memory = url.database in (None, "", ":memory:")
         return make_sqlite_engine(url, {} if in_memory else pool)
     return create_async_engine(
-        url.update_query_dict({**LIBPQ_DEFAULTS, **url.query}),
+        with_limits(url.update_query_dict({"connect_timeout": "5", **url.query})),
         pool_pre_ping=True,
         hide_parameters=True,
+        # Behind a connection pooler, a statement may not find what an earlier one has prepared.
+        connect_args={"prepare_threshold": None},
         **pool,
     )
 

@@ -9,6 +9,7 @@ from migrator.commands import Call, Exit, Names, fail
 from migrator.database import Database
 from migrator.errors import (
     EditedError,
+    HeadsError,
     InUseError,
     LockTimeoutError,
     RefusedError,
@@ -119,6 +120,9 @@ def report(call: Call, cause: BaseException | Signals) -> Exit:
             code, adopt = Exit.REFUSED, call.command(names.upgrade, "--adopt")
             remedy = f"Next: {adopt} finds out which revision it equals, and records it."
             lines = [f"Refused, nothing was changed: {cause}. {remedy}"]
+        case HeadsError():
+            remedy = f"Next: {call.command(names.new, '--rebase')}"
+            code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}. {remedy}."]
         case RefusedError():
             code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}."]
         case UnknownRevisionError():
@@ -198,9 +202,16 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     )
     add("status", commands.status, "show which migrations are applied and which are pending")
     new = add("new", commands.new, "write a migration from the difference to the models")
-    what = new.add_mutually_exclusive_group(required=True)
-    what.add_argument("message", nargs="?", default="", help='such as "add users.locale"')
-    what.add_argument(
+    new.add_argument("message", nargs="?", help='what it does, such as "add users.locale"')
+    new.add_argument(
+        "--rebase",
+        nargs="?",
+        const="",
+        metavar="REVISION",
+        help="after a merge or in a rebase, put the own revisions behind the other branch's;"
+        " REVISION is one of them, where git does not tell",
+    )
+    new.add_argument(
         "--squash", metavar="REVISION", help="replace all revisions up to this one by a single one"
     )
     new.add_argument(

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from alembic.script import Script
+from alembic.script import Script, ScriptDirectory
 from alembic.util import to_tuple
 from sqlalchemy import make_url
 
+from migrator import heads
 from migrator.adoption import Adoption
 from migrator.database import Database
 from migrator.errors import LinterError, RefusedError, UnknownRevisionError
@@ -21,6 +23,7 @@ from migrator.losses import Loss
 from migrator.planning import own_statements
 from migrator.redaction import show_url
 from migrator.rehearsal import LOCKS
+from migrator.repository import Repository
 from migrator.scripts import require_one_head
 from migrator.status import Status
 
@@ -169,6 +172,7 @@ def refuse_different(call: Call, found: Adoption) -> Exit:
 def apply(call: Call) -> Exit:
     """Apply revisions to a database that no other process can take away."""
     target, arguments = call.target, call.arguments
+    target.require_session()
     before = target.status()
     if arguments.accept_edited and before.edited:
         target.accept(before.edited)
@@ -251,6 +255,7 @@ def downgrade(call: Call) -> Exit:
 def undo(call: Call) -> Exit:
     """Undo revisions of a database that no other process can take away."""
     target, arguments = call.target, call.arguments
+    target.require_session()
     before = target.status()
     if before.unversioned:
         target.require_known_state(before)
@@ -421,10 +426,13 @@ def format_history_entry(entry: Entry | None) -> str:
 
 
 def new(call: Call) -> Exit:
-    """Write a new revision."""
-    if call.arguments.squash:
+    """Write a new revision, or put those of two branches into one line."""
+    message = (call.arguments.message or "").strip()
+    if call.arguments.rebase is not None and not message:
+        return rebase(call)
+    if call.arguments.squash and not message:
         return squash(call)
-    if not call.arguments.message.strip():
+    if not message or call.arguments.rebase is not None or call.arguments.squash:
         example = call.command(call.names.new, '"add users.locale"')
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
@@ -480,14 +488,56 @@ def is_empty(path: Path) -> bool:
     return not any(isinstance(it, ast.Call) for node in functions for it in ast.walk(node))
 
 
+def rebase(call: Call) -> Exit:
+    """Put the revisions of one branch behind those of another, and say what follows from that."""
+    target = call.target
+    moves = heads.rebase(target.scripts(), call.arguments.rebase)
+    for move in moves:
+        names = ", ".join(target.relative_name(script.path) for script in reversed(move.scripts))
+        print(f"Moved behind {move.after}: {names}.")
+    print(f"Wrote {target.relative_name(heads.head_file(target.scripts()))}.")
+    if moves:
+        section = [] if target.section == "alembic" else ["--name", target.section]
+        print(
+            "Databases that have them already lack those before them. On each, yours first:",
+            f"  {call.command(call.names.downgrade, moves[0].after)}",
+            f"  {shlex.join([find_alembic(target), *section, 'stamp', moves[0].before])}",
+            f"  {call.command(call.names.upgrade)}",
+            sep="\n",
+        )
+    return Exit.DONE
+
+
+def find_alembic(target: Database) -> str:
+    """Return how to call the program alembic from the project's folder."""
+    program = Path(sys.prefix) / "bin" / "alembic"
+    return target.relative_name(program) if program.is_relative_to(target.root) else "alembic"
+
+
 def lint(call: Call) -> Exit:
-    """Print what is wrong with the revisions."""
+    """Print what is wrong with the revisions, and what could not be checked."""
+    from migrator.linter.released import find_releases
+
+    target = call.target
+    head_file = heads.head_file(ScriptDirectory.from_config(target.config()))
     try:
-        findings = call.target.lint()
+        findings = target.lint()
+        unchecked = find_releases(Repository(head_file.parent))[1]
     except LinterError as error:
         return fail(Exit.FAILED, f"{error}.")
     for finding in findings:
         print(finding)
+    if any(": head-file " in finding for finding in findings):
+        print(f"Next: {call.command(call.names.new, '--rebase')}", file=sys.stderr)
+    if unchecked and call.option == call.arguments.option:
+        print(f"Not checked: edits of released revisions, because {unchecked}.", file=sys.stderr)
+    if not head_file.exists():
+        print(
+            f"Not checked: forks of the history. Without {target.relative_name(head_file)}, git"
+            " merges them silently. The next new revision writes it, or"
+            f" {call.command(call.names.new, '--rebase')}.",
+            file=sys.stderr,
+        )
     return Exit.FAILED if findings else Exit.DONE
 
 

@@ -14,11 +14,12 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from migrator import adoption, backup, drafts, engine, history, planning, runs
+from migrator import adoption, backup, drafts, engine, heads, history, planning, runs
 from migrator.adoption import Adoption
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
+from migrator.poolers import find_unfit_pooler
 from migrator.recording import Record
 from migrator.redaction import redact
 from migrator.rehearsal import first_line
@@ -52,6 +53,7 @@ class Database:
         lock_wait_seconds: The time after which it does not try again.
         production: Whether a downgrade requires `--allow-production` and a target.
         url_setting: The setting that holds the URL; messages name it.
+        direct_url_setting: The setting for a URL that leads past a connection pooler.
     """
 
     url: URL
@@ -65,6 +67,7 @@ class Database:
     lock_wait_seconds: float = 60
     production: bool = False
     url_setting: str = "DATABASE_URL"
+    direct_url_setting: str = "MIGRATION_DATABASE_URL"
 
     # What messages call the database: at the start of a line, and within one.
     heading = "Database"
@@ -141,7 +144,13 @@ class Database:
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
-        """Yield a connection for a run, and keep other runs away or raise `LockTimeoutError`."""
+        """Yield a connection for a run, and keep other runs away.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+            RefusedError: Behind this connection pooler, the lock would protect nothing.
+        """
+        self.require_session()
         with (
             one_run_at_a_time(self.url, self.name, self.wait_seconds),
             self.engine().connect() as connection,
@@ -154,6 +163,15 @@ class Database:
             raise RefusedError(
                 f"{self.url_setting} is an in-memory database; it would vanish when this command"
                 " ends"
+            )
+
+    def require_session(self) -> None:
+        """Raise `RefusedError` behind a pooler that gives a connection no session of its own."""
+        reason = None if engine.is_sqlite(self.url) else find_unfit_pooler(self.url)
+        if reason:
+            raise RefusedError(
+                f"{self.url_setting} leads to a connection pooler that {reason}. Next: set"
+                f" {self.direct_url_setting} to the address of the server itself"
             )
 
     def status(self, connection: Connection | None = None) -> Status:
@@ -242,6 +260,8 @@ class Database:
             RefusedError: The upgrade would be refused.
             UnknownRevisionError: There is no such revision.
         """
+        if connection is None:
+            self.require_session()
         state = self.status(connection)
         self.require_known_state(state)
         pending = state.pending_until(revision)
@@ -261,6 +281,8 @@ class Database:
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path.
 
+        The head file names it then.
+
         Raises:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
@@ -277,6 +299,7 @@ class Database:
                 process_revision_directives=drafts.Draft(record),
             )
         assert isinstance(script, Script), "one message makes one revision"
+        heads.write_head(self.scripts(), script.revision)
         return Path(script.path)
 
     @contextmanager

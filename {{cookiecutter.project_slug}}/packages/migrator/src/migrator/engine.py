@@ -7,7 +7,7 @@ waits for locks without a limit.
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,20 +74,22 @@ def make_migration_engine(
     """
     if is_sqlite(url):
         return make_sqlite_migration_engine(url, wait_seconds)
-    arguments = {"application_name": application_name}
-    return make_postgresql_engine(url, lock_timeout_ms, arguments)
+    engine = make_postgresql_engine(url, connect_args={"application_name": application_name})
+
+    @event.listens_for(engine, "connect")
+    def limit_waits(connection: Any, _: object) -> None:
+        # Not a start-up option, which poolers refuse or drop. And not in a transaction: Alembic
+        # would leave the commit of one that is open before its own to its caller.
+        connection.autocommit = True
+        connection.cursor().execute(f"SET lock_timeout = {lock_timeout_ms}")
+        connection.autocommit = False
+
+    return engine
 
 
-def make_postgresql_engine(
-    url: URL, lock_timeout_ms: int, arguments: Mapping[str, str], **options: Any
-) -> Engine:
-    """Return an engine that gives up on a server that does not answer, and on locks."""
-    # As a start-up option: a SET statement would open a transaction before Alembic does, and
-    # Alembic would then leave the commit to its caller.
-    limit = f"{url.query.get('options', '')} -c lock_timeout={lock_timeout_ms}".strip()
-    url = with_limits(url)
-    options["connect_args"] = {**arguments, "options": limit}
-    return create_engine(url, poolclass=NullPool, **options)
+def make_postgresql_engine(url: URL, **options: Any) -> Engine:
+    """Return an engine that gives up on a server that does not answer."""
+    return create_engine(with_limits(url), poolclass=NullPool, **options)
 
 
 def with_limits(url: URL) -> URL:
@@ -166,7 +168,9 @@ def reading(url: URL, wait_seconds: float) -> Iterator[Connection]:
         # The second statement takes the lock; a transaction that only began has none.
         engine = make_sqlite_engine(url, wait_seconds, "BEGIN", "SELECT 1 FROM sqlite_master")
     else:
-        engine = make_postgresql_engine(url, max(1, round(wait_seconds * 1000)), {})
+        engine = make_postgresql_engine(url)
+        limit = f"SET LOCAL lock_timeout = {max(1, round(wait_seconds * 1000))}"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(limit))
     try:
         with engine.connect() as connection:
             yield connection

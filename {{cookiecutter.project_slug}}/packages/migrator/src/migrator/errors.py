@@ -29,6 +29,10 @@ class UnversionedError(RefusedError):
     """The database has tables of the migrations, and no revision."""
 
 
+class HeadsError(RefusedError):
+    """The history has several last revisions, because two branches were merged."""
+
+
 class UnknownRevisionError(MigrationError):
     """No revision has the given id, or it cannot be reached from where the database is."""
 

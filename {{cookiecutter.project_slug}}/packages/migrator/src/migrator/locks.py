@@ -88,7 +88,7 @@ def one_run_at_a_time(url: URL, project: str, wait_seconds: float) -> Iterator[N
         return
     name = application_name(project)
     arguments = {"application_name": f"{name} lock"}
-    engine = make_postgresql_engine(url, 0, arguments, isolation_level="AUTOCOMMIT")
+    engine = make_postgresql_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT")
     parameters = {"id": lock_id(project), "name": name}
     with engine.connect() as connection:
         end = time.monotonic() + wait_seconds

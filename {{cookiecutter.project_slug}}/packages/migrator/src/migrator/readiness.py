@@ -65,7 +65,7 @@ class ReadinessCheck:
             hide_parameters=True,
             connect_args={TIMEOUTS[url.get_backend_name()]: max(2, int(limit_seconds))},
         )
-        self.head = scripts.get_current_head()
+        self.heads = frozenset(scripts.get_heads())
         self.known = {script.revision for script in scripts.walk_revisions()}
         self.last_look: Future[Readiness] | None = None
         self.last_look_at = 0.0
@@ -88,36 +88,36 @@ class ReadinessCheck:
     def look(self, answer: Future[Readiness]) -> None:
         """Ask the database itself, and put what was found, or went wrong, into `answer`."""
         try:
-            answer.set_result(self.compare(self.read_revision()))
+            answer.set_result(self.compare(self.read_revisions()))
         except (SQLAlchemyError, OSError) as error:
             log.warning("database unreachable", extra={"error": error})
             answer.set_result(self.found("unreachable", "The database cannot be reached."))
         except BaseException as error:  # noqa: BLE001  # `check` raises it
             answer.set_exception(error)
 
-    def read_revision(self) -> str | None:
-        """Return the database's revision; None if it was never migrated."""
+    def read_revisions(self) -> frozenset[str]:
+        """Return the database's revision; several after a fork, none if it was never migrated."""
         with self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
-                return None
-            query = sa.text("SELECT version_num FROM alembic_version")
-            revision: str | None = connection.scalar(query)
-            return revision
+                return frozenset()
+            return frozenset(connection.scalars(sa.text("SELECT version_num FROM alembic_version")))
 
-    def compare(self, revision: str | None) -> Readiness:
-        """Return what a revision means for this code."""
-        if revision == self.head:
-            return self.found("ready", "The database is at the expected revision.", revision)
-        if revision is None or revision in self.known:
-            return self.found("behind", "Migrations are pending.", revision)
+    def compare(self, revisions: frozenset[str]) -> Readiness:
+        """Return what the revisions mean for this code."""
+        if revisions == self.heads:
+            return self.found("ready", "The database is at the expected revision.", revisions)
+        if revisions <= self.known:
+            return self.found("behind", "Migrations are pending.", revisions)
         # An older version of the service during a rollout: newer schemas keep serving it.
-        return self.found("ahead", "The database is newer than this code.", revision)
+        return self.found("ahead", "The database is newer than this code.", revisions)
 
-    def found(self, status: Status, detail: str, revision: str | None = None) -> Readiness:
+    def found(
+        self, status: Status, detail: str, revisions: frozenset[str] = frozenset()
+    ) -> Readiness:
         """Return an answer with both revisions named."""
         return Readiness(
             status=status,
-            database_revision=revision,
-            expected_revision=self.head,
+            database_revision=", ".join(sorted(revisions)) or None,
+            expected_revision=", ".join(sorted(self.heads)) or None,
             detail=detail,
         )

@@ -44,7 +44,7 @@ RELATIONS = """
 """
 HELD = """
     SELECT relation, mode FROM pg_locks
-    WHERE pid = %s AND locktype = 'relation'
+    WHERE pid = coalesce(%s, pg_backend_pid()) AND locktype = 'relation'
 """
 OUR_OWN = re.compile(rf"\b(alembic_version|{HISTORY.name})")
 # How long the copy waits for a table that another session changes, and a statement in the copy.
@@ -79,7 +79,7 @@ class Watch:
     def note(self, connection: Connection) -> None:
         """Note the locks that a transaction holds; it holds all of them until it ends."""
         driver: Any = connection.connection.driver_connection
-        self.add(driver.execute(HELD, [driver.info.backend_pid]).fetchall())
+        self.add(driver.execute(HELD, [None]).fetchall())
 
     def add(self, locks: Iterable[Sequence[Any]]) -> None:
         """Note locks: the number of the relation, and the mode."""
@@ -120,7 +120,9 @@ def rehearse(
                 def execute(cursor: Any, sql: str, parameters: Any, _: Any) -> bool:
                     if not cursor.connection.autocommit:
                         return False
-                    with held_up(scratch, watch, cursor.connection.info.backend_pid) as seen:
+                    # Not the driver's: a pooler makes one up.
+                    [pid] = cursor.execute("SELECT pg_backend_pid()").fetchone()
+                    with held_up(scratch, watch, pid) as seen:
                         cursor.execute(sql, parameters)
                     if not seen.is_set():
                         text = " ".join(sql.split())

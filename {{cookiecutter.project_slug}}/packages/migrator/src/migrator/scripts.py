@@ -9,7 +9,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionMap
 from alembic.util import to_tuple
 
-from migrator.errors import RefusedError
+from migrator.errors import HeadsError, RefusedError
 
 
 def read_scripts(config: Config, name: Callable[[str], str]) -> ScriptDirectory:
@@ -62,10 +62,10 @@ def require_the_ones_before(scripts: list[Script], name: Callable[[str], str]) -
 
 
 def require_one_head(scripts: ScriptDirectory) -> None:
-    """Raise `RefusedError` if the history has two ends, as after a merge of two branches."""
+    """Raise `HeadsError` if the history has two ends, as after a merge of two branches."""
     heads = scripts.get_heads()
     if len(heads) > 1:
-        raise RefusedError(
-            f"the migrations have {len(heads)} heads: {', '.join(heads)}. Next: set the"
-            " down_revision of the one that was merged last to the other"
+        raise HeadsError(
+            f"the migrations have {len(heads)} heads: {', '.join(heads)}; one has to follow the"
+            " other"
         )

@@ -15,6 +15,7 @@ from alembic import command
 from alembic.script import Script
 from sqlalchemy import Connection, text
 
+from migrator import heads
 from migrator.adoption import Dialect
 from migrator.clickhouse import history
 from migrator.clickhouse.backup import back_up
@@ -91,11 +92,18 @@ class ClickHouse(Database):
 
         Raises:
             LockTimeoutError: Another run did not end in time.
+            RefusedError: Behind this connection pooler, the lock would protect nothing.
             UnreachableError: ClickHouse cannot be reached.
         """
+        self.require_session()
         lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
         with lock, open_or_create(self.url) as connection:
             yield connection
+
+    def require_session(self) -> None:
+        """Raise `RefusedError` if the lock would be taken behind a pooler that cannot keep it."""
+        if not is_embedded(self.url):
+            self.turns.require_session()
 
     def status(self, connection: Connection | None = None) -> Status:
         """Return the state of ClickHouse, or of the database of `connection`. Read-only.
@@ -213,6 +221,7 @@ class ClickHouse(Database):
         require_one_head(self.scripts())
         script = command.revision(self.config(), as_docstring(message))
         assert isinstance(script, Script), "one message makes one revision"
+        heads.write_head(self.scripts(), script.revision)
         return Path(script.path)
 
     def lint(self) -> list[str]:

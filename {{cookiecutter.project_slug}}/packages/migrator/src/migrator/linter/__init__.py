@@ -8,18 +8,17 @@ Findings in the SQL have no line in Python; the comment that allows one may stan
 """
 
 import io
-import re
 import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
+from migrator import heads
 from migrator.database import Database
+from migrator.linter import released
 from migrator.linter.rules import Rules
-from migrator.linter.source import Finding, Revision
-
-ALLOW = re.compile(r"#\s*lint:\s*allow\s+(?P<rule>[\w-]+)(?P<reason>\s+because\s+\S)?")
+from migrator.linter.source import ALLOW, Finding, Revision
 
 Check = Callable[[Database], dict[Path, list[Finding]]]
 
@@ -28,14 +27,16 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
     """Return what is wrong with the revisions, as `file:line: rule message`.
 
     Raises:
-        LinterError: Alembic cannot print the revisions, or squawk cannot run.
+        LinterError: Alembic cannot print the revisions, squawk cannot run, or `BASE`, which the
+            revisions are compared with, names no commit.
     """
     # Not loaded yet: what is no Python could not be.
     scripts = ScriptDirectory.from_config(migrations.config())
+    folders = [Path(folder) for folder in scripts.version_locations or [scripts.versions]]
     sources = {
         path: path.read_text(encoding="utf-8")
-        for folder in scripts.version_locations or [scripts.versions]
-        for path in sorted(Path(folder).glob("*.py"))
+        for folder in folders
+        for path in sorted(folder.glob("*.py"))
     }
     application = application_modules(migrations.root)
     found = {}
@@ -47,10 +48,17 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
             return [format_finding(migrations.relative_name(path), mistake)]
     for path, findings in (check_sql(migrations) if check_sql else {}).items():
         found[path] += findings
+    found = {path: remove_allowed(found[path], source) for path, source in sources.items()}
+    for folder in folders:
+        for path, finding in released.find_changes(folder, sources):
+            found[path] = [finding, *found.get(path, ())]
+    head_file = heads.head_file(scripts)
+    if head_file.exists() and (fault := heads.find_fault(migrations.scripts())):
+        found[head_file] = [Finding(0, "head-file", fault)]
     return [
         format_finding(migrations.relative_name(path), finding)
-        for path, source in sources.items()
-        for finding in remove_allowed(found[path], source)
+        for path, findings in found.items()
+        for finding in findings
     ]
 
 
@@ -84,6 +92,8 @@ def remove_allowed(findings: Iterable[Finding], source: str) -> list[Finding]:
         if token.type != tokenize.COMMENT or not (allowed := ALLOW.match(token.string)):
             continue
         rule, row = allowed["rule"], token.start[0]
+        if rule == released.RULE:  # stays for good: to remove it would be an edit
+            continue
         meant = {item for item in left if item.rule == rule and item.line in (0, row, row + 1)}
         left -= meant
         if not meant:

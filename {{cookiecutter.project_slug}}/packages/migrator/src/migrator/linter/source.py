@@ -1,6 +1,7 @@
 """The parsed source of a revision, and questions about its syntax tree."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ class Finding:
     rule: str
     message: str
 
+
+# A comment that allows a finding.
+ALLOW = re.compile(r"#\s*lint:\s*allow\s+(?P<rule>[\w-]+)(?P<reason>\s+because\s+\S)?")
 
 # What a rule yields: a place in the source and a message.
 Found = Iterator[tuple[ast.AST, str]]
@@ -51,6 +55,9 @@ class Revision:
                     | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
                 ):
                     self.meanings[name].append(value)
+                case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                    for target, value in zip(names, values, strict=False):
+                        self.meanings[last_name(target)].append(value)
 
     def calls(self) -> Iterator[ast.Call]:
         """Yield all calls."""
