@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from migrator import Exit
 
 from tests.migrator.project import Project
+from tests.running import run, succeeded
 
 # What PostgreSQL prints in another form once it has read it again, and a text with a colon.
 MARK = """
@@ -70,6 +71,9 @@ def test_changes_of_rows_are_kept_and_have_to_be_settled(
     project = sqlite_project
     project.write("tags", MARK, 'op.execute("DROP VIEW small")\nop.drop_table("tags")')
     before = {path.name: path.read_text() for path in project.versions.glob("*.py")}
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for words in (["init", "-qb", "main"], ["add", "-A"], [*author, "commit", "-qm", "released"]):
+        succeeded(run("git", *words, cwd=project.root))
 
     code = squash(project, "tags", postgresql_server)
 

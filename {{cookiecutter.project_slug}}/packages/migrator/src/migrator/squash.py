@@ -38,6 +38,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# lint: allow edited because this makes the same as the released revisions that it replaces
 # What it replaces, with the checksums that databases have recorded.
 replaces = {{
 {replaces}
