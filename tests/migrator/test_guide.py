@@ -7,6 +7,7 @@ from uuid import uuid4
 import migrator
 import pytest
 import sqlalchemy as sa
+from migrator import testing
 
 from tests.migrator.project import Project
 
@@ -69,6 +70,17 @@ def test_every_release_can_write_and_every_step_can_be_undone(guide: Project, co
 
     assert upgraded == downgraded == names
     assert set(guide.query("SELECT display_name FROM users")) == names
+
+
+def test_the_guide_passes_the_tests_of_rows(project: Project) -> None:
+    project.write("users", CREATE_USERS, 'op.drop_table("users")')
+    for name, source in EXAMPLES:
+        (project.versions / f"{name}.py").write_text(source.replace('"0001"', '"users"'))
+    target = project.database
+
+    testing.test_rows_survive_every_revision(target, target.url, {})
+    target.downgrade("base")
+    testing.test_every_downgrade_runs_with_rows(target, target.url, {})
 
 
 def write(project: Project, columns: list[str], count: int) -> set[str]:

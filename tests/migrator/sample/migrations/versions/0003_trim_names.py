@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+loses = "the spaces around names"
 
 TRIM = sa.text("UPDATE authors SET name = trim(name) WHERE name <> trim(name)")
 

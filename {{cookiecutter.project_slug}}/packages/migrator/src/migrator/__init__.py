@@ -1,5 +1,6 @@
 """Database migrations with Alembic as a product: README.md explains each name."""
 
+from migrator.backfill import batched
 from migrator.cli import main
 from migrator.commands import Exit, Names
 from migrator.database import Database
@@ -22,5 +23,6 @@ __all__ = [
     "Names",
     "RefusedError",
     "UnknownRevisionError",
+    "batched",
     "main",
 ]

@@ -30,7 +30,7 @@ from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
 from migrator.enums import DIALECT, enum_of
-from migrator.history import HISTORY
+from migrator.history import OWN_TABLES
 
 # The databases that revisions run on.
 DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
@@ -74,7 +74,7 @@ class TableFilter:
         if kind != "table":
             return True
         key = parents["schema_qualified_table_name"]
-        return name != HISTORY.name and (name not in self.unmanaged or key in modelled_tables())
+        return name not in OWN_TABLES and (name not in self.unmanaged or key in modelled_tables())
 
     @cached_property
     def unmanaged(self) -> set[str]:

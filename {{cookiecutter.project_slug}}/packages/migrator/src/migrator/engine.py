@@ -37,6 +37,13 @@ LIBPQ_DEFAULTS = {
 }
 
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+
+EXPECTED = (
+    "Skipped unsupported reflection",
+    "Can(not|'t) .*sort tables",
+    "Can't validate argument 'dialect_options'",
+)
 
 SYNC_DRIVERS = {
     "sqlite+aiosqlite": "sqlite",
@@ -190,10 +197,15 @@ def is_lock_timeout(error: DBAPIError) -> bool:
 def expected_warnings() -> Iterator[None]:
     """Silence what SQLAlchemy says of schemas that are in order, and that migrator takes care of.
 
-    SQLAlchemy does not read indexes of SQLite on expressions, and cannot sort tables that refer to
-    each other.
+    SQLAlchemy does not read indexes of SQLite on expressions, cannot sort tables that refer to each
+    other, and stumbles over a CHECK that is NOT VALID.
     """
     with warnings.catch_warnings():
-        for text in ("Skipped unsupported reflection", "Can(not|'t) .*sort tables"):
+        for text in EXPECTED:
             warnings.filterwarnings("ignore", text, SAWarning)
         yield
+
+
+def is_deadlock(error: DBAPIError) -> bool:
+    """Return whether PostgreSQL undid a transaction because another one waited for it as well."""
+    return getattr(error.orig, "sqlstate", "") == DEADLOCK

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch
 from migrator.autogenerate import PLUGINS, TableFilter, render_item
+from migrator.backfill import forget_progress, stay_in_transaction
 from migrator.database import Database
 from migrator.engine import expected_warnings, is_sqlite
 from migrator.history import Recorder
@@ -103,10 +104,12 @@ class Environment:
             # is locked once, for the whole run.
             "transaction_per_migration": not is_sqlite,
             "transactional_ddl": True,
+            "on_version_apply": forget_progress,
         }
         # Databases of tests need no history.
         if self.config.attributes.get("history", True):
-            options["on_version_apply"] = Recorder(self.config.attributes.get("report"))
+            record = Recorder(self.config.attributes.get("report"))
+            options["on_version_apply"] = (forget_progress, record)
         return options
 
     @contextmanager
@@ -119,6 +122,8 @@ class Environment:
         if context.is_offline_mode():
             self.print_lock()
         dialect = context.get_context().dialect
+        if dialect.name == "sqlite" and not context.is_offline_mode():
+            stay_in_transaction(context.get_context())
         with (
             batch.without_warnings(),
             expected_warnings(),

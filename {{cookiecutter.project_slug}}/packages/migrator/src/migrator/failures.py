@@ -88,7 +88,7 @@ def describe_state(call: Call, remedy: str | None) -> str:
         remedy = remedy or "fix the revision"
     else:
         left = f", {len(found.pending)} pending" if found.pending else ""
-        state = f"{label} is at {found.revision}{left}; {partial_effects(found)}."
+        state = f"{label} is at {found.revision}{left}; {partial_effects(target, found)}."
         remedy = "fix the cause" if remedy is None else remedy
     then = f"{remedy}, then run" if remedy else "run"
     return f"{state} Next: {then} {retry_command(call)}."
@@ -113,11 +113,13 @@ def retry_command(call: Call) -> str:
     return call.command(call.names.downgrade, *flags, arguments.target)
 
 
-def partial_effects(found: Status) -> str:
+def partial_effects(target: Database, found: Status) -> str:
     """Return which effects of the next revision the database may already have."""
     if found.unfinished:
         return f"{found.unfinished.revision} is unfinished, and the next run repeats it"
-    for script in found.pending[:1]:
+    # There, the block commits nothing.
+    pending = () if is_sqlite(target.url) else found.pending[:1]
+    for script in pending:
         if "autocommit_block" in Path(script.path).read_text(encoding="utf-8"):
             return f"effects of {script.revision} outside a transaction may remain"
     return "no revision is partially applied"

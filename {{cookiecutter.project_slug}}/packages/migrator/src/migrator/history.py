@@ -39,6 +39,17 @@ HISTORY = sa.Table(
     sa.Column("applied_by", sa.Text, nullable=False),
 )
 
+# How far back-fills are that were interrupted, until the next revision is stored.
+PROGRESS = sa.Table(
+    "migration_progress",
+    sa.MetaData(),
+    sa.Column("statement", sa.Text, primary_key=True),  # its SHA-256
+    sa.Column("last", sa.Text),  # the key of the last row, as JSON; NULL once all rows are done
+    sa.Column("passed", sa.BigInteger, nullable=False),
+)
+# The tables of the migrations themselves.
+OWN_TABLES = ("alembic_version", HISTORY.name, PROGRESS.name)
+
 
 @dataclass(frozen=True)
 class Entry:

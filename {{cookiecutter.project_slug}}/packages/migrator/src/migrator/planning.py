@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.script import Script
 from sqlalchemy import URL, Connection
 
-from migrator.history import HISTORY
+from migrator.history import OWN_TABLES
 from migrator.rehearsal import estimate_rows, rehearse
 from migrator.scratch import scratch_at
 
@@ -25,7 +25,7 @@ from migrator.scratch import scratch_at
 BOOKKEEPING = re.compile(
     r"(?:BEGIN|COMMIT);|SET lock_timeout\b|DO \$\$ BEGIN IF NOT pg_try_advisory_lock\b"
     r"|(?:(?:CREATE|DROP) TABLE(?: IF (?:NOT )?EXISTS)?|INSERT INTO|UPDATE|DELETE FROM)"
-    rf" (?:alembic_version|{HISTORY.name})\b",
+    rf" (?:{'|'.join(OWN_TABLES)})\b",
     re.IGNORECASE,
 )
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from migrator.backup import connection_parameters, find_pg_dump, run
 from migrator.engine import make_migration_engine
 from migrator.errors import MigrationError
-from migrator.history import HISTORY
+from migrator.history import OWN_TABLES
 
 # What other sessions cannot do while a revision holds a lock, the weakest lock first.
 LOCKS = {
@@ -46,7 +46,7 @@ HELD = """
     SELECT relation, mode FROM pg_locks
     WHERE pid = coalesce(%s, pg_backend_pid()) AND locktype = 'relation'
 """
-OUR_OWN = re.compile(rf"\b(alembic_version|{HISTORY.name})")
+OUR_OWN = re.compile(rf"\b({'|'.join(OWN_TABLES)})")
 # How long the copy waits for a table that another session changes, and a statement in the copy.
 LOCK_WAIT_MS = 5000
 HELD_UP_MS = 60_000

@@ -9,9 +9,10 @@ import re
 from sqlalchemy import Connection
 
 from migrator.catalogue.postgresql import catalogue_query
+from migrator.history import OWN_TABLES
 
 # The tables of the migrations themselves, and whatever belongs to them.
-INFRASTRUCTURE = re.compile("alembic_version|migration_history")
+INFRASTRUCTURE = re.compile("|".join(OWN_TABLES))
 
 QUERIES = {
     "sqlite": """

@@ -4,18 +4,19 @@ They use three fixtures of the project, which README.md describes: `migrations`,
 and `rows`.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import Script
-from sqlalchemy import URL, Connection, NullPool, create_engine
+from sqlalchemy import URL, NullPool, create_engine
 
 from migrator.database import Database
 from migrator.engine import expected_warnings
 from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue, read_constraints
+from migrator.testing.seeds import Rows, Seeds
+from migrator.testing.values import Values, find_changes, read_values
 
 __all__ = [
     "Rows",
@@ -32,8 +33,8 @@ __all__ = [
     "test_there_is_one_head",
 ]
 
-# For a revision, the statements that insert rows once it is applied.
-Rows = Mapping[str, Sequence[str]]
+# How many changes a message lists.
+SHOWN = 5
 
 
 def test_there_is_one_head(migrations: Database) -> None:
@@ -112,20 +113,21 @@ def test_the_constraints_of_the_models_match_the_migrations(
 
 
 def test_rows_survive_every_revision(migrations: Database, empty_database: URL, rows: Rows) -> None:
+    """Go up, down and up again over each revision, and compare the values of the rows before it."""
     target = migrations.at(empty_database)
-    with target.only_run() as connection:
+    seeds = Seeds(rows)
+    with target.only_run() as connection, seeds.explaining():
         for script in in_order(migrations):
-            before = count_rows(connection)
-            target.upgrade(script.revision, connection)
-            after = count_rows(connection)
-
-            changed = {
-                table: f"{before[table]} → {after[table]}"
-                for table in before.keys() & after.keys()
-                if before[table] != after[table]
-            }
-            assert not changed, f"{script.revision}: {changed}"
-            insert(connection, rows.get(script.revision, ()))
+            name = script.revision
+            before = read_values(connection)
+            target.upgrade(name, connection)
+            require_same(script, "upgrade", before, read_values(connection))
+            if not reason_against_downgrade(script):
+                target.downgrade("-1", connection)
+                require_same(script, "downgrade", before, read_values(connection))
+                target.upgrade(name, connection)
+                require_same(script, "second upgrade", before, read_values(connection))
+            seeds.insert(connection, name)
 
     assert target.faults() == []
 
@@ -133,20 +135,33 @@ def test_rows_survive_every_revision(migrations: Database, empty_database: URL, 
 def test_every_downgrade_runs_with_rows(
     migrations: Database, empty_database: URL, rows: Rows
 ) -> None:
+    """Go down from the last revision, and compare the values of rows that each one has seen."""
     target = migrations.at(empty_database)
     scripts = in_order(migrations)
-    with target.only_run() as connection:
-        before = read_catalogue(connection)
+    seeds = Seeds(rows)
+    with target.only_run() as connection, seeds.explaining():
+        empty = read_catalogue(connection)
         for script in scripts:
             target.upgrade(script.revision, connection)
-            insert(connection, rows.get(script.revision, ()))
+            seeds.insert(connection, script.revision)
 
         while scripts and not reason_against_downgrade(scripts[-1]):
+            before = read_values(connection)
             target.downgrade("-1", connection)
-            scripts.pop()
+            require_same(scripts.pop(), "downgrade", before, read_values(connection))
 
         after = read_catalogue(connection)
-    assert scripts or after == before, describe_difference(before, after)
+    assert scripts or after == empty, describe_difference(empty, after)
+
+
+def require_same(script: Script, step: str, before: Values, after: Values) -> None:
+    """Fail if values have changed in columns that both have, and the revision does not say so."""
+    if not str(getattr(script.module, "loses", "")).strip():
+        changes = list(find_changes(before, after))
+        assert not changes, (
+            f"{script.revision}, {step}: {'; '.join(changes[:SHOWN])}. If that is meant, say at the"
+            ' top of the revision what is lost: loses = "..."'
+        )
 
 
 def in_order(migrations: Database) -> list[Script]:
@@ -167,13 +182,6 @@ def describe_difference(expected: Catalogue, found: Catalogue) -> str:
         return sorted({item if item[:2] in both else item[:2] for item in items})
 
     return f"missing {brief(expected - found)}, left over {brief(found - expected)}"
-
-
-def insert(connection: Connection, statements: Sequence[str]) -> None:
-    """Execute statements and commit."""
-    for statement in statements:
-        connection.execute(sa.text(statement))
-    connection.commit()
 
 
 def target_metadata(migrations: Database) -> sa.MetaData:

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 
 from migrator.catalogue import Catalogue, read_catalogue
 from migrator.engine import expected_warnings
+from migrator.history import OWN_TABLES
 
 __all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints"]
 
@@ -12,7 +13,7 @@ __all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints"]
 def count_rows(connection: Connection) -> dict[str, int]:
     """Return how many rows each table has, without those of the migrations themselves."""
     names = set(sa.inspect(connection).get_table_names())
-    tables = [sa.table(name) for name in sorted(names - {"alembic_version", "migration_history"})]
+    tables = [sa.table(name) for name in sorted(names - {*OWN_TABLES})]
     counts = {
         it.name: connection.scalar(sa.select(sa.func.count()).select_from(it)) or 0 for it in tables
     }

@@ -1,0 +1,236 @@
+"""Back-fills: one statement for all rows of a large table, applied in many small transactions.
+
+Each transaction changes the rows of a range of the primary key, and notes in `migration_progress`
+where that range ends. So a run that was killed is continued at the next range, and no row is
+changed twice. The note goes in the transaction that stores the revision.
+"""
+
+import hashlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable, DropTable
+
+from migrator.engine import is_deadlock, is_lock_timeout
+from migrator.errors import MigrationError
+from migrator.history import PROGRESS
+from migrator.runs import Retries
+
+log = logging.getLogger(__name__)
+
+HOW_TO = (
+    "batched() needs transactions of its own, and this revision runs in one; next: move it to a"
+    " revision without other changes, as `with op.get_context().autocommit_block():"
+    " batched(STATEMENT)`"
+)
+
+# Set on the connection inside the block where it commits nothing.
+BLOCK = "inside_autocommit_block"
+
+# The columns of the primary key, in its order, with their types.
+KEY = sa.text("""
+    SELECT quote_ident(attname), format_type(atttypid, atttypmod)
+    FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+    WHERE indisprimary AND indrelid = to_regclass(:name)
+    ORDER BY array_position(CAST(indkey AS int2[]), attnum)
+""")
+ESTIMATE = sa.text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")
+
+
+def batched(statement: sa.Update | sa.Delete, size: int = 1000) -> None:
+    """Apply an UPDATE or DELETE to a large table, `size` rows of the table at a time.
+
+    On PostgreSQL each batch is a transaction, and a later run continues after the last one. On
+    SQLite, where a run is one transaction and locks the whole file, it is one statement.
+
+    Args:
+        statement: Such as `sa.update(users).values(...).where(...)`. It must not change the primary
+            key. Rows that are added meanwhile may be left out.
+        size: How many rows of the table, changed or not, a transaction passes.
+
+    Raises:
+        MigrationError: It is not inside an `autocommit_block()`, the statement is another one, or
+            the table has no primary key.
+        sqlalchemy.exc.DBAPIError: A batch failed; those before it stay.
+    """
+    context = op.get_context()
+    if not is_possible(statement, size):
+        raise MigrationError(
+            "batched() takes sa.update(TABLE) or sa.delete(TABLE), and a size of 1 or more;"
+            ' next: name the table with sa.table("users", sa.column("id"), ...)'
+        )
+    if context.as_sql:
+        # Printed SQL has no loops.
+        context.impl.static_output(f"-- A run applies this to {size} rows at a time.")
+    elif not is_outside_transaction(context):
+        raise MigrationError(HOW_TO)
+    if context.as_sql or context.dialect.name == "sqlite":
+        op.execute(statement)
+    else:
+        Backfill(context, statement, size).run()
+
+
+def is_possible(statement: object, size: int) -> bool:
+    """Return whether a statement can be applied to a part of a table at a time."""
+    return isinstance(statement, sa.Update | sa.Delete) and size > 0
+
+
+def is_outside_transaction(context: MigrationContext) -> bool:
+    """Return whether this is inside an `autocommit_block()`."""
+    assert context.connection is not None, "it is no --sql"
+    options = context.connection.get_execution_options()
+    return options.get("isolation_level") == "AUTOCOMMIT" or bool(options.get(BLOCK))
+
+
+def stay_in_transaction(context: MigrationContext) -> None:
+    """Let an `autocommit_block()` commit nothing, for SQLite.
+
+    Nothing there needs it, and with the transaction the run would lose the lock on the file.
+    """
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        assert context.connection is not None, "it is no --sql"
+        context.connection.execution_options(**{BLOCK: True})
+        try:
+            yield
+        finally:
+            context.connection.execution_options(**{BLOCK: False})
+
+    vars(context)["autocommit_block"] = block
+
+
+def forget_progress(*, ctx: MigrationContext, heads: set[str], **_: Any) -> None:
+    """Remove the notes of back-fills, in the transaction that stores a revision."""
+    if ctx.dialect.name != "postgresql" or ctx.as_sql:
+        return
+    if not heads:
+        ctx.execute(DropTable(PROGRESS, if_exists=True))
+    elif sa.inspect(ctx.connection).has_table(PROGRESS.name):
+        # To drop the table, the run would have to wait for a backup that reads it.
+        ctx.execute(PROGRESS.delete())
+
+
+class Backfill:
+    """A statement on its way through a table of PostgreSQL.
+
+    Attributes:
+        name: The table, as the server spells it.
+        note: Selects the row with the progress of this statement.
+    """
+
+    def __init__(
+        self, context: MigrationContext, statement: sa.Update | sa.Delete, size: int
+    ) -> None:
+        """Read the primary key."""
+        assert context.connection is not None, "it is no --sql"
+        self.engine = context.connection.engine
+        self.statement = statement
+        self.size = size
+        assert isinstance(statement.table, sa.TableClause), "it names a table"
+        self.name = context.dialect.identifier_preparer.format_table(statement.table)
+        parameters = {"name": self.name}
+        # The connection of the run is in no transaction.
+        with self.engine.connect() as connection:
+            key = connection.execute(KEY, parameters).all()
+            self.estimate = int(connection.scalar(ESTIMATE, parameters) or 0)
+        if not key:
+            raise MigrationError(
+                f"{self.name} has no primary key to walk along; next: give it one, or change its"
+                " rows in one statement with op.execute()"
+            )
+        self.columns = [f"{self.name}.{column}" for column, _ in key]
+        self.types = [kind for _, kind in key]
+        compiled = statement.compile(dialect=context.dialect)
+        text = f"{compiled} {sorted(compiled.params.items())!r}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        self.note = PROGRESS.c.statement == digest
+        self.begin = PROGRESS.insert().values(statement=digest, passed=0, last="[]")
+        found = context.config and context.config.attributes.get("migrations")
+        self.is_on_terminal = bool(getattr(sys.stdout, "isatty", bool)())
+        self.tries = (found.lock_tries, found.lock_wait_seconds) if found else (5, 60)
+
+    def run(self) -> None:
+        """Apply the statement to all rows that no earlier run has passed."""
+        with self.engine.connect() as connection:
+            connection.execute(CreateTable(PROGRESS, if_not_exists=True))
+            if not connection.scalar(sa.select(sa.func.count()).where(self.note)):
+                connection.execute(self.begin)
+            connection.commit()
+            try:
+                while self.patiently(lambda: self.apply_batch(connection)):
+                    pass
+            finally:
+                if self.is_on_terminal:
+                    print()
+
+    def patiently(self, action: Callable[[], bool]) -> bool:
+        """Return what an action returns; repeat it while other sessions are in the way."""
+        pauses = Retries(*self.tries).pauses()
+        while True:
+            try:
+                return action()
+            except DBAPIError as error:
+                if not is_lock_timeout(error) and not is_deadlock(error):
+                    raise
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                log.warning("Waiting for rows of %s; trying again in %.1f s.", self.name, pause)
+                time.sleep(pause)
+
+    def apply_batch(self, connection: sa.Connection) -> bool:
+        """Apply the statement to the next range of the key; return whether rows are left."""
+        with connection.begin():
+            last, passed = connection.execute(
+                sa.select(PROGRESS.c.last, PROGRESS.c.passed).where(self.note)
+            ).one()
+            if last is None:
+                return False
+            begin = self.beyond(">", json.loads(last))
+            end = connection.execute(self.nth_key(begin)).first()
+            statement = self.statement.where(begin)
+            if end:
+                statement = statement.where(self.beyond("<=", end))
+            connection.execute(statement)
+            connection.execute(
+                PROGRESS.update()
+                .where(self.note)
+                .values(last=json.dumps([*end]) if end else None, passed=passed + self.size)
+            )
+        self.show(passed + self.size if end else None)
+        return end is not None
+
+    def beyond(self, operator: str, key: Any) -> sa.TextClause:
+        """Return the condition that a key is on one side of another, which is given as texts."""
+        if not key:
+            return sa.text("true")
+        # The statement may have parameters of these names for its columns.
+        names = [f"batch_{'begin' if operator == '>' else 'end'}_{i}" for i in range(len(key))]
+        casts = [f"CAST(:{name} AS {kind})" for name, kind in zip(names, self.types, strict=True)]
+        # A colon in a name would begin a parameter.
+        columns = ", ".join(self.columns).replace(":", "\\:")
+        condition = f"({columns}) {operator} ({', '.join(casts)})"
+        return sa.text(condition).bindparams(**dict(zip(names, key, strict=True)))
+
+    def nth_key(self, begin: sa.TextClause) -> sa.Select[Any]:
+        """Return the query of the key that ends the next batch, as texts; of none, the last."""
+        parts: list[Any] = [sa.literal_column(f"CAST({it} AS text)") for it in self.columns]
+        query: sa.Select[Any] = sa.select(*parts).select_from(self.statement.table).where(begin)
+        return query.order_by(*map(sa.literal_column, self.columns)).offset(self.size - 1).limit(1)
+
+    def show(self, passed: int | None) -> None:
+        """Show on a terminal how many rows were passed; None at the end."""
+        if self.is_on_terminal:
+            total = f" of about {self.estimate:,}" if self.estimate > 0 else ""
+            text = "done" if passed is None else f"{passed:,}{total} rows"
+            print(f"\r\033[K  {self.name}: {text}", end="", flush=True)
