@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -474,3 +475,46 @@ def test_a_new_revision_is_empty(migrated: Embedded) -> None:
     assert (done.code, blank.code, upgraded.code) == (Exit.DONE, Exit.USAGE, Exit.DONE)
     assert "Wrote events/versions/" in done.out
     assert "add 'source'" in upgraded.out
+
+
+def test_a_database_without_a_revision_is_adopted_if_it_equals_one(migrated: Embedded) -> None:
+    migrated.query("DROP TABLE alembic_version SYNC")
+    migrated.query("DROP TABLE migration_history SYNC")
+    before = migrated.catalogue()
+
+    refused = migrated.run("upgrade", "--events")
+    shown = migrated.run("status", "--events").out
+    adopted = migrated.run("upgrade", "--events", "--adopt")
+
+    assert refused.code == Exit.REFUSED
+    assert "--events --adopt" in refused.err
+    assert "Tables of these migrations without a revision: daily, events" in shown
+    assert adopted.code == Exit.DONE, adopted.err
+    assert f"Adopted: ClickHouse equals {HEAD}" in adopted.out
+    assert before.items() <= migrated.catalogue().items()
+    assert migrated.query("SELECT revision, direction FROM migration_history") == [
+        (HEAD, "adopted")
+    ]
+    assert migrated.query("SHOW DATABASES LIKE 'migrator%'") == []
+    assert migrated.run("upgrade", "--events").code == Exit.DONE
+
+
+def test_a_database_that_differs_from_every_revision_is_not_adopted(migrated: Embedded) -> None:
+    migrated.query("TRUNCATE TABLE alembic_version")
+    migrated.query("DROP TABLE migration_history SYNC")
+    migrated.query("DROP TABLE daily SYNC")
+    migrated.query("ALTER TABLE events ADD COLUMN source String, MODIFY COLUMN name FixedString(9)")
+    migrated.query("CREATE TABLE other (n Int8) ENGINE = Memory")
+    before = migrated.catalogue()
+
+    refused = migrated.run("upgrade", "--events", "--adopt")
+
+    assert refused.code == Exit.REFUSED
+    assert f"the nearest is {HEAD}" in refused.err
+    assert "not compared: table other" in refused.out
+    assert migrated.catalogue() == before
+    sql = refused.err.partition("execute it:\n")[2].partition("Next: ")[0]
+    for statement in re.split(r";\n", sql):
+        if statement.strip():
+            migrated.query(statement.removeprefix("-- This deletes values:\n"))
+    assert migrated.run("upgrade", "--events", "--adopt").code == Exit.DONE

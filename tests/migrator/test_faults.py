@@ -350,9 +350,11 @@ def test_a_long_id_is_named(
     assert "Next: shorten the id of the revision that comes next" in capsys.readouterr().err
 
 
-def test_tables_without_a_record_are_explained(
+def test_tables_that_the_revisions_do_not_name_are_explained(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    path = project.versions / "0001_authors.py"
+    path.write_text(path.read_text().replace('"authors",', '"auth" + "ors",'))
     project.run("upgrade", "0001")
     project.execute("DROP TABLE alembic_version", "DROP TABLE migration_history")
 

@@ -30,6 +30,7 @@ CASES = [
         "with op.get_context().autocommit_block(): op.execute('SELECT 1')",
     ),
     ("commit", "op.execute('COMMIT;')", "sa.Column('at', sa.Date(), comment='Begin of work')"),
+    ("data-steps", "data_steps: list[str] = ['0003_seed.py']", "data_steps: list[str] = []"),
     (
         "enum-left-behind",
         MAKES_TYPE + "def downgrade(): op.drop_column('users', 'mood')",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Applies migrations: migrate.sh [--plan]{% if cookiecutter.analytics == "clickhouse" %} [--analytics]{% endif %} [REVISION]; --help tells more.
+# Applies migrations: migrate.sh [--plan | --adopt]{% if cookiecutter.analytics == "clickhouse" %} [--analytics]{% endif %} [REVISION]; --help tells more.
 set -euo pipefail
 # shellcheck source=scripts/_project.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_project.sh"

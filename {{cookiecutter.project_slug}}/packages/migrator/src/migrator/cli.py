@@ -15,6 +15,7 @@ from migrator.errors import (
     RefusedError,
     UnknownRevisionError,
     UnreachableError,
+    UnversionedError,
 )
 from migrator.failures import describe_error, describe_state, find_remedy
 from migrator.output import printing
@@ -115,6 +116,10 @@ def report(call: Call, cause: BaseException | Signals) -> Exit:
                 " changed, pass --accept-edited."
             )
             lines = [f"Refused, nothing was changed: {cause}. {remedy}"]
+        case UnversionedError():
+            code, adopt = Exit.REFUSED, call.command(names.upgrade, "--adopt")
+            remedy = f"Next: {adopt} finds out which revision it equals, and records it."
+            lines = [f"Refused, nothing was changed: {cause}. {remedy}"]
         case HeadsError():
             remedy = f"Next: {call.command(names.new, '--rebase')}"
             code, lines = Exit.REFUSED, [f"Refused, nothing was changed: {cause}. {remedy}."]
@@ -175,7 +180,13 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
 
     up = add("upgrade", commands.upgrade, "apply migrations")
     up.add_argument("revision", nargs="?", default="head", help="where to stop; default: the last")
-    up.add_argument("--plan", action="store_true", help="show what would happen; change nothing")
+    mode = up.add_mutually_exclusive_group()
+    mode.add_argument("--plan", action="store_true", help="show what would happen; change nothing")
+    mode.add_argument(
+        "--adopt",
+        action="store_true",
+        help="record which revision a database equals that has tables and no revision",
+    )
     up.add_argument(
         "--accept-edited",
         action="store_true",
@@ -199,6 +210,12 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         metavar="REVISION",
         help="after a merge or in a rebase, put the own revisions behind the other branch's;"
         " REVISION is one of them, where git does not tell",
+    )
+    new.add_argument(
+        "--squash", metavar="REVISION", help="replace all revisions up to this one by a single one"
+    )
+    new.add_argument(
+        "--on", action="append", default=[], metavar="URL", help="a further server for --squash"
     )
     add("lint", commands.lint, "check the migrations and their SQL")
     return parser

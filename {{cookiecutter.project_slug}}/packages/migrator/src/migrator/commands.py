@@ -12,8 +12,10 @@ from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
 from alembic.util import to_tuple
+from sqlalchemy import make_url
 
 from migrator import heads
+from migrator.adoption import Adoption
 from migrator.database import Database
 from migrator.errors import LinterError, RefusedError, UnknownRevisionError
 from migrator.history import Entry
@@ -22,7 +24,11 @@ from migrator.planning import own_statements
 from migrator.redaction import show_url
 from migrator.rehearsal import LOCKS
 from migrator.repository import Repository
+from migrator.scripts import require_one_head
 from migrator.status import Status
+
+# How many objects of others a command lists.
+SHOWN = 20
 
 
 class Exit(IntEnum):
@@ -80,8 +86,87 @@ def upgrade(call: Call) -> Exit:
     target.require_lasting()
     if arguments.plan:
         return show_plan(call)
+    if arguments.adopt:
+        with target.reserve(create=False):
+            return adopt(call)
     with target.reserve(create=True):
         return apply(call)
+
+
+def adopt(call: Call) -> Exit:
+    """Record the revision that a database without one equals, or say what differs."""
+    target, wanted = call.target, call.arguments.revision
+    before = target.status()
+    require_one_head(before.scripts)
+    if not before.unversioned:
+        print(f"Nothing to adopt: {target.label} is at {before.revision}.")
+        return Exit.DONE
+    found = target.adopt(None if wanted == "head" else wanted)
+    for name in found.others[:SHOWN]:
+        print(f"Not of these migrations, and not compared: {name}")
+    if more := found.others[SHOWN:]:
+        print(f"Not of these migrations, and not compared: {len(more)} more")
+    if found.revision:
+        show_adoption(call, found)
+        return Exit.DONE
+    if found.equal:
+        return refuse_ambiguous(call, found)
+    if found.differences:
+        return refuse_different(call, found)
+    after = target.status()
+    if after.unversioned:
+        raise RefusedError(f"no revision can be compared: {found.failure}")
+    print(f"Nothing left to adopt: another run has found {target.label} at {after.revision}.")
+    return Exit.DONE
+
+
+def show_adoption(call: Call, found: Adoption) -> None:
+    """Print which revision was recorded, and what the comparison cannot know."""
+    target = call.target
+    print(f"Adopted: {target.label} equals {found.revision}, which is recorded now.")
+    print("Not compared: rows, owners, privileges, the order of columns.")
+    for script in found.data:
+        print(f"Not seen: whether {script.revision} ran, which changes rows only ({title(script)})")
+    for table, count in found.missing_rows.items():
+        print(f"Missing: {count} row{'s' * (count != 1)} of {table} that the revisions insert")
+    if pending := target.status().pending:
+        next_command = call.command(call.names.upgrade)
+        print(f"Next: {next_command} applies {', '.join(it.revision for it in pending)}.")
+
+
+def refuse_ambiguous(call: Call, found: Adoption) -> Exit:
+    """Say that only rows tell several revisions apart, and how to choose one."""
+    names = [script.revision for script in found.equal]
+    choices = [
+        f"  {call.command(call.names.upgrade, '--adopt', it.revision)}  # {title(it)}"
+        for it in found.equal
+    ]
+    return fail(
+        Exit.REFUSED,
+        f"Refused, nothing was changed: {call.target.label} equals {' and '.join(names)}, which"
+        " differ in rows only. Next: look which of them have changed the rows, and name the last:",
+        *choices,
+    )
+
+
+def refuse_different(call: Call, found: Adoption) -> Exit:
+    """Say in what a database differs from the nearest revision, and the SQL that would help."""
+    assert found.differences is not None
+    assert found.nearest is not None
+    named = call.arguments.revision != "head"
+    equals = "does not equal" if named else "equals no revision; the nearest is"
+    nearest = f"{found.nearest.revision} ({title(found.nearest)})"
+    lines = [
+        f"Refused, nothing was changed: {call.target.label} {equals} {nearest}:",
+        *(f"  {line}" for line in found.differences.lines),
+    ]
+    if found.failure:
+        lines.append(f"Later revisions cannot run on a scratch database: {found.failure}")
+    if found.differences.sql:
+        lines.append("This SQL would make it equal; read it before you execute it:")
+        lines += [f"{it}{';' * (not it.startswith('--'))}" for it in found.differences.sql]
+    command = call.command(call.names.upgrade, "--adopt")
+    return fail(Exit.REFUSED, *lines, f"Next: reconcile them, then run {command} again.")
 
 
 def apply(call: Call) -> Exit:
@@ -94,7 +179,9 @@ def apply(call: Call) -> Exit:
         for script in before.edited:
             print(f"Accepted {target.relative_name(script.path)} as it is now.")
         before = target.status()
-    target.require_known_state(before)
+    # A run that has begun a first revision has tables and no revision; its end is waited for.
+    if not before.unversioned:
+        target.require_known_state(before)
     pending = before.pending_until(arguments.revision)
     started = time.monotonic()
     applied: list[Script] = []
@@ -170,6 +257,8 @@ def undo(call: Call) -> Exit:
     target, arguments = call.target, call.arguments
     target.require_session()
     before = target.status()
+    if before.unversioned:
+        target.require_known_state(before)
     if not before.start:
         print(f"Nothing to do: {target.label} has no schema.")
         return Exit.DONE
@@ -311,6 +400,10 @@ def status(call: Call) -> Exit:
     print(f"{target.heading}: {show_url(target.url)}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")
+    if found.unversioned:
+        adopting = call.command(call.names.upgrade, "--adopt")
+        print(f"Tables of these migrations without a revision: {', '.join(found.unversioned)}")
+        print(f"Next: {adopting} finds out which revision they equal, and records it.")
     for script in found.applied:
         entry = format_history_entry(found.history.get(script.revision))
         print(f"  applied  {script.revision}  {title(script)}  ({entry})")
@@ -337,7 +430,9 @@ def new(call: Call) -> Exit:
     message = (call.arguments.message or "").strip()
     if call.arguments.rebase is not None and not message:
         return rebase(call)
-    if not message or call.arguments.rebase is not None:
+    if call.arguments.squash and not message:
+        return squash(call)
+    if not message or call.arguments.rebase is not None or call.arguments.squash:
         example = call.command(call.names.new, '"add users.locale"')
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
@@ -350,6 +445,39 @@ def new(call: Call) -> Exit:
         print("Delete the file, or complete it, for instance to change rows.")
     else:
         print("Read and complete it before you commit it.")
+    return Exit.DONE
+
+
+def squash(call: Call) -> Exit:
+    """Replace the first revisions by one."""
+    from migrator.squash import squash
+
+    target, arguments = call.target, call.arguments
+    if not target.is_transactional:
+        raise RefusedError(f"the revisions of {target.label} are squashed by hand")
+    urls = [make_url("sqlite://"), target.url, *map(make_url, arguments.on)]
+    targets = {it.get_backend_name(): target.at(it) for it in urls}
+    if len(targets) == 1:
+        example = call.command(call.names.new, "--squash", arguments.squash, "--on")
+        raise RefusedError(
+            f"{target.url_setting} is a SQLite database, and the revisions run on PostgreSQL too."
+            f" Next: {example} postgresql+psycopg://HOST/DATABASE, a server for a scratch database"
+        )
+    found = squash(arguments.squash, list(targets.values()))
+    names = [script.revision for script in found.replaced]
+    print(f"Wrote {target.relative_name(found.path)}, which replaces {', '.join(names)}.")
+    print(f"Their files are in {target.relative_name(found.folder)}.")
+    print(f"Verified: the same catalogue as before on {' and '.join(found.dialects)}.")
+    for script in found.data_steps:
+        print(f"Not part of it: {Path(script.path).name} changes rows ({title(script)})")
+    for table, count in found.rows.items():
+        print(f"Not part of it: {count} row{'s' * (count != 1)} of {table}")
+    if found.data_steps:
+        print("Next: copy what a new database needs into a revision, and empty data_steps.")
+    print(
+        f"Databases at {names[-1]} or beyond need nothing. Upgrade those at"
+        f" {' or '.join(names[:-1])} to {names[-1]} with the code before this."
+    )
     return Exit.DONE
 
 

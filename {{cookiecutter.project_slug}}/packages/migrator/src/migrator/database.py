@@ -12,8 +12,10 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
 
-from migrator import backup, drafts, engine, heads, history, planning, runs
+from migrator import adoption, backup, drafts, engine, heads, history, planning, runs
+from migrator.adoption import Adoption
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.losses import Loss, find_losses
@@ -174,11 +176,14 @@ class Database:
 
     def status(self, connection: Connection | None = None) -> Status:
         """Return the state of the database, or of the one that `connection` leads to. Read-only."""
+        from migrator.unversioned import find_unversioned
+
         scripts = self.scripts()
         if connection is None and engine.is_missing_file(self.url):
             return compare(scripts, (), {})
         with nullcontext(connection) if connection else self.reading() as found:
-            return compare(scripts, read_revisions(found), history.read_history(found))
+            state = compare(scripts, read_revisions(found), history.read_history(found))
+            return find_unversioned(found, state)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for reading, which takes no lock of a run."""
@@ -323,6 +328,42 @@ class Database:
         with self.engine().begin() as connection:
             for script in scripts:
                 connection.execute(history.insert(script, "accept", None))
+
+    def adopt(self, revision: str | None = None) -> Adoption:
+        """Record the revision that a database without one equals; change nothing else.
+
+        With `revision` the database has to equal this one. What it equals or differs in is in the
+        result, whose `revision` is None if nothing was recorded.
+
+        Raises:
+            LockTimeoutError: Another run did not end in time.
+            RefusedError: There is no way to make a scratch database.
+            UnknownRevisionError: There is no such revision.
+        """
+        chain = adoption.run_revisions(self.dialect())
+        wanted = adoption.resolve(self.scripts(), revision)
+        with self.only_run() as connection, connection.begin():
+            if not self.status(connection).unversioned:
+                return Adoption()
+            found = adoption.compare(self.dialect(), connection, chain, wanted)
+            if found.revision:
+                self.record(connection, found.equal[0])
+            return found
+
+    def dialect(self) -> adoption.Dialect:
+        """Return what an adoption needs to know about the kind of database."""
+        from migrator.adoption.postgresql import PostgreSQL
+        from migrator.adoption.sqlite import SQLite
+
+        return SQLite(self) if engine.is_sqlite(self.url) else PostgreSQL(self)
+
+    def record(self, connection: Connection, script: Script) -> None:
+        """Record that a database is at a revision, in the transaction of the connection."""
+        config = self.config(connection)
+        config.attributes["history"] = False
+        command.stamp(config, script.revision)
+        connection.execute(CreateTable(history.HISTORY, if_not_exists=True))
+        connection.execute(history.insert(script, "adopted", None))
 
     def losses(self, found: Status, target: str) -> list[Loss]:
         """Return the tables and columns that a downgrade to `target` would delete.

@@ -25,6 +25,10 @@ class EditedError(RefusedError):
         self.before = before if isinstance(before, str) else before[0]
 
 
+class UnversionedError(RefusedError):
+    """The database has tables of the migrations, and no revision."""
+
+
 class HeadsError(RefusedError):
     """The history has several last revisions, because two branches were merged."""
 

@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import Script
 from sqlalchemy.schema import CreateTable, DropTable
 
-Direction = Literal["upgrade", "downgrade", "stamp", "accept"]
+Direction = Literal["upgrade", "downgrade", "stamp", "accept", "adopted"]
 
 # Not a table of the models: autogenerate ignores it, and `downgrade base` drops it.
 HISTORY = sa.Table(
@@ -57,7 +57,8 @@ class Entry:
 
     Attributes:
         revision: The id of the revision.
-        direction: `stamp` marked it as applied without running it; `accept` took its edited text.
+        direction: `stamp` marked it as applied without running it; `accept` took its edited text;
+            `adopted` found that the database equals it.
         checksum: The SHA-256 of its file at that time.
         applied_at: When it ran, in UTC.
         seconds: How long it took; None if only SQL was printed.

@@ -9,7 +9,7 @@ from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from migrator.errors import EditedError, RefusedError, UnknownRevisionError
+from migrator.errors import EditedError, RefusedError, UnknownRevisionError, UnversionedError
 from migrator.history import Entry, checksum
 from migrator.scripts import require_one_head
 
@@ -29,6 +29,7 @@ class Status:
         history: The latest entry of each applied revision.
         unfinished: A revision that a killed run left half-way, on a database without
             transactions. It counts as pending: an upgrade repeats it, a downgrade undoes it.
+        unversioned: Tables of the migrations in a database without a revision.
     """
 
     scripts: ScriptDirectory = field(repr=False, compare=False)
@@ -40,11 +41,13 @@ class Status:
     unknown: tuple[str, ...]
     history: dict[str, Entry]
     unfinished: Script | None = None
+    unversioned: tuple[str, ...] = ()
 
     @property
     def revision(self) -> str:
         """The revision of the database, for messages."""
-        return " and ".join(self.revisions) or "an empty schema"
+        none = "an unknown revision" if self.unversioned else "an empty schema"
+        return " and ".join(self.revisions) or none
 
     @property
     def start(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ def compare(
     """Return how the revisions of a database compare with the files."""
     every = list(reversed(list(scripts.walk_revisions())))
     known = {script.revision for script in every}
+    replaced = {it: text for script in every for it, text in squashed_by(script).items()}
     reached = {
         script.revision
         for revision in revisions
@@ -99,12 +103,19 @@ def compare(
         edited=tuple(
             script
             for script in applied
-            if script.revision in history and history[script.revision].checksum != checksum(script)
+            if script.revision in history
+            and history[script.revision].checksum
+            not in (checksum(script), replaced.get(script.revision))
         ),
         unknown=tuple(revision for revision in revisions if revision not in known),
         history={revision: entry for revision, entry in history.items() if revision in reached},
         unfinished=unfinished,
     )
+
+
+def squashed_by(script: Script) -> dict[str, str]:
+    """Return the revisions that a squashed one replaces, with the checksums of their files."""
+    return dict(getattr(script.module, "replaces", {}))
 
 
 def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
@@ -116,9 +127,17 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
         names: The file names of `found.edited`, for messages.
 
     Raises:
-        RefusedError: The database belongs to another version of the code, the revisions have two
-            heads, or an applied revision was edited.
+        RefusedError: The database belongs to another version of the code or has no revision, the
+            revisions have two heads, or an applied revision was edited.
     """
+    for script in found.scripts.walk_revisions():
+        behind = set(found.unknown) & squashed_by(script).keys()
+        if behind:
+            raise RefusedError(
+                f"{label} is at {' and '.join(behind)}, which was squashed into {script.revision}."
+                f" Next: with the version of the code before the squash, upgrade to"
+                f" {script.revision}; this version continues from there"
+            )
     if found.unknown:
         raise RefusedError(
             f"{label} is at {' and '.join(found.unknown)}, which these migrations do not have: it"
@@ -128,6 +147,12 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
             " newer schema"
         )
     require_one_head(found.scripts)
+    if found.unversioned:
+        names = found.unversioned
+        raise UnversionedError(
+            f"{label} has {len(names)} tables of these migrations ({', '.join(names)}) and no"
+            " revision, so the migrations would create them again"
+        )
     if found.edited:
         raise EditedError(
             f"{', '.join(names)} was edited after it was applied; databases migrated before and"

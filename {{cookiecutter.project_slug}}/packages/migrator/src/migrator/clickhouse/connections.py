@@ -81,8 +81,8 @@ def open_or_create(url: URL) -> Connection:
     try:
         return engine.connect()
     except MissingDatabaseError:
-        with closing(open_client(url.set(database="default"))) as client:
-            name = {"name": url.database}
+        with closing(open_client(in_database(url, "default"))) as client:
+            name = {"name": connect_arguments(url)["database"]}
             client.command("CREATE DATABASE IF NOT EXISTS {name:Identifier}", name)
         return engine.connect()
 
@@ -126,6 +126,13 @@ def connect_arguments(url: URL) -> dict[str, Any]:
         "database": url.database or "default",
         "connect_timeout": CONNECT_SECONDS,
     }
+
+
+def in_database(url: URL, name: str) -> URL:
+    """Return the URL of another database of the same server or folder."""
+    if is_embedded(url):
+        return url.update_query_dict({"database": name})
+    return url.set(database=name)
 
 
 def is_embedded(url: URL) -> bool:

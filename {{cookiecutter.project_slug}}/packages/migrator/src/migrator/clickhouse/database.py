@@ -16,6 +16,7 @@ from alembic.script import Script
 from sqlalchemy import Connection, text
 
 from migrator import heads
+from migrator.adoption import Dialect
 from migrator.clickhouse import history
 from migrator.clickhouse.backup import back_up
 from migrator.clickhouse.connections import (
@@ -37,6 +38,7 @@ from migrator.planning import Plan, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import require_one_head
 from migrator.status import Status
+from migrator.unversioned import find_unversioned
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
 DELETE = text("""
@@ -115,7 +117,8 @@ class ClickHouse(Database):
             return interpret(scripts, (), {})
         try:
             with self.reading() if connection is None else nullcontext(connection) as found:
-                return interpret(scripts, read_revisions(found), history.read_history(found))
+                state = interpret(scripts, read_revisions(found), history.read_history(found))
+                return find_unversioned(found, state)
         except MissingDatabaseError:
             return interpret(scripts, (), {})
 
@@ -230,6 +233,17 @@ class ClickHouse(Database):
         with self.only_run() as connection:
             for script in scripts:
                 history.record(connection, script, "accept")
+
+    def dialect(self) -> Dialect:
+        """Return what an adoption needs to know about ClickHouse."""
+        from migrator.clickhouse.adoption import ClickHouseDialect
+
+        return ClickHouseDialect(self)
+
+    def record(self, connection: Connection, script: Script) -> None:
+        """Record that ClickHouse is at a revision."""
+        history.record(connection, script, "adopted")
+        self.settle(connection, (script.revision,))
 
     def losses(self, found: Status, target: str) -> list[Loss]:
         """Return the tables and columns that a downgrade to `target` would delete."""

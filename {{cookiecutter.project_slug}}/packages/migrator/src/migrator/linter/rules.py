@@ -121,6 +121,13 @@ def schema_and_data(revision: Revision) -> Found:
         yield data[0], "changes rows together with the schema (write a second revision for them)"
 
 
+def data_steps(revision: Revision) -> Found:
+    """The rows that squashed revisions changed would be missing in new databases."""
+    for value in revision.meanings["data_steps"]:
+        if not isinstance(value, ast.List) or value.elts:
+            yield value, "changes of rows are left out (copy what is needed, and empty the list)"
+
+
 def enum_left_behind(revision: Revision) -> Found:
     """PostgreSQL keeps the type when its table is dropped, and the next upgrade fails on it."""
     if "irreversible" in revision.meanings:
@@ -195,6 +202,7 @@ Rules = dict[str, Callable[[Revision], Found]]
 RULES: Rules = {
     "application-import": application_import,
     "commit": commit,
+    "data-steps": data_steps,
     "enum-left-behind": enum_left_behind,
     "long-id": long_id,
     "non-portable-default": non_portable_default,

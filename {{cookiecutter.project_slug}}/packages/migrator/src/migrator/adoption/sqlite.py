@@ -1,0 +1,155 @@
+"""Adoption on SQLite: the texts of the catalogue, compared part by part, in any order."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, make_url
+
+from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
+from migrator.adoption.rows import count_missing, read_rows
+from migrator.catalogue import INFRASTRUCTURE
+from migrator.engine import make_sqlite_migration_engine
+from migrator.tabletext import Column, Constraint, Definition, Words, quote, tokenize, words
+
+MASTER = """
+    SELECT type, name, tbl_name, sql FROM sqlite_master
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid
+"""
+WHOLE = ("table", "view")
+CREATE_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
+# What only a rebuild of the table changes.
+OF_TABLE = {"table", "column", "constraint"}
+
+
+class SQLite(Dialect):
+    """What an adoption needs to know about SQLite."""
+
+    @contextmanager
+    def scratch(self) -> Iterator[Connection]:
+        """Yield a connection to an empty database in memory."""
+        engine = make_sqlite_migration_engine(make_url("sqlite://"), 0)
+        with engine.connect() as connection:
+            yield connection
+
+    def read(self, connection: Connection) -> Objects:
+        """Return tables, columns, constraints, indexes, triggers and views."""
+        found: dict[Key, Item] = {}
+        for kind, name, table, sql in read_master(connection):
+            label = f"{kind} {name}" if kind in WHOLE else ""
+            if kind != "table" or not CREATE_TABLE.match(sql):
+                found[kind, name] = Item(table, words(tokenize(sql)), label)
+                continue
+            definition = Definition(sql)
+            found[kind, name] = Item(name, words(tokenize(definition.options)), label)
+            for part, column in definition.columns.items():
+                found["column", f"{name}.{part}"] = Item(name, describe_column(column))
+            for constraint in definition.every_constraint():
+                title = constraint.name or " ".join(constraint.body)
+                counts_up = "autoincrement" in constraint.sql.lower()
+                found["constraint", f"{name}.{title}"] = Item(name, (constraint.body, counts_up))
+        return found
+
+    def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
+        """Return the rows of tables that have a primary key."""
+        return read_rows(connection)
+
+    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
+        """Return how many of these rows a table lacks."""
+        return count_missing(connection, table, rows)
+
+    def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
+        """Return in what two databases differ. The SQL rebuilds tables, as SQLite cannot alter."""
+        old = {key: it for key, it in self.read(found).items() if key not in others}
+        new = self.read(wanted)
+        differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+        rebuilt = set[str]()
+        changed = {(old.get(key) or new[key]).table for key in differing if key[0] in OF_TABLE}
+        result = Differences([], [])
+        for kind, name in sorted(differing, key=lambda key: (key[0] == "view", key)):
+            before, after = old.get((kind, name)), new.get((kind, name))
+            table = (before or new[kind, name]).table
+            if kind != "table" and (("table", table) in old) != (("table", table) in new):
+                continue  # it comes and goes with its table
+            if table in changed and kind in OF_TABLE:
+                # The first difference of a table brings its statements, and those of what is on it.
+                changed.remove(table)
+                rebuilt.add(table)
+                result.sql.extend(rebuild(table, found, wanted))
+            elif table not in changed | rebuilt:
+                result.sql.extend([f"DROP {kind.upper()} {quote(name)}"] if before else [])
+                result.sql.extend(
+                    sql for *key, _, sql in read_master(wanted) if key == [kind, name]
+                )
+            word = "missing" if not before else "different" if after else "unexpected"
+            result.lines.append(f"{word}: {kind} {name}{describe(before, after)}")
+        if rebuilt:
+            result.sql[:0] = [
+                "PRAGMA foreign_keys = OFF",
+                "PRAGMA legacy_alter_table = ON",
+                "BEGIN",
+            ]
+            result.sql.append("COMMIT")
+        return result
+
+    def statements(self, connection: Connection) -> Statements:
+        """Return the statements that make everything in a database, and those that remove it."""
+        rows = read_master(connection)
+        drops = [f"DROP {kind.upper()} {quote(it)}" for kind, it, *_ in rows if kind in WHOLE]
+        return Statements([sql for *_, sql in rows], drops[::-1])
+
+
+def read_master(connection: Connection) -> list[tuple[str, str, str, str]]:
+    """Return kind, name, table and text of everything but the migrations' own tables."""
+    rows = connection.exec_driver_sql(MASTER).all()
+    return [(kind, name, on, sql) for kind, name, on, sql in rows if not INFRASTRUCTURE.search(on)]
+
+
+def describe_column(column: Column) -> tuple[Words, ...]:
+    """Return the clauses of a column without its constraints. A default may stand in brackets."""
+    found = []
+    for kind, part in column.parts.items():
+        clause = column.words(kind)
+        if kind == "default" and clause[1] == "(" and clause[-1] == ")":
+            clause = (clause[0], *clause[2:-1])
+        if not isinstance(part, Constraint) and kind not in ("name", "null"):
+            found.append(clause)
+    return (found[0], *sorted(found[1:]))
+
+
+def describe(before: Item | None, after: Item | None) -> str:
+    """Return what was found and what should be, as far as it is short."""
+    texts = [flatten(it.definition) for it in (before, after) if it]
+    return ": " + " → ".join(texts) if all(0 < len(it) < 80 for it in texts) else ""
+
+
+def flatten(definition: Any) -> str:
+    """Return the words of a definition."""
+    if isinstance(definition, tuple):
+        return " ".join(filter(None, map(flatten, definition)))
+    return definition if isinstance(definition, str) else ""
+
+
+def rebuild(table: str, found: Connection, wanted: Connection) -> list[str]:
+    """Return the statements that make a table like the one of another database, with its rows."""
+    [old] = [sql for *key, _, sql in read_master(found) if key == ["table", table]] or [""]
+    there = [(kind, sql) for kind, _, on, sql in read_master(wanted) if on == table]
+    new = next((sql for kind, sql in there if kind == "table"), "")
+    name, scratch = quote(table), quote(f"_new_{table}")
+    others = [sql for kind, sql in there if kind != "table"]
+    if not old or not new:
+        return [new, *others] if new else [f"DROP TABLE {name}"]
+    columns, before = Definition(new).columns, Definition(old).columns
+    both = ", ".join(
+        quote(it)
+        for it, column in columns.items()
+        if it in before and not column.words("generated")
+    )
+    return [
+        f"CREATE TABLE {scratch} {new[new.index('(') :]}",
+        f"INSERT INTO {scratch} ({both}) SELECT {both} FROM {name}",  # noqa: S608  # for a person
+        f"DROP TABLE {name}",
+        f"ALTER TABLE {scratch} RENAME TO {name}",
+        *others,
+    ]
