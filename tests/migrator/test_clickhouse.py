@@ -238,6 +238,7 @@ def test_a_plan_shows_the_sql_of_both_and_touches_nothing(embedded: Embedded) ->
     assert done.code == Exit.DONE
     assert "CREATE TABLE authors" in done.out
     assert "CREATE TABLE IF NOT EXISTS events" in done.out
+    assert "not known: all, because there is no database yet" in done.out
     assert not embedded.project.folder.exists()
 
 
@@ -245,6 +246,52 @@ def test_a_plan_of_nothing_says_so(migrated: Embedded) -> None:
     done = migrated.run("upgrade", "--events", "--plan")
 
     assert (done.code, done.out) == (Exit.DONE, f"Nothing to do: ClickHouse is at {HEAD}.\n")
+
+
+# Each statement of a revision, and what the plan says of it. None of these changes anything.
+VERDICTS = [
+    ("INSERT INTO events (name) SELECT name FROM daily", "accepted"),
+    ("INSERT INTO events SELECT 1", "refused (Number of columns doesn't match"),
+    ("INSERT INTO events (name) SELECT nofun(1)", "refused (Function with name `nofun` does not"),
+    ("INSERT INTO events (name) VALUES ('a')", "accepted"),
+    ("INSERT INTO nope SELECT 1", "refused (Table default.nope does not exist"),
+    ("SELECT nope FROM events FORMAT CSV", "refused (Unknown expression identifier `nope`"),
+    ("SYSTEM FLUSH LOGS", "not known (only its syntax, which is right)"),
+    ("ALTER TABLE events ADD COLUM n Int8", "refused (Syntax error: failed at (COLUM)"),
+    ("ALTER TABLE missing DELETE WHERE 1", "refused (no table missing)"),
+    ("DELETE FROM `missing` WHERE flag", "refused (no table missing)"),
+    ("ALTER TABLE nowhere.events DELETE WHERE 1", "refused (no table events)"),
+    ("-- why\nTRUNCATE TABLE missing", "refused (no table missing)"),
+    ("TRUNCATE TABLE IF EXISTS missing", "not known (only its syntax, which is right)"),
+    ("ALTER TABLE events ADD COLUMN n Array(Nope)", "refused (unknown type Nope)"),
+    ("CREATE TABLE odd (n Int8) ENGINE = Nope ORDER BY n", "refused (unknown table engine Nope)"),
+    ("CREATE TABLE many (a DOUBLE PRECISION, b varchar(3), c Enum('x' = 1), d Tuple(e Nested(f"
+     " int)), g LowCardinality(Nullable(String)), h AggregateFunction(sum, UInt64), i Variant("
+     "Bool, String), j JSON, k Point, l Decimal(9, 2)) ENGINE = ReplacingMergeTree ORDER BY a",
+     "not known (only its syntax, which is right)"),
+    ("INSERT INTO many (a) VALUES (1)", "not known (it depends on an earlier statement: many)"),
+    ("ALTER TABLE many DELETE WHERE 1", "not known (it depends on an earlier statement: many)"),
+    ("SELECT 1; DROP TABLE events", "not known (it has a semicolon)"),
+    ("SELECT 'a;\n\nb'", "not known (it has a semicolon)"),
+    ("INSERT INTO events (name) SELECT 'a'", "not known (it depends on an earlier statement:"),
+]  # fmt: skip
+
+
+def test_a_plan_asks_the_server_about_each_statement(migrated: Embedded) -> None:
+    statements = [statement for statement, _ in VERDICTS]
+    migrated.project.write("asked", f"for it in {statements!r}:\n    op.execute(it)")
+    before = migrated.catalogue()
+
+    done = migrated.run("upgrade", "--events", "--plan")
+
+    assert done.code == Exit.DONE, done.err
+    answers = done.out.partition("ClickHouse about each statement:\n")[2].splitlines()
+    for (statement, verdict), answer in zip(VERDICTS, answers, strict=False):
+        assert answer.startswith(f"  {verdict}"), statement
+    assert answers[len(VERDICTS)] == "", answers
+    assert "alembic_version" not in done.out
+    assert migrated.catalogue() == before
+    assert migrated.query("SELECT count() FROM events") == [(0,)]
 
 
 def test_the_status_covers_both_and_touches_nothing(embedded: Embedded) -> None:

@@ -24,9 +24,11 @@ from migrator.clickhouse.connections import (
     is_embedded,
     is_missing_folder,
     make_engine,
+    open_client,
     open_or_create,
     wait_for_client,
 )
+from migrator.clickhouse.explain import ask
 from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.planning import find_losses
 from migrator.clickhouse.rules import RULES
@@ -34,7 +36,7 @@ from migrator.clickhouse.status import interpret, read_revisions
 from migrator.database import Check, Database, Report, as_docstring
 from migrator.linter import lint
 from migrator.losses import Loss
-from migrator.planning import Plan, printed_sql
+from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import require_one_head
 from migrator.status import Status
@@ -210,7 +212,20 @@ class ClickHouse(Database):
             return Plan(())
         start = found.revisions[0] if found.revisions else "base"
         span = f"{start}:{pending[-1].revision}"
-        return Plan(pending, printed_sql(command.upgrade, self.config(), span))
+        printed = print_statements(command.upgrade, self.config(), span)
+        answers = tuple(self.ask(printed.own))
+        return Plan(pending, printed.getvalue().strip(), answers=answers)
+
+    def ask(self, statements: Sequence[str]) -> Iterator[str]:
+        """Yield what the server says of each statement, without executing it."""
+        if is_missing_folder(self.url):
+            yield "not known: all, because there is no database yet"
+            return
+        try:
+            with closing(open_client(self.url)) as client:
+                yield from ask(client, statements)
+        except MissingDatabaseError:
+            yield "not known: all, because there is no database yet"
 
     def new_revision(self, message: str) -> Path:
         """Write an empty revision and return its path; there are no models to compare.
