@@ -119,6 +119,11 @@ def enter(project: Project) -> None:
     os.environ.update(project.variables)
 
 
+def leave(variable: str) -> None:
+    """Take a variable away from this process."""
+    del os.environ[variable]
+
+
 def run(project: Project, *arguments: str, fault: Fault | None = None) -> Done:
     """Run a command, as the scripts do."""
     enter(project)

@@ -320,6 +320,23 @@ def test_a_plan_shows_the_sql_of_both_and_touches_nothing(embedded: Embedded) ->
     assert not embedded.project.folder.exists()
 
 
+def test_a_cluster_gets_replicated_tables_or_nothing(embedded: Embedded) -> None:
+    embedded.project.folder.mkdir()
+    cluster = Embedded(embedded.project.having(REPLICATED="1"), embedded.process)
+
+    planned = cluster.run("upgrade", "--events", "--plan")
+    refused = cluster.run("upgrade", "--events")
+    embedded.process.submit(clickhouse_project.leave, "REPLICATED").result()
+
+    assert re.findall(r"ENGINE = (\w+)", planned.out.partition("about each")[0]) == [
+        "ReplicatedMergeTree",
+        "ReplicatedSummingMergeTree",
+    ]
+    assert refused.code == Exit.REFUSED, refused
+    assert "not Replicated, so its tables would not be on all replicas. Next:" in refused.err
+    assert embedded.catalogue() == {}
+
+
 def test_a_plan_of_nothing_says_so(migrated: Embedded) -> None:
     done = migrated.run("upgrade", "--events", "--plan")
 
