@@ -355,6 +355,9 @@ VERDICTS = [
     ("INSERT INTO events (name) SELECT nofun(1)", "refused (Function with name `nofun` does not"),
     ("INSERT INTO events (name) VALUES ('a')", "accepted"),
     ("INSERT INTO nope SELECT 1", "refused (Table default.nope does not exist"),
+    ("(SELECT name FROM events)", "accepted"),
+    ("SELECT 1 INTO OUTFILE 'written'", "not known (only its syntax, which is right)"),
+    ("SELECT 1 PARALLEL WITH SELECT 2", "not known (only its syntax, which is right)"),
     ("SELECT nope FROM events FORMAT CSV", "refused (Unknown expression identifier `nope`"),
     ("SYSTEM FLUSH LOGS", "not known (only its syntax, which is right)"),
     ("ALTER TABLE events ADD COLUM n Int8", "refused (Syntax error: failed at (COLUM)"),
@@ -388,6 +391,7 @@ def test_a_plan_asks_the_server_about_each_statement(migrated: Embedded) -> None
         assert answer.startswith(f"  {verdict}"), statement
     assert answers[len(VERDICTS)] == "", answers
     assert "alembic_version" not in done.out
+    assert not Path("written").exists()
     assert migrated.catalogue() == before
     assert migrated.query("SELECT count() FROM events") == [(0,)]
 

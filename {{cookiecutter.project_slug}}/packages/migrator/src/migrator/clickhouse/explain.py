@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-QUERY = re.compile(r"(?:INSERT|SELECT|WITH)\b", re.IGNORECASE)
+# Trees of what EXPLAIN analyses. A literal below the root is a file, which would be written.
+QUERY = re.compile(r"(?:Insert|SelectWithUnion)Query\b(?!(?:.*\n)+ Literal )")
 # Statements that fail without their table.
 ON_TABLE = re.compile(
     r"(?:ALTER TABLE|DELETE FROM|TRUNCATE TABLE|UPDATE) (?!IF EXISTS\b)", re.IGNORECASE
@@ -52,10 +53,10 @@ def judge(client: Client, statement: str, plain: str, changed: set[str]) -> str:
         # The embedded ClickHouse would execute what follows.
         changed.update(re.findall(r"\w+", plain))
         return "not known (it has a semicolon)"
-    is_query = QUERY.match(plain)
     verdict = "not known (only its syntax, which is right)"
     try:
         tree = explain(client, "AST", statement)
+        is_query = QUERY.match(tree)
         for kind, pattern, table in NAMED:
             for name in pattern.findall(tree):
                 if not is_listed(client, table, name):
