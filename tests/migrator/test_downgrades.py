@@ -29,6 +29,10 @@ MAIL = """
 from sqlalchemy.dialects.postgresql import CITEXT
 op.add_column("authors", sa.Column("mail", sa.Text().with_variant(CITEXT(), "postgresql")))
 """
+NAMES = """
+from sqlalchemy.dialects.postgresql import ARRAY
+op.add_column("authors", sa.Column("names", ARRAY(sa.Text)))
+"""
 DOWN = """
 op.drop_table("tags")
 with op.batch_alter_table("authors") as batch:
@@ -78,9 +82,7 @@ def test_it_says_if_nothing_is_deleted(
 def test_what_revisions_for_postgresql_alone_delete_is_told_by_the_server(
     postgresql_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kind = "from sqlalchemy.dialects.postgresql import ARRAY\n"
-    up = kind + 'op.add_column("authors", sa.Column("names", ARRAY(sa.Text)))'
-    postgresql_project.write("names", up, 'op.drop_column("authors", "names")')
+    postgresql_project.write("names", NAMES, 'op.drop_column("authors", "names")')
     postgresql_project.upgraded()
 
     code = postgresql_project.run("downgrade", "--yes")
@@ -92,9 +94,7 @@ def test_what_revisions_for_postgresql_alone_delete_is_told_by_the_server(
 def test_what_nothing_can_tell_is_refused(
     plain_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kind = "from sqlalchemy.dialects.postgresql import ARRAY\n"
-    up = kind + 'op.add_column("authors", sa.Column("names", ARRAY(sa.Text)))'
-    plain_project.write("names", up, 'op.drop_column("authors", "names")')
+    plain_project.write("names", NAMES, 'op.drop_column("authors", "names")')
     plain_project.upgraded()
 
     code = plain_project.run("downgrade", "--yes")

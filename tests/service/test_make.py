@@ -34,48 +34,41 @@ def test_make_new_takes_answers_ahead(run: Run, tmp_path: Path) -> None:
     assert 'It costs $5 & "more"' in readme
 
 
-def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
+def typed(answers: bytes, folder: Path, environment: dict[str, str]) -> str:
+    """Return what `make new` writes to stderr at a terminal where all of this is typed."""
     ours, theirs = pty.openpty()
-    os.write(ours, b"Typed Name\n" + b"\n" * 11)
-
+    os.write(ours, answers)
     result = subprocess.run(
-        ["make", "new", f"OUT={tmp_path}"],
+        ["make", "new", f"OUT={folder}"],
         cwd=TEMPLATE,
         stdin=theirs,
         capture_output=True,
+        text=True,
         env=environment,
         timeout=LIMIT,
         check=False,
     )
     os.close(ours)
     os.close(theirs)
-
     assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
+    typed(b"Typed Name\n" + b"\n" * 11, tmp_path, environment)
+
     assert (tmp_path / "typed-name" / "README.md").is_file()
 
 
 def test_make_new_asks_again_for_what_is_refused(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    ours, theirs = pty.openpty()
-    os.write(ours, b"Typed Name\n\nclass\n\n\nnobody\n" + b"\n" * 6)
-    os.write(ours, b"typed\nann@example.com\n")
+    answers = b"Typed Name\n\nclass\n\n\nnobody\n" + b"\n" * 6
 
-    result = subprocess.run(
-        ["make", "new", f"OUT={tmp_path}"],
-        cwd=TEMPLATE,
-        stdin=theirs,
-        capture_output=True,
-        env=environment,
-        timeout=LIMIT,
-        check=False,
-    )
-    os.close(ours)
-    os.close(theirs)
+    told = typed(answers + b"typed\nann@example.com\n", tmp_path, environment)
 
-    assert result.returncode == 0, result.stderr
-    assert b"error: package_name 'class' is a Python keyword" in result.stderr
-    assert b"error: author_email 'nobody' is no e-mail address" in result.stderr
+    assert "error: package_name 'class' is a Python keyword" in told
+    assert "error: author_email 'nobody' is no e-mail address" in told
     assert (tmp_path / "typed-name" / "src" / "typed").is_dir()
     assert "ann@example.com" in (tmp_path / "typed-name" / "pyproject.toml").read_text()
 
