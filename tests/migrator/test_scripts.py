@@ -1,6 +1,7 @@
 """Revision files that form no single history: the message names the files and the remedy."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -48,6 +49,40 @@ def test_every_command_refuses_a_broken_history(
 
         assert code == Exit.REFUSED, command
         assert capsys.readouterr().err == f"Refused, nothing was changed: {message}\n", command
+
+
+@pytest.mark.parametrize(
+    ("setting", "missing"),
+    [
+        ("script_location = .", "there is no env.py in {cwd}; set script_location"),
+        (
+            "script_location = %(here)s/migrations\nversion_locations = elsewhere",
+            "there is no folder {cwd}/elsewhere; set version_locations",
+        ),
+    ],
+)
+def test_every_command_refuses_a_configuration_that_leads_to_no_migrations(
+    sqlite_project: Project,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    missing: str,
+) -> None:
+    ini = sqlite_project.database.ini
+    text = ini.read_text().replace("script_location = %(here)s/migrations", setting)
+    ini.write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+    codes = {command[0]: sqlite_project.run(*command) for command in (*COMMANDS, ["lint"])}
+
+    assert set(codes.values()) == {Exit.REFUSED}, codes
+    message = (
+        f"Refused, nothing was changed: {ini} leads to no migrations:"
+        f" {missing.format(cwd=tmp_path)} in it to a path that begins with %(here)s, its own"
+        " folder. Others begin in the current folder."
+    )
+    assert set(capsys.readouterr().err.splitlines()) == {message}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from alembic.script import Script, ScriptDirectory
+from alembic.script import Script
 from alembic.util import to_tuple
 from sqlalchemy import make_url
 
@@ -24,7 +24,7 @@ from migrator.planning import own_statements
 from migrator.redaction import show_url
 from migrator.rehearsal import LOCKS
 from migrator.repository import Repository
-from migrator.scripts import require_one_head
+from migrator.scripts import find_scripts, require_one_head
 from migrator.status import Status
 
 # How many objects of others a command lists.
@@ -524,7 +524,7 @@ def lint(call: Call) -> Exit:
     from migrator.linter.released import find_releases
 
     target = call.target
-    head_file = heads.head_file(ScriptDirectory.from_config(target.config()))
+    head_file = heads.head_file(find_scripts(target.config()))
     try:
         findings = target.lint()
         unchecked = find_releases(Repository(head_file.parent))[1]

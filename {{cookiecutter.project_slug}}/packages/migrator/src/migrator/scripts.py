@@ -12,6 +12,28 @@ from alembic.util import to_tuple
 from migrator.errors import HeadsError, RefusedError
 
 
+def find_scripts(config: Config) -> ScriptDirectory:
+    """Return where the revisions are, none of them read.
+
+    Raises:
+        RefusedError: The configuration leads to no migrations. Alembic takes them for a history
+            without revisions, so an upgrade would have nothing to do.
+    """
+    directory = ScriptDirectory.from_config(config)
+    missing = ""
+    if not any(Path(directory.dir).glob("env.py*")):
+        missing = f"there is no env.py in {Path(directory.dir).absolute()}; set script_location"
+    elif directory.version_locations and not any(map(Path.exists, directory._version_locations)):
+        folders = " or ".join(map(str, directory._version_locations))
+        missing = f"there is no folder {folders}; set version_locations"
+    if missing:
+        raise RefusedError(
+            f"{config.config_file_name} leads to no migrations: {missing} in it to a path that"
+            " begins with %(here)s, its own folder. Others begin in the current folder"
+        )
+    return directory
+
+
 def read_scripts(config: Config, name: Callable[[str], str]) -> ScriptDirectory:
     """Return the revisions as they are on disk now.
 
@@ -21,9 +43,10 @@ def read_scripts(config: Config, name: Callable[[str], str]) -> ScriptDirectory:
 
     Raises:
         RefusedError: Two files have one id, or a file follows a revision that no file has. Alembic
-            would take the last of the two, and a missing one ends with a `KeyError`.
+            would take the last of the two, and a missing one ends with a `KeyError`. Or there
+            are no migrations.
     """
-    directory = ScriptDirectory.from_config(config)
+    directory = find_scripts(config)
     found = list(directory._load_revisions())
     require_one_file_each(found, name)
     require_the_ones_before(found, name)

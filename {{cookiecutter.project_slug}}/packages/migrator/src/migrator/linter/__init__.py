@@ -12,13 +12,12 @@ import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
-
 from migrator import heads
 from migrator.database import Database
 from migrator.linter import released
 from migrator.linter.rules import Rules
 from migrator.linter.source import ALLOW, Finding, Revision
+from migrator.scripts import find_scripts
 
 Check = Callable[[Database], dict[Path, list[Finding]]]
 
@@ -29,9 +28,10 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
     Raises:
         LinterError: Alembic cannot print the revisions, squawk cannot run, or `BASE`, which the
             revisions are compared with, names no commit.
+        RefusedError: There are no migrations.
     """
     # Not loaded yet: what is no Python could not be.
-    scripts = ScriptDirectory.from_config(migrations.config())
+    scripts = find_scripts(migrations.config())
     folders = [Path(folder) for folder in scripts.version_locations or [scripts.versions]]
     sources = {
         path: path.read_text(encoding="utf-8")
