@@ -292,6 +292,27 @@ def test_a_change_of_the_migrations_makes_templates_stale(
     assert fingerprint(isolation) != before
 
 
+@pytest.mark.parametrize("change", ["version_locations", "a revision that is put away"])
+def test_revisions_that_are_no_longer_read_make_templates_stale(
+    alembic: Config, tmp_path: Path, change: str
+) -> None:
+    isolation = Isolation(
+        alembic=alembic, protected=[], engine=create_engine, sessions=sessionmaker
+    )
+    away = tmp_path / "migrations" / "versions_put_away"
+    away.mkdir()
+    before = fingerprint(isolation)
+
+    if change == "version_locations":
+        alembic.set_main_option("version_locations", str(away))
+        alembic.set_main_option("path_separator", "space")
+    else:
+        last = max((tmp_path / "migrations" / "versions").iterdir())
+        last.rename(away / last.name)
+
+    assert fingerprint(isolation) != before
+
+
 def test_all_heads_are_applied_wherever_they_are(
     alembic: Config, connection: Connection, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import logging
+import os
 import re
 import sqlite3
 import threading
@@ -272,14 +273,19 @@ def folders(alembic: Config) -> list[Path]:
 def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
     """Return a hash of what templates come from, this library and SQLite's version included."""
     digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
+    places = folders(isolation.alembic)
     migrations = {
         path
-        for folder in folders(isolation.alembic)
+        for folder in places
         for path in folder.rglob("*")
         # Without a source, a revision is compiled code that Alembic is told to read.
         if path.is_file() and path.parent.name != "__pycache__"
     }
-    for path in [*sorted(migrations), *sorted(Path(__file__).parent.rglob("*.py"))]:
+    # Where a file lies decides whether it is a revision, in every checkout alike.
+    for path in [*places, *sorted(migrations)]:
+        digest.update(os.path.relpath(path, places[0]).encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     if isolation.prepare is not None:
