@@ -350,6 +350,25 @@ def test_a_long_id_is_named(
     assert "Next: shorten the id of the revision that comes next" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "step", ['add_column("authors", {})', 'create_table("extras", {})'], ids=["column", "table"]
+)
+def test_a_type_that_sqlite_lacks_is_explained(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    tags = 'sa.Column("tags", postgresql.ARRAY(sa.Text))'
+    imported = "from sqlalchemy.dialects import postgresql\n"
+    sqlite_project.write("extras", f"{imported}op.{step.format(tags)}")
+
+    code = sqlite_project.run("upgrade")
+
+    printed = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert "SQLite has no type ARRAY, and revisions run there (write sa.JSON().with_var" in printed
+    assert "versions/extras.py, line" in printed
+    assert "Compiler" not in printed
+
+
 def test_tables_that_the_revisions_do_not_name_are_explained(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
