@@ -227,6 +227,18 @@ class Settings(BaseSettings):
         return redaction.secrets(*urls)
 
 
+def read_settings() -> Settings:
+    """Return the settings of this process.
+
+    Raises:
+        SystemExit: They are invalid. Its message is all that the user sees.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SystemExit(explain(error)) from None
+
+
 def explain(error: ValidationError) -> str:
     """Return what is wrong with the settings, by the variables' names and without their values."""
     faults = []
