@@ -228,11 +228,7 @@ class Settings(BaseSettings):
 
 
 def read_settings() -> Settings:
-    """Return the settings of this process.
-
-    Raises:
-        SystemExit: They are invalid. Its message is all that the user sees.
-    """
+    """Return the settings, or end the process with one message: a `SystemExit` with `explain`."""
     try:
         return Settings()
     except ValidationError as error:
