@@ -263,7 +263,10 @@ def test_changes_of_any_kind_need_no_change_of_the_tests(migrated: Service, chan
     allow(first, ADDING)
     migrated.migrate()
     replace(
-        users, (DROPPED_COLUMN, ""), (MOODS, MOODS + '    CALM = "calm"\n'), ("as they say it", "a text")
+        users,
+        (DROPPED_COLUMN, ""),
+        (MOODS, MOODS + '    CALM = "calm"\n'),
+        ("as they say it", "a text"),
     )
     replace(folder / "src" / PACKAGE / "models" / "notes.py", (DROPPED_TABLE, ""))
     second = new_revision(migrated, "grow and drop")
