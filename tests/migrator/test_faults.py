@@ -320,6 +320,27 @@ def test_a_file_that_goes_away_is_reported(sqlite_project: Project, tmp_path: Pa
     assert not file.exists()
 
 
+def test_a_connection_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "service.db"
+    made = engine.make_migration_engine(sa.URL.create("sqlite", database=str(file)), 0, 0)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    # As the guard of testdb does.
+    sa.event.listen(sa.Engine, "do_connect", refuse)
+    try:
+        with pytest.raises(PermissionError):
+            made.connect()
+        was_made = file.parent.exists()
+    finally:
+        sa.event.remove(sa.Engine, "do_connect", refuse)
+    made.connect().close()
+
+    assert not was_made
+    assert file.parent.exists()
+
+
 def test_a_path_may_have_any_letters(sqlite_project: Project, tmp_path: Path) -> None:
     file = tmp_path / f"{ODD_PASSWORD.replace('/', '-')}.db"
     sqlite_project.upgraded().write("more", "pass")

@@ -116,9 +116,12 @@ def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
 
     Runs that start at the same time wait for the lock and then find nothing left to do.
     """
-    # SQLite creates the file, but not its folder.
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = make_sqlite_engine(url, wait_seconds, "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "do_connect")
+    def make_folder(*_: object) -> None:
+        # SQLite creates the file, but not its folder.
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
