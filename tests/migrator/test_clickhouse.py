@@ -12,12 +12,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from uuid import uuid4
 
+import migrator
 import pytest
 from migrator import Exit
 from migrator.clickhouse.connections import open_client
 from sqlalchemy import URL
 
-from tests.migrator import clickhouse_project
+from tests.migrator import clickhouse_project, sample
 from tests.migrator.clickhouse_project import EVENT, HEAD, Embedded, Fault, Project, start
 from tests.running import LIMIT
 
@@ -70,6 +71,83 @@ def test_the_ready_made_tests_pass(embedded: Embedded, name: str) -> None:
     embedded.project.write("extra", ADD, REMOVE)
 
     embedded.process.submit(clickhouse_project.run_ready_made_test, embedded.project, name).result()
+
+
+MODELS = "test_the_models_match_the_migrations"
+PARTS = "test_the_constraints_of_the_models_match_the_migrations"
+
+
+# What changes the tables, and what the two tests say of it.
+DRIFT = {
+    MODELS: [
+        ("ALTER TABLE events ADD COLUMN extra String", "Column('extra', String"),
+        ("ALTER TABLE events RENAME COLUMN name TO title", "'add_column', None, 'events', Column("),
+        ("ALTER TABLE daily MODIFY COLUMN count UInt32", "'modify_type'"),
+        ("ALTER TABLE daily MODIFY COLUMN count DEFAULT 5", "'modify_default'"),
+        ("CREATE TABLE extra (n Int8) ENGINE = Memory", "'remove_table', Table('extra'"),
+    ],
+    PARTS: [
+        ("ALTER TABLE events MODIFY COLUMN name Nullable(String) CODEC(ZSTD(3))", "CODEC(ZSTD(3))"),
+        ("ALTER TABLE events COMMENT COLUMN id 'a, (b'", "COMMENT 'a, (b'"),
+        ("ALTER TABLE events MODIFY TTL toDateTime(at)", "TTL toDateTime(at)"),
+        ("DROP TABLE daily SYNC", ""),
+        (
+            (
+                "CREATE TABLE daily (name String, day Date MATERIALIZED today(), count UInt64)"
+                " ENGINE = MergeTree ORDER BY name"
+            ),
+            "'ENGINE = MergeTree ORDER BY name SETTINGS",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("test", [MODELS, PARTS])
+def test_tables_that_differ_from_the_code_are_found(embedded: Embedded, test: str) -> None:
+    statements = [statement for statement, _ in DRIFT[test]]
+    embedded.project.write("drift", f"for it in {statements!r}:\n    op.execute(it)")
+
+    found = embedded.process.submit(
+        clickhouse_project.fault_of_ready_made_test, embedded.project, test
+    ).result()
+
+    missed = [statement for statement, fault in DRIFT[test] if fault not in found]
+    assert (missed, found != "") == ([], True), found
+    for part in ("Nullable(String)", "MATERIALIZED today()"):
+        assert (part in found) == (test == PARTS)
+
+
+def test_the_tables_of_the_guide_are_those_of_the_sample() -> None:
+    guide = Path(migrator.__file__).parents[2] / "docs" / "clickhouse.md"
+    section = guide.read_text(encoding="utf-8").partition("## Tables in code")[2]
+
+    tables, tests, *_ = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+    assert tables in Path(sample.__file__).with_name("tables.py").read_text(encoding="utf-8")
+    assert re.findall(r"test_\w+", tests) == [PARTS, MODELS]
+    assert "target_metadata=metadata, **environment.online(connection)" in section
+
+
+@pytest.mark.parametrize("test", [MODELS, PARTS])
+def test_what_tables_in_code_cannot_say_is_no_difference(embedded: Embedded, test: str) -> None:
+    statements = [
+        "CREATE VIEW seen AS SELECT name FROM events",
+        "CREATE MATERIALIZED VIEW fed ENGINE = MergeTree ORDER BY name AS SELECT name FROM events",
+        (
+            "CREATE DICTIONARY known (n UInt64) PRIMARY KEY n SOURCE(NULL()) LAYOUT(FLAT())"
+            " LIFETIME(1)"
+        ),
+        "ALTER TABLE events ADD INDEX names name TYPE minmax",
+        "ALTER TABLE events ADD CONSTRAINT named CHECK name != ''",
+        "ALTER TABLE events ADD PROJECTION by_name (SELECT name, count() GROUP BY name)",
+    ]
+    embedded.project.write("more", f"for it in {statements!r}:\n    op.execute(it)")
+
+    found = embedded.process.submit(
+        clickhouse_project.fault_of_ready_made_test, embedded.project, test
+    ).result()
+
+    assert found == ""
 
 
 def test_a_connection_of_the_callers_gets_no_history(embedded: Embedded) -> None:
@@ -238,13 +316,84 @@ def test_a_plan_shows_the_sql_of_both_and_touches_nothing(embedded: Embedded) ->
     assert done.code == Exit.DONE
     assert "CREATE TABLE authors" in done.out
     assert "CREATE TABLE IF NOT EXISTS events" in done.out
+    assert "not known: all, because there is no database yet" in done.out
     assert not embedded.project.folder.exists()
+
+
+def test_a_cluster_gets_replicated_tables_or_nothing(embedded: Embedded) -> None:
+    embedded.project.folder.mkdir()
+    cluster = Embedded(embedded.project.having(REPLICATED="1"), embedded.process)
+
+    planned = cluster.run("upgrade", "--events", "--plan")
+    refused = cluster.run("upgrade", "--events")
+    embedded.process.submit(clickhouse_project.leave, "REPLICATED").result()
+
+    assert re.findall(r"ENGINE = (\w+)", planned.out.partition("about each")[0]) == [
+        "ReplicatedMergeTree",
+        "ReplicatedSummingMergeTree",
+    ]
+    assert refused.code == Exit.REFUSED, refused
+    assert "not Replicated, so its tables would not be on all replicas. Next:" in refused.err
+    assert embedded.catalogue() == {}
 
 
 def test_a_plan_of_nothing_says_so(migrated: Embedded) -> None:
     done = migrated.run("upgrade", "--events", "--plan")
 
     assert (done.code, done.out) == (Exit.DONE, f"Nothing to do: ClickHouse is at {HEAD}.\n")
+
+
+# Types as people write them.
+COLUMNS = (
+    "a DOUBLE PRECISION, b varchar(3), c Enum('x' = 1), d Tuple(e Nested(f int)), k Point, j JSON,"
+    " g LowCardinality(Nullable(String)), h AggregateFunction(sum, UInt64), i Variant(Bool, Date)"
+)
+# Each statement of a revision, and what the plan says of it. None of these changes anything.
+VERDICTS = [
+    ("INSERT INTO events (name) SELECT name FROM daily", "accepted"),
+    ("INSERT INTO events SELECT 1", "refused (Number of columns doesn't match"),
+    ("INSERT INTO events (name) SELECT nofun(1)", "refused (Function with name `nofun` does not"),
+    ("INSERT INTO events (name) VALUES ('a')", "accepted"),
+    ("INSERT INTO nope SELECT 1", "refused (Table default.nope does not exist"),
+    ("(SELECT name FROM events)", "accepted"),
+    ("SELECT 1 INTO OUTFILE 'written'", "not known (only its syntax, which is right)"),
+    ("SELECT 1 PARALLEL WITH SELECT 2", "not known (only its syntax, which is right)"),
+    ("SELECT nope FROM events FORMAT CSV", "refused (Unknown expression identifier `nope`"),
+    ("SYSTEM FLUSH LOGS", "not known (only its syntax, which is right)"),
+    ("ALTER TABLE events ADD COLUM n Int8", "refused (Syntax error: failed at (COLUM)"),
+    ("ALTER TABLE missing DELETE WHERE 1", "refused (no table missing)"),
+    ("DELETE FROM `missing` WHERE flag", "refused (no table missing)"),
+    ("ALTER TABLE nowhere.events DELETE WHERE 1", "refused (no table events)"),
+    ("-- why\nTRUNCATE TABLE missing", "refused (no table missing)"),
+    ("TRUNCATE TABLE IF EXISTS missing", "not known (only its syntax, which is right)"),
+    ("ALTER TABLE events ADD COLUMN n Array(Nope)", "refused (unknown type Nope)"),
+    ("CREATE TABLE odd (n Int8) ENGINE = Nope ORDER BY n", "refused (unknown table engine Nope)"),
+    (f"CREATE TABLE many ({COLUMNS}) ENGINE = ReplacingMergeTree ORDER BY a",
+     "not known (only its syntax, which is right)"),
+    ("INSERT INTO many (a) VALUES (1)", "not known (it depends on an earlier statement: many)"),
+    ("ALTER TABLE many DELETE WHERE 1", "not known (it depends on an earlier statement: many)"),
+    ("SELECT 1; DROP TABLE events", "not known (it has a semicolon)"),
+    ("SELECT 'a;\n\nb'", "not known (it has a semicolon)"),
+    ("INSERT INTO events (name) SELECT 'a'", "not known (it depends on an earlier statement:"),
+]  # fmt: skip
+
+
+def test_a_plan_asks_the_server_about_each_statement(migrated: Embedded) -> None:
+    statements = [statement for statement, _ in VERDICTS]
+    migrated.project.write("asked", f"for it in {statements!r}:\n    op.execute(it)")
+    before = migrated.catalogue()
+
+    done = migrated.run("upgrade", "--events", "--plan")
+
+    assert done.code == Exit.DONE, done.err
+    answers = done.out.partition("ClickHouse about each statement:\n")[2].splitlines()
+    for (statement, verdict), answer in zip(VERDICTS, answers, strict=False):
+        assert answer.startswith(f"  {verdict}"), statement
+    assert answers[len(VERDICTS)] == "", answers
+    assert "alembic_version" not in done.out
+    assert not Path("written").exists()
+    assert migrated.catalogue() == before
+    assert migrated.query("SELECT count() FROM events") == [(0,)]
 
 
 def test_the_status_covers_both_and_touches_nothing(embedded: Embedded) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -9,13 +10,14 @@ from unittest.mock import MagicMock
 import pytest
 from alembic.script import ScriptDirectory
 from migrator import BackupError, Exit, LockTimeoutError
-from migrator.clickhouse import ClickHouse, backup, connections, status
+from migrator.clickhouse import ClickHouse, backup, connections, history, replicas, status
 from migrator.clickhouse.connections import MissingDatabaseError
 from migrator.clickhouse.locks import take_turns
+from migrator.clickhouse.replicas import replicate
 from migrator.clickhouse.status import interpret
 from migrator.history import Entry
-from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.migrator.project import Project
 from tests.migrator.sample.clickhouse import run
@@ -194,3 +196,39 @@ def test_a_revision_marked_by_hand_needs_no_history(scripts: ScriptDirectory) ->
 
     assert [script.revision for script in found.applied] == ["0001"]
     assert found.unfinished is None
+
+
+@pytest.mark.parametrize(
+    ("single", "cluster"),
+    [
+        ("ENGINE = MergeTree ORDER BY n", "ENGINE = ReplicatedMergeTree ORDER BY n"),
+        ("engine=SummingMergeTree(n)", "ENGINE=ReplicatedSummingMergeTree(n)"),
+        ("(n Int8) Engine MergeTree ORDER", "(n Int8) ENGINE ReplicatedMergeTree ORDER"),
+        ("ENGINE\n= ReplacingMergeTree", "ENGINE\n= ReplicatedReplacingMergeTree"),
+        ("ENGINE = ReplicatedMergeTree", "ENGINE = ReplicatedMergeTree"),
+        ("ENGINE = SharedMergeTree", "ENGINE = SharedMergeTree"),
+        ("ENGINE = Memory", "ENGINE = Memory"),
+        ("SELECT 'MergeTree'", "SELECT 'MergeTree'"),
+    ],
+)
+def test_tables_on_a_cluster_are_replicated(single: str, cluster: str) -> None:
+    assert replicate(single) == cluster
+
+
+def test_every_table_that_a_run_on_a_cluster_creates_is_replicated(
+    events: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite in place of a cluster knows no engines, so it fails at the statement it is sent."""
+    connection = create_engine("sqlite://").connect()
+    monkeypatch.setattr(ClickHouse, "reading", lambda _: connection)
+    monkeypatch.setattr(replicas, "DATABASE", text("SELECT 'events', 'Replicated'"))
+
+    with replace(events, replicated=True).only_run() as found:
+        sent = []
+        for statement in (history.CREATE, text("CREATE TABLE t (n Int8) Engine MergeTree")):
+            with pytest.raises(OperationalError) as caught:
+                found.execute(statement)
+            sent.append(str(caught.value.statement))
+
+    assert "ENGINE = ReplicatedMergeTree" in sent[0]
+    assert sent[1] == "CREATE TABLE t (n Int8) ENGINE ReplicatedMergeTree"

@@ -23,6 +23,7 @@ def events() -> ClickHouse:
         production=transactional.production,
         wait_seconds=transactional.wait_seconds,
         turns=transactional,
+        replicated="REPLICATED" in os.environ,
     )
 
 

@@ -3,6 +3,7 @@
 from alembic import context
 from migrator.clickhouse import Environment
 
+from placeholder_service.analytics.tables import metadata
 from placeholder_service.migrate import analytics
 
 environment = Environment(analytics)
@@ -17,7 +18,7 @@ def run_migrations_offline() -> None:
 def run_migrations_online() -> None:
     """Run the migrations. ClickHouse has no transactions: every statement keeps its effect."""
     with environment.connect() as connection:
-        context.configure(**environment.online(connection))
+        context.configure(target_metadata=metadata, **environment.online(connection))
         context.run_migrations()
 
 

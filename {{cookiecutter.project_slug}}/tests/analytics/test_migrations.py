@@ -5,31 +5,13 @@ from collections.abc import Iterator
 import pytest
 from clickhouse_connect.driver.client import Client
 from migrator.clickhouse import ClickHouse
-from migrator.testing import (
-    Rows,
-    test_every_downgrade_restores_the_schema,
-    test_every_downgrade_runs_with_rows,
-    test_every_revision_has_a_downgrade_or_says_why_not,
-    test_rows_survive_every_revision,
-    test_the_history_is_linear,
-    test_the_linter_finds_nothing,
-    test_there_is_one_head,
-)
+from migrator.testing import *  # noqa: F403  # the tests
+from migrator.testing import Rows
 from sqlalchemy import URL
 from testdb.clickhouse import ClickhouseEnvironment
 from testdb.signature import PREFIX
 
 from placeholder_service import migrate
-
-__all__ = [
-    "test_every_downgrade_restores_the_schema",
-    "test_every_downgrade_runs_with_rows",
-    "test_every_revision_has_a_downgrade_or_says_why_not",
-    "test_rows_survive_every_revision",
-    "test_the_history_is_linear",
-    "test_the_linter_finds_nothing",
-    "test_there_is_one_head",
-]
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

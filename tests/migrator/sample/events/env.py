@@ -4,6 +4,7 @@ from alembic import context
 from migrator.clickhouse import Environment
 
 from tests.migrator.sample.clickhouse import events
+from tests.migrator.sample.tables import metadata
 
 environment = Environment(events)
 
@@ -17,7 +18,7 @@ def run_migrations_offline() -> None:
 def run_migrations_online() -> None:
     """Run the migrations."""
     with environment.connect() as connection:
-        context.configure(**environment.online(connection))
+        context.configure(target_metadata=metadata, **environment.online(connection))
         context.run_migrations()
 
 

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import clickhouse_connect
-from clickhouse_connect.dbapi.connection import Connection
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from sqlalchemy import URL, Engine, NullPool, create_engine
+from sqlalchemy import URL
 
 from placeholder_service.redaction import redact
 
@@ -40,19 +39,6 @@ def open_client(url: URL) -> Client:
     """
     with reaching(url):
         return clickhouse_connect.get_client(**connect_arguments(url))
-
-
-def make_engine(url: URL) -> Engine:
-    """Return SQLAlchemy's way to the same database, which its migrations take.
-
-    Its connections raise what `open_client` does.
-    """
-
-    def connect() -> Connection:
-        with reaching(url):
-            return Connection(**connect_arguments(url))
-
-    return create_engine("clickhousedb+connect://", poolclass=NullPool, creator=connect)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from migrator.engine import is_missing_file
 from sqlalchemy.exc import SQLAlchemyError
 
+from placeholder_service.analytics import tables
 from placeholder_service.analytics.client import (
     NotMigratedError,
     UnavailableError,
@@ -50,7 +51,7 @@ LOCK_ID = int.from_bytes(hashlib.sha256(LOCK_NAME).digest()[:8], signed=True)
 ALLOW_IDLE = sa.func.set_config("idle_in_transaction_session_timeout", "0", True)
 TRY_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), ALLOW_IDLE)
 
-COLUMNS = ("event_id", "occurred_at", "user_id", "name", "entity_id", "properties")
+COLUMNS = tuple(tables.events.c.keys())
 
 # The day comes first in the table's order: with it, ClickHouse reads no more than it has to.
 SHIPPED = """

@@ -48,8 +48,12 @@ INDEXES = sa.text("""
 
 
 # Tables that the database makes for itself or for an extension: partitions, and what belongs to a
-# virtual table.
+# virtual table or a materialized view. What ClickHouse lists besides tables.
 UNMANAGED = {
+    "clickhousedb": """
+        SELECT name FROM system.tables WHERE database = currentDatabase()
+        AND (engine LIKE '%View' OR engine = 'Dictionary' OR startsWith(name, '.inner'))
+    """,
     "sqlite": """
         SELECT name FROM pragma_table_list WHERE type IN ('shadow', 'virtual')
     """,

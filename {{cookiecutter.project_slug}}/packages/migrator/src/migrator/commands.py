@@ -241,6 +241,11 @@ def show_plan(call: Call) -> Exit:
         if not planned.locks and not planned.unknown:
             print("  none on existing tables")
         print()
+    if planned.answers:
+        print(f"{call.target.label} about each statement:")
+        for answer in planned.answers:
+            print(f"  {call.target.redact(answer)}")
+        print()
     if planned.findings is not None:
         print(f"squawk: {planned.findings or 'no findings'}\n")
     print("Nothing was changed.")

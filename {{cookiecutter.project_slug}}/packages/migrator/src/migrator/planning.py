@@ -24,8 +24,8 @@ from migrator.scratch import scratch_at
 # What is not worth reading in each plan.
 BOOKKEEPING = re.compile(
     r"(?:BEGIN|COMMIT);|SET lock_timeout\b|DO \$\$ BEGIN IF NOT pg_try_advisory_lock\b"
-    r"|(?:(?:CREATE|DROP) TABLE(?: IF (?:NOT )?EXISTS)?|INSERT INTO|UPDATE|DELETE FROM)"
-    rf" (?:{'|'.join(OWN_TABLES)})\b",
+    r"|(?:(?:ALTER|CREATE|DROP) TABLE(?: IF (?:NOT )?EXISTS)?|INSERT INTO|UPDATE|DELETE FROM)"
+    rf" `?(?:{'|'.join(OWN_TABLES)})\b",
     re.IGNORECASE,
 )
 
@@ -45,6 +45,7 @@ class Plan:
         unknown: Whose locks could not be learned, each with the reason.
         rows: About how many rows the locked tables have, as far as the server knows.
         findings: What squawk found; None if it did not run.
+        answers: What ClickHouse says of each statement, without executing it.
     """
 
     pending: tuple[Script, ...]
@@ -53,6 +54,7 @@ class Plan:
     unknown: tuple[str, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
     findings: str | None = None
+    answers: tuple[str, ...] = ()
 
 
 def plan_postgresql(
@@ -94,11 +96,32 @@ def plan_sqlite(
     return Plan(pending, "".join(f"{text};\n\n" for text in changes), {"the file": "EXCLUSIVE"})
 
 
+class Statements(StringIO):
+    """An output for Alembic that keeps statements apart, whatever they contain."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.own: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Note a statement, unless every run has it or it is a comment of Alembic's."""
+        statement = text.strip().rstrip("; \n")
+        if statement and not BOOKKEEPING.match(text) and not text.startswith("-- Running "):
+            self.own.append(statement)
+        return super().write(text)
+
+
 def printed_sql(action: Callable[..., None], config: Config, revisions: str) -> str:
     """Return what Alembic prints with `--sql` for `revisions`, such as `base:head`."""
-    config.output_buffer = printed = StringIO()
+    return print_statements(action, config, revisions).getvalue().strip()
+
+
+def print_statements(action: Callable[..., None], config: Config, revisions: str) -> Statements:
+    """Return the same with its statements."""
+    config.output_buffer = printed = Statements()
     action(config, revisions, sql=True)
-    return printed.getvalue().strip()
+    return printed
 
 
 def own_statements(sql: str) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import clickhouse_connect.cc_sqlalchemy.alembic  # noqa: F401  # registers the dialect with Alembic
@@ -24,17 +25,20 @@ from migrator.clickhouse.connections import (
     is_embedded,
     is_missing_folder,
     make_engine,
+    open_client,
     open_or_create,
     wait_for_client,
 )
+from migrator.clickhouse.explain import ask
 from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.planning import find_losses
+from migrator.clickhouse.replicas import replicate, replicate_tables
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
 from migrator.database import Check, Database, Report, as_docstring
 from migrator.linter import lint
 from migrator.losses import Loss
-from migrator.planning import Plan, printed_sql
+from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import require_one_head
 from migrator.status import Status
@@ -59,9 +63,11 @@ class ClickHouse(Database):
         url: `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`, or `chdb:///FOLDER` with, if it is
             another one than `default`, `?database=NAME`.
         turns: The database whose lock makes runs on a server take turns; ClickHouse has none.
+        replicated: Whether the database is on a cluster, with the engine Replicated.
     """
 
     turns: Database
+    replicated: bool = False
     url_setting: str = "CLICKHOUSE_URL"
 
     heading = "ClickHouse"
@@ -92,12 +98,16 @@ class ClickHouse(Database):
 
         Raises:
             LockTimeoutError: Another run did not end in time.
-            RefusedError: Behind this connection pooler, the lock would protect nothing.
+            RefusedError: Behind this connection pooler, the lock would protect nothing; or the
+                database of a cluster is not replicated.
             UnreachableError: ClickHouse cannot be reached.
         """
         self.require_session()
         lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
-        with lock, open_or_create(self.url) as connection:
+        connect = self.reading if self.replicated else partial(open_or_create, self.url)
+        with lock, connect() as connection:
+            if self.replicated:
+                replicate_tables(connection)
             yield connection
 
     def require_session(self) -> None:
@@ -210,7 +220,22 @@ class ClickHouse(Database):
             return Plan(())
         start = found.revisions[0] if found.revisions else "base"
         span = f"{start}:{pending[-1].revision}"
-        return Plan(pending, printed_sql(command.upgrade, self.config(), span))
+        printed = print_statements(command.upgrade, self.config(), span)
+        sql, statements = printed.getvalue().strip(), printed.own
+        if self.replicated:
+            sql, statements = replicate(sql), [replicate(it) for it in statements]
+        return Plan(pending, sql, answers=tuple(self.ask(statements)))
+
+    def ask(self, statements: Sequence[str]) -> Iterator[str]:
+        """Yield what the server says of each statement, without executing it."""
+        if is_missing_folder(self.url):
+            yield "not known: all, because there is no database yet"
+            return
+        try:
+            with closing(open_client(self.url)) as client:
+                yield from ask(client, statements)
+        except MissingDatabaseError:
+            yield "not known: all, because there is no database yet"
 
     def new_revision(self, message: str) -> Path:
         """Write an empty revision and return its path; there are no models to compare.

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from clickhouse_connect.cc_sqlalchemy.alembic import ClickHouseImpl
+from clickhouse_connect.cc_sqlalchemy.alembic import ClickHouseImpl, include_object
 from sqlalchemy import Connection
 
 from migrator import environment
+from migrator.autogenerate import TableFilter
 
 
 class Environment(environment.Environment):
@@ -13,7 +14,12 @@ class Environment(environment.Environment):
 
     def online(self, connection: Connection) -> dict[str, Any]:
         """Return the options of `context.configure` for a run on a connection."""
-        return {"connection": connection}
+        return {
+            "connection": connection,
+            "include_name": TableFilter(connection),
+            "include_object": include_object,
+            "compare_server_default": True,
+        }
 
     def offline(self) -> dict[str, Any]:
         """Return the options of `context.configure` for printing the SQL."""

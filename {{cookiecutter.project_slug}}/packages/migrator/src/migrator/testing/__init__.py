@@ -95,7 +95,10 @@ def test_the_models_match_the_migrations(migrations: Database, empty_database: U
 def test_the_constraints_of_the_models_match_the_migrations(
     migrations: Database, empty_database: URL
 ) -> None:
-    """Compare what autogenerate ignores: CHECKs, and the expressions of generated columns."""
+    """Compare what autogenerate ignores: CHECKs, and the expressions of generated columns.
+
+    On ClickHouse: engines, keys, codecs, TTLs, settings and comments.
+    """
     target = migrations.at(empty_database)
     metadata = target_metadata(migrations)
     tables = set(metadata.tables)
@@ -197,4 +200,5 @@ def target_metadata(migrations: Database) -> sa.MetaData:
         config = migrations.config(connection)
         with EnvironmentContext(config, scripts, fn=look):
             scripts.run_env()
+    assert found[0] is not None, "env.py passes no target_metadata to context.configure"
     return found[0]

@@ -24,8 +24,13 @@ def count_rows(connection: Connection) -> dict[str, int]:
 def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
     """Return kind, `table.name` and definition of constraints and generated columns of tables.
 
-    Unlike the catalogue of SQLite, this does not depend on how a table was created.
+    Unlike the catalogue of SQLite, this does not depend on how a table was created. On ClickHouse,
+    it is everything that the definition of a table says, in any order of its columns.
     """
+    if connection.dialect.name == "clickhousedb":
+        from migrator.clickhouse.definitions import read_parts
+
+        return read_parts(connection, tables)
     inspector = sa.inspect(connection)
     found = set()
     with expected_warnings():
