@@ -265,7 +265,7 @@ def test_changes_of_any_kind_need_no_change_of_the_tests(migrated: Service, chan
     replace(
         users,
         (DROPPED_COLUMN, ""),
-        (MOODS, MOODS + '    CALM = "calm"\n'),
+        (MOODS, MOODS + '    PATIENT = "patient"\n'),
         ("as they say it", "a text"),
     )
     replace(folder / "src" / PACKAGE / "models" / "notes.py", (DROPPED_TABLE, ""))
