@@ -599,11 +599,14 @@ def test_a_folder_that_another_process_uses_is_a_lock(tmp_path: Path) -> None:
     project = Project.in_folder(tmp_path)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as holder:
         holder.submit(clickhouse_project.hold, project).result()
-        late = start(project, "status", "--events")
-        printed, _ = late.communicate()
+        runs = [start(project, *it, "--events") for it in (["status"], ["upgrade", "--plan"])]
+        outputs = [late.communicate()[0].strip() for late in runs]
 
-    assert late.returncode == Exit.LOCKED
-    assert "Next: stop the process that uses the folder" in printed
+    for late, printed in zip(runs, outputs, strict=True):
+        assert late.returncode == Exit.LOCKED
+        assert printed.startswith("Failed: the embedded ClickHouse in ")
+        assert "Next: stop the process that uses the folder" in printed
+        assert "\n" not in printed
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(embedded: Embedded) -> None:

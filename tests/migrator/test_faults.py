@@ -320,6 +320,27 @@ def test_a_file_that_goes_away_is_reported(sqlite_project: Project, tmp_path: Pa
     assert not file.exists()
 
 
+def test_a_connection_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "service.db"
+    made = engine.make_migration_engine(sa.URL.create("sqlite", database=str(file)), 0, 0)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    # As the guard of testdb does.
+    sa.event.listen(sa.Engine, "do_connect", refuse)
+    try:
+        with pytest.raises(PermissionError):
+            made.connect()
+        was_made = file.parent.exists()
+    finally:
+        sa.event.remove(sa.Engine, "do_connect", refuse)
+    made.connect().close()
+
+    assert not was_made
+    assert file.parent.exists()
+
+
 def test_a_path_may_have_any_letters(sqlite_project: Project, tmp_path: Path) -> None:
     file = tmp_path / f"{ODD_PASSWORD.replace('/', '-')}.db"
     sqlite_project.upgraded().write("more", "pass")
@@ -348,6 +369,25 @@ def test_a_long_id_is_named(
 
     assert code == Exit.FAILED
     assert "Next: shorten the id of the revision that comes next" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "step", ['add_column("authors", {})', 'create_table("extras", {})'], ids=["column", "table"]
+)
+def test_a_type_that_sqlite_lacks_is_explained(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    tags = 'sa.Column("tags", postgresql.ARRAY(sa.Text))'
+    imported = "from sqlalchemy.dialects import postgresql\n"
+    sqlite_project.write("extras", f"{imported}op.{step.format(tags)}")
+
+    code = sqlite_project.run("upgrade")
+
+    printed = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert "SQLite has no type ARRAY, and revisions run there (write sa.JSON().with_var" in printed
+    assert "versions/extras.py, line" in printed
+    assert "Compiler" not in printed
 
 
 def test_tables_that_the_revisions_do_not_name_are_explained(

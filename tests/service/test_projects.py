@@ -177,6 +177,18 @@ def test_a_key_can_be_made_by_make(service: Service) -> None:
     assert len(output.split()) == 1
 
 
+@the_default_project
+def test_invalid_settings_end_tests_and_alembic_with_one_message(service: Service) -> None:
+    commands = (["pytest", "tests/unit/test_times.py"], ["alembic", "check"])
+
+    ended = [service.run(*it, DATABASE_URL="mysql://me:secret@host/x") for it in commands]
+
+    for result in ended:
+        assert result.returncode == 1
+        assert result.stderr.startswith("Invalid settings: DATABASE_URL: unsupported database 'my")
+        assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+
+
 @every_project
 def test_no_package_can_have_the_name_of_a_library(service: Service) -> None:
     code = "import importlib.metadata as m; print(*m.packages_distributions())"

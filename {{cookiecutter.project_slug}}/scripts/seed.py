@@ -20,7 +20,6 @@ import migrator
 import sqlalchemy as sa
 from migrator import Exit, MigrationError, RefusedError
 from migrator.soundness import check_foreign_keys
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from placeholder_service import migrate
@@ -36,7 +35,7 @@ from placeholder_service.analytics.relay import (  # if analytics == clickhouse
     relay,
 )
 from placeholder_service.models import Base
-from placeholder_service.settings import Environment, Settings, explain
+from placeholder_service.settings import Environment, Settings, read_settings
 
 from tests.fixtures import scenarios
 from tests.fixtures.events import load_outbox  # if analytics == clickhouse
@@ -155,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     scale = int(arguments.scale) if arguments.scale.isdecimal() else 0
     try:
         scenarios.counts(scenario, scale)
-        settings = Settings()
+        settings = read_settings()
         if settings.environment is Environment.PRODUCTION:
             raise RefusedError("this is production. Next: run it where ENVIRONMENT=development")
         if arguments.migrate:
@@ -178,8 +177,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnavailableError as error:
         return fail(Exit.FAILED, f"Failed: {error}")
     # end if
-    except ValidationError as error:
-        return fail(Exit.FAILED, explain(error))
     except (MigrationError, SQLAlchemyError, RuntimeError) as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error)
         reason = reason.strip().partition("\n")[0].rstrip(".")

@@ -13,7 +13,7 @@ from placeholder_service.db.session import make_session_maker
 from placeholder_service.domain import NAME_MAX
 from placeholder_service.redaction import redact
 from placeholder_service.services import api_keys, users
-from placeholder_service.settings import Settings, explain
+from placeholder_service.settings import Settings, read_settings
 
 
 async def create_key(settings: Settings, email: str, name: str) -> str:
@@ -41,11 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--email: {error.errors()[0]['msg']}")
     if not 1 <= len(arguments.name) <= NAME_MAX:
         parser.error(f"--name: use 1 to {NAME_MAX} characters")
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        print(explain(error), file=sys.stderr)
-        return 1
+    settings = read_settings()
     try:
         print(asyncio.run(create_key(settings, email, arguments.name)))
     except (OperationalError, ProgrammingError) as error:

@@ -18,7 +18,7 @@ from placeholder_service.api.methods import answer_head
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.session import SessionMaker, make_session_maker
 from placeholder_service.lifespan import make_lifespan
-from placeholder_service.settings import Settings
+from placeholder_service.settings import Settings, read_settings
 
 
 def create_app(
@@ -83,6 +83,6 @@ def create_app(
 
 def serve() -> FastAPI:
     """Return the app for a server process, logging set up: the factory given to uvicorn."""
-    settings = Settings()
+    settings = read_settings()
     observability.configure_logging(settings)
     return create_app(settings)

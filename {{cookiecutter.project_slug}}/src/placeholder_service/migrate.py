@@ -6,13 +6,11 @@ from collections.abc import Sequence
 import migrator
 from migrator import Database, Names
 from migrator.clickhouse import ClickHouse  # if analytics == clickhouse
-from pydantic import ValidationError
 
 from placeholder_service.settings import (
     PROJECT_ROOT,
     Environment,
-    Settings,
-    explain,
+    read_settings,
 )
 
 SCRIPTS = Names(
@@ -26,7 +24,7 @@ SCRIPTS = Names(
 
 def database() -> Database:
     """Return the migrations of the database in `MIGRATION_DATABASE_URL` or `DATABASE_URL`."""
-    settings = Settings()
+    settings = read_settings()
     is_apart = settings.migration_url != settings.url
     return Database(
         url=settings.migration_url,
@@ -47,7 +45,7 @@ def analytics() -> ClickHouse:
     """Return the migrations of the ClickHouse in `CLICKHOUSE_URL`."""
     transactional = database()
     return ClickHouse(
-        url=Settings().clickhouse,
+        url=read_settings().clickhouse,
         ini=transactional.ini,
         section="analytics",
         name=transactional.name,
@@ -61,18 +59,14 @@ def analytics() -> ClickHouse:
 # end if
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, such as `upgrade`, and return its exit code."""
-    try:
-        return migrator.main(
-            database,
-            argv,
-            names=SCRIPTS,
-            # if analytics == clickhouse
-            analytics=analytics,
-            # end if
-        )
-    except ValidationError as error:
-        print(explain(error), file=sys.stderr)
-        return migrator.Exit.FAILED
+    return migrator.main(
+        database,
+        argv,
+        names=SCRIPTS,
+        # if analytics == clickhouse
+        analytics=analytics,
+        # end if
+    )
 
 
 if __name__ == "__main__":

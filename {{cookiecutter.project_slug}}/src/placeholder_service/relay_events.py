@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from placeholder_service.analytics.client import (
@@ -26,7 +25,7 @@ from placeholder_service.analytics.relay import (
 )
 from placeholder_service.observability import configure_logging
 from placeholder_service.redaction import redact
-from placeholder_service.settings import Settings, explain
+from placeholder_service.settings import read_settings
 
 DONE, FAILED, USAGE, LOCKED, REFUSED = range(5)
 
@@ -40,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--follow", action="store_true", help="go on until stopped by a signal")
     arguments = parser.parse_args(argv)
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        return fail(FAILED, explain(error))
+    settings = read_settings()
     engine = make_relay_engine(settings)
     client = LazyClient(settings.clickhouse)
     try:

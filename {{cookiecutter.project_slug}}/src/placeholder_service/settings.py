@@ -227,6 +227,14 @@ class Settings(BaseSettings):
         return redaction.secrets(*urls)
 
 
+def read_settings() -> Settings:
+    """Return the settings, or end the process with one message: a `SystemExit` with `explain`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SystemExit(explain(error)) from None
+
+
 def explain(error: ValidationError) -> str:
     """Return what is wrong with the settings, by the variables' names and without their values."""
     faults = []

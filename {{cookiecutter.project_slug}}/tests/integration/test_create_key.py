@@ -11,6 +11,8 @@ from placeholder_service import __main__ as commands
 from placeholder_service import migrate
 from placeholder_service.models import ApiKey, User
 
+from scripts import seed
+
 pytestmark = pytest.mark.integration
 
 CREATE_KEY = ["create-key", "--email", "Me@Example.com"]
@@ -50,27 +52,26 @@ def test_a_wrong_call_is_explained(
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments", "url", "message"),
-    [
-        (commands, CREATE_KEY, "mysql://user:password@host/x", "unsupported database 'mysql'"),
-        (migrate, ["status"], "mysql://user:password@host/x", "unsupported database 'mysql'"),
-        (commands, CREATE_KEY, "sqlite://", "Run scripts/migrate.sh"),
-    ],
+    ("module", "arguments"), [(commands, CREATE_KEY), (migrate, ["status"]), (seed, ["minimal"])]
 )
-def test_a_database_that_cannot_be_used_is_explained(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    module: ModuleType,
-    arguments: list[str],
-    url: str,
-    message: str,
+def test_invalid_settings_end_a_command_with_one_message(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, arguments: list[str]
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("DATABASE_URL", "mysql://user:password@host/x")
 
-    exit_code = module.main(arguments)
+    with pytest.raises(SystemExit, match="unsupported database 'mysql'"):
+        module.main(arguments)
+
+
+def test_a_database_that_is_not_migrated_is_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+
+    exit_code = commands.main(CREATE_KEY)
 
     assert exit_code == 1
-    assert message in capsys.readouterr().err
+    assert "Run scripts/migrate.sh" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("module", [commands, migrate])

@@ -64,12 +64,13 @@ async def test_the_pool_holds_as_many_connections_as_set(sqlite_file: Path, size
     assert app.state.places.value == size
 
 
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
 async def test_a_writer_on_sqlite_keeps_only_writers_waiting(
-    sqlite_file: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_file: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(engine, "SQLITE_BUSY_TIMEOUT_MS", 1)
     writer = sqlite3.connect(sqlite_file, isolation_level=None)
-    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute(f"PRAGMA journal_mode = {mode}")
     writer.execute("BEGIN IMMEDIATE")
 
     async with client_of(app_with_query("SELECT 1")) as client:

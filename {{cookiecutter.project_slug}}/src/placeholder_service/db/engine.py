@@ -1,5 +1,7 @@
 """One engine per process, with the settings each database needs to behave."""
 
+from contextlib import suppress
+from sqlite3 import OperationalError
 from typing import Any
 
 from migrator.engine import with_limits
@@ -48,7 +50,9 @@ def make_sqlite_engine(url: URL, pool: dict[str, Any]) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        # This fails at once, without waiting, while another connection writes. A later one does it.
+        with suppress(OperationalError):
+            cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
         cursor.close()

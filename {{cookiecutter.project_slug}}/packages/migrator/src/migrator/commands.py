@@ -85,7 +85,8 @@ def upgrade(call: Call) -> Exit:
     target, arguments = call.target, call.arguments
     target.require_lasting()
     if arguments.plan:
-        return show_plan(call)
+        with target.reserve(create=False, wait=False):
+            return show_plan(call)
     if arguments.adopt:
         with target.reserve(create=False):
             return adopt(call)
@@ -401,7 +402,8 @@ def confirm(arguments: argparse.Namespace) -> None:
 def status(call: Call) -> Exit:
     """Print the revision of the database, what is applied, pending, edited and unknown."""
     target = call.target
-    found = target.status()
+    with target.reserve(create=False, wait=False):
+        found = target.status()
     print(f"{target.heading}: {show_url(target.url)}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")

@@ -406,10 +406,11 @@ class Database:
         with self.reading() as connection:
             return find_faults(connection)
 
-    def reserve(self, *, create: bool) -> AbstractContextManager[object]:
+    def reserve(self, *, create: bool, wait: bool = True) -> AbstractContextManager[object]:
         """Return a context that keeps other processes away from an embedded database.
 
-        If the database does not exist, it is created, or left alone.
+        If the database does not exist, it is created, or left alone. Without `wait`, one that
+        another process uses is an `InUseError` at once.
         """
         return nullcontext()
 

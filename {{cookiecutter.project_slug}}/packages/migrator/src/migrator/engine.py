@@ -4,6 +4,7 @@ An application's own engine does not fit: it enforces foreign keys while tables 
 waits for locks without a limit.
 """
 
+import re
 import sqlite3
 import time
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError, SAWarning
+from sqlalchemy.exc import CompileError, DBAPIError, SAWarning
 
 from migrator.errors import LockTimeoutError
 
@@ -35,6 +36,12 @@ LIBPQ_DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+
+UNKNOWN_TYPE = re.compile(r"Compiler <.*SQLiteTypeCompiler.*> can't render element of type (\w+)")
+ADVICE = (
+    r"SQLite has no type \1, and revisions run there (write"
+    r' sa.JSON().with_variant(postgresql.\1(…), "postgresql") or the like)'
+)
 
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
@@ -109,9 +116,12 @@ def make_sqlite_migration_engine(url: URL, wait_seconds: float) -> Engine:
 
     Runs that start at the same time wait for the lock and then find nothing left to do.
     """
-    # SQLite creates the file, but not its folder.
-    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = make_sqlite_engine(url, wait_seconds, "BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "do_connect")
+    def make_folder(*_: object) -> None:
+        # SQLite creates the file, but not its folder.
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
@@ -204,6 +214,16 @@ def expected_warnings() -> Iterator[None]:
         for text in EXPECTED:
             warnings.filterwarnings("ignore", text, SAWarning)
         yield
+
+
+@contextmanager
+def explaining_types() -> Iterator[None]:
+    """Say what to write instead of a type that SQLite lacks; SQLAlchemy names its own compiler."""
+    try:
+        yield
+    except CompileError as error:
+        error.args = (UNKNOWN_TYPE.sub(ADVICE, str(error.args[0])), *error.args[1:])
+        raise
 
 
 def is_deadlock(error: DBAPIError) -> bool:

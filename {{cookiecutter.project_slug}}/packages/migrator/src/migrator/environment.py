@@ -13,7 +13,7 @@ from migrator import batch
 from migrator.autogenerate import PLUGINS, TableFilter, render_item
 from migrator.backfill import forget_progress, stay_in_transaction
 from migrator.database import Database
-from migrator.engine import expected_warnings, is_sqlite
+from migrator.engine import expected_warnings, explaining_types, is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id
 from migrator.parameters import refusing_unbound
@@ -127,6 +127,7 @@ class Environment:
         with (
             batch.without_warnings(),
             expected_warnings(),
+            explaining_types(),
             refusing_unbound(dialect),
             context.begin_transaction(),
         ):

@@ -44,7 +44,12 @@ def wait_for_client(url: URL, wait_seconds: float) -> Client:
     end = time.monotonic() + wait_seconds
     while True:
         # Each attempt to open starts the engine, which prints to stderr what it finds locked.
-        while is_in_use(Path(str(url.database))) and time.monotonic() < end:
+        while is_in_use(Path(str(url.database))):
+            if time.monotonic() >= end:
+                raise InUseError(
+                    f"{describe(url)} is in use by another process, and serves one at a time."
+                    " Next: stop the process that uses the folder, such as the service"
+                )
             time.sleep(POLL_SECONDS)
         try:
             return open_client(url)

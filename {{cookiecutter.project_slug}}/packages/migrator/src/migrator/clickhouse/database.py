@@ -295,8 +295,8 @@ class ClickHouse(Database):
                 for table, change, reason in connection.execute(FAILING)
             ]
 
-    def reserve(self, *, create: bool) -> AbstractContextManager[object]:
+    def reserve(self, *, create: bool, wait: bool = True) -> AbstractContextManager[object]:
         """Wait for an embedded database, and keep other processes away. A server serves many."""
         if not is_embedded(self.url) or (is_missing_folder(self.url) and not create):
             return nullcontext()
-        return closing(wait_for_client(self.url, self.wait_seconds))
+        return closing(wait_for_client(self.url, self.wait_seconds if wait else 0))

@@ -13,7 +13,7 @@ from alembic.script import Script
 from sqlalchemy import URL, NullPool, create_engine
 
 from migrator.database import Database
-from migrator.engine import expected_warnings
+from migrator.engine import expected_warnings, explaining_types
 from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue, read_constraints
 from migrator.testing.seeds import Rows, Seeds
 from migrator.testing.values import Values, find_changes, read_values
@@ -103,7 +103,7 @@ def test_the_constraints_of_the_models_match_the_migrations(
     metadata = target_metadata(migrations)
     tables = set(metadata.tables)
     with target.only_run() as connection:
-        with expected_warnings():
+        with expected_warnings(), explaining_types():
             metadata.create_all(connection)
             expected = read_constraints(connection, tables)
             metadata.drop_all(connection)
