@@ -447,7 +447,7 @@ def test_a_refusal_tells_what_to_do_and_no_password() -> None:
 
     message = str(refusal.value)
     assert f"{REMOTE}:{PORT}/real" in message
-    assert "test_session_maker" in message
+    assert "`session_maker` of your Isolation" in message
     assert "postgresql_database" in message
     assert PASSWORD not in message
 

@@ -84,8 +84,9 @@ def describe_state(call: Call, remedy: str | None) -> str:
         state = f"{label} cannot be reached to read its revision{kept}."
         remedy = remedy or find_server(call)
     except Exception:  # noqa: BLE001  # revisions are any code, and these cannot even be read
-        state = "Nothing was changed."
-        remedy = remedy or "fix the revision"
+        # After an interruption, it is Python that was interrupted while it imported a module.
+        state = "Nothing was changed." if remedy is None else f"{label} was not looked at{kept}."
+        remedy = "fix the revision" if remedy is None else remedy
     else:
         left = f", {len(found.pending)} pending" if found.pending else ""
         state = f"{label} is at {found.revision}{left}; {partial_effects(target, found)}."

@@ -1,10 +1,18 @@
 """Ctrl-C and SIGTERM end a command in order: the transaction is rolled back, the lock released."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+# Seconds after which an interruption that Python dropped is repeated.
+SOON = 0.01
 
 
 @contextmanager
@@ -23,15 +31,37 @@ def interruptible() -> Iterator[list[signal.Signals]]:
         # psycopg cancels the statement on the server if it is interrupted by this exception.
         raise KeyboardInterrupt
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        found = {number: signal.getsignal(number) for number in numbers}
-        before = {it: handler for it, handler in found.items() if handler is not signal.SIG_IGN}
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    found = {number: signal.getsignal(number) for number in numbers}
+    before = {it: handler for it, handler in found.items() if handler is not signal.SIG_IGN}
     for it in before:
         signal.signal(it, interrupt)
     try:
-        yield received
+        with repeating_what_is_dropped(received):
+            yield received
     finally:
         for it, handler in before.items():
             signal.signal(it, handler or signal.SIG_DFL)
+
+
+@contextmanager
+def repeating_what_is_dropped(received: list[signal.Signals]) -> Iterator[None]:
+    """Raise `KeyboardInterrupt` once more if Python dropped it, as while it collects garbage."""
+
+    def again(unraisable: "UnraisableHookArgs") -> None:
+        if received and isinstance(unraisable.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, again
+    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm or signal.SIG_DFL)
+        sys.unraisablehook = hook
