@@ -1,8 +1,8 @@
 """Database migrations with Alembic as a product: README.md explains each name."""
 
 from migrator.backfill import batched
+from migrator.calls import Exit, Names
 from migrator.cli import main
-from migrator.commands import Exit, Names
 from migrator.database import Database
 from migrator.environment import Environment
 from migrator.errors import (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from signal import Signals
 
 from migrator import commands
-from migrator.commands import Call, Exit, Names, fail
+from migrator.calls import Call, Exit, Names, fail
 from migrator.database import Database
 from migrator.errors import (
     EditedError,

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from migrator import commands
-from migrator.commands import Call
+from migrator.calls import Call
 from migrator.database import Database
 from migrator.engine import is_sqlite
 from migrator.errors import BackupError, LockTimeoutError, UnreachableError
