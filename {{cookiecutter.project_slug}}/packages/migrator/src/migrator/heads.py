@@ -16,8 +16,8 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from migrator.errors import RefusedError, UnknownRevisionError
-from migrator.linter.source import Revision
 from migrator.repository import BRANCHES, Repository
+from migrator.source import Revision
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from migrator.database import Database
 from migrator.errors import RefusedError, UnknownRevisionError
 from migrator.history import checksum
 from migrator.linter.rules import DATA_SQL, changes_rows
-from migrator.linter.source import Revision, text
+from migrator.source import Revision, text
 from migrator.status import squashed_by
 
 # Where the files go that are no revisions any more, beside the folder of the revisions.

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from migrator.catalogue import INFRASTRUCTURE
-from migrator.linter.source import Revision, argument, called, text
+from migrator.source import Revision, argument, called, text
 from migrator.status import Status
 
 # The name of a table in the SQL of a revision, with its schema.

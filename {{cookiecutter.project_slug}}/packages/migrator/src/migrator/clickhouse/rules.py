@@ -7,7 +7,7 @@ import ast
 import re
 
 from migrator.linter.rules import Rules, application_import
-from migrator.linter.source import Found, Revision, argument, called, is_true, text
+from migrator.source import Found, Revision, argument, called, is_true, text
 
 PARTS = "COLUMN|CONSTRAINT|INDEX|PROJECTION|STATISTICS"
 THINGS = "(?:DATABASE|DICTIONARY|FUNCTION|TABLE|(?:MATERIALIZED )?VIEW)"

@@ -16,8 +16,8 @@ from migrator import heads
 from migrator.database import Database
 from migrator.linter import released
 from migrator.linter.rules import Rules
-from migrator.linter.source import ALLOW, Finding, Revision
 from migrator.scripts import find_scripts
+from migrator.source import ALLOW, Finding, Revision
 
 Check = Callable[[Database], dict[Path, list[Finding]]]
 

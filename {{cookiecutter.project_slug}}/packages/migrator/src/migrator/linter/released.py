@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrator.errors import LinterError
-from migrator.linter.source import ALLOW, Finding, Revision, text
 from migrator.repository import BRANCHES, Repository
+from migrator.source import ALLOW, Finding, Revision, text
 
 RULE = "edited"
 ADVICE = "restore it and write a new revision, or give a reason: # lint: allow edited because …"

@@ -8,7 +8,8 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from migrator.linter.source import (
+from migrator.parameters import parameters
+from migrator.source import (
     Found,
     Revision,
     argument,
@@ -18,7 +19,6 @@ from migrator.linter.source import (
     last_name,
     text,
 )
-from migrator.parameters import parameters
 
 # What needs a name, and the position where it may stand without a keyword.
 NAMED = {

@@ -17,8 +17,8 @@ from alembic.script import Script
 
 from migrator.database import Database
 from migrator.errors import LinterError
-from migrator.linter.source import Finding
 from migrator.planning import find_squawk
+from migrator.source import Finding
 
 # What Alembic prints before the SQL of a revision, and after it.
 BEGINNING = re.compile(r"-- Running upgrade .*-> (\S+)$")
