@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from migrator import Exit, runs
+from migrator import Exit, RefusedError, runs
 
 from tests.migrator.project import COMMANDS, HEAD, Project
 from tests.running import LIMIT
@@ -110,6 +110,21 @@ def test_a_downgrade_undoes_only_what_it_has_listed(
     assert (printed.out + printed.err).endswith(message)
     assert project.database.status().revision == other
     assert not (project.root / "backups").exists()
+
+
+def test_tables_that_go_while_their_rows_are_counted_are_no_fault(
+    postgresql_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = postgresql_project.upgraded().database.status()
+
+    def drop(_: object) -> set[str]:
+        postgresql_project.execute("DROP TABLE books CASCADE")
+        return set()
+
+    monkeypatch.setattr("migrator.losses.find_hidden", drop)
+
+    with pytest.raises(RefusedError, match="another run changed the database"):
+        postgresql_project.database.losses(found, "base")
 
 
 def test_four_downgrades_at_once_end_well(project: Project) -> None:

@@ -29,6 +29,8 @@ from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
 INSUFFICIENT_PRIVILEGE = "42501"
+# No such column, no such table.
+NOT_THERE = ("42703", "42P01")
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
@@ -370,10 +372,18 @@ class Database:
 
         Raises:
             RefusedError: The revisions run on PostgreSQL only, and the role may not create the
-                scratch database that would show it.
+                scratch database that would show it; or another run drops tables meanwhile.
         """
         with self.scratch_for_losses(found.revisions[0]) as scratch, self.reading() as connection:
-            return find_losses(connection, scratch, self.config(scratch), target)
+            try:
+                return find_losses(connection, scratch, self.config(scratch), target)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", "") not in NOT_THERE:
+                    raise
+                raise RefusedError(
+                    "another run changed the database while its rows were counted."
+                    " Next: run the same command again"
+                ) from error
 
     @contextmanager
     def scratch_for_losses(self, revision: str) -> Iterator[Connection]:
