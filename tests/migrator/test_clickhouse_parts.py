@@ -161,6 +161,14 @@ def test_a_server_that_dies_during_a_run_cannot_be_asked(
     )
 
 
+@pytest.mark.usefixtures("events")
+def test_revisions_of_clickhouse_are_not_squashed(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["new", "--events", "--squash", "0001"])
+
+    assert code == Exit.REFUSED
+    assert "are squashed by hand" in capsys.readouterr().err
+
+
 def test_a_copy_with_too_few_rows_is_not_a_backup(tmp_path: Path) -> None:
     client = MagicMock()
     client.query.return_value.result_rows = [[3]]

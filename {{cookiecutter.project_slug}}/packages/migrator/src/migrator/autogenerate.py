@@ -169,7 +169,7 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
     for dialect in DIALECTS:
         own = decorator.load_dialect_impl(dialect)
         if spell(own, dialect) != spell(found, dialect):
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError):  # what as_generic raises where there is none
                 # SQLAlchemy adapts types to a driver, in classes of its own.
                 generic = own.as_generic()
                 own = generic if spell(generic, dialect) == spell(own, dialect) else own

@@ -140,7 +140,7 @@ class Draft:
         said = self.of(table).columns.get(found.name)
         column = copied(found)
         if said is None or self.impl.compare_type(found, said):
-            with suppress(NotImplementedError):
+            with suppress(NotImplementedError):  # there is none: the type stays as it was found
                 column.type = found.type.as_generic()
             return column
         default: Any = found.server_default and (said.server_default or found.server_default)

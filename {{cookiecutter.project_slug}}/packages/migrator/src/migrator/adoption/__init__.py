@@ -16,7 +16,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from migrator.errors import UnknownRevisionError
+from migrator.errors import RefusedError, UnknownRevisionError
 from migrator.rehearsal import first_line
 
 if TYPE_CHECKING:
@@ -178,9 +178,10 @@ class Dialect(ABC):
     def statements(self, connection: Connection) -> Statements:
         """Return the statements that make everything in a database, and those that remove it.
 
-        Only SQLite and PostgreSQL can tell; their revisions can be squashed.
+        Raises:
+            RefusedError: The database is ClickHouse, which has no such statements for all objects.
         """
-        raise NotImplementedError
+        raise RefusedError(f"the revisions of {self.database.label} are squashed by hand")
 
 
 def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
