@@ -5,11 +5,13 @@ marked `sh` is run, all of it by one shell, so a folder and a variable last from
 `make run` serves in the background, on a free port in place of the document's.
 """
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +37,7 @@ def commands(document: Path) -> Iterator[str]:
         if block["kind"] == "sh":
             yield code
         elif file := FILE.search(block["before"]):
-            yield f"mkdir -p $(dirname {file[1]})\ncat >{file[1]} <<'END_OF_FILE'\n{code}END_OF_FILE\n"
+            yield f"mkdir -p $(dirname {file[1]})\ncat >{file[1]} <<'END'\n{code}END\n"
 
 
 def follow(document: Path, folder: Path, **variables: str) -> str:
@@ -52,22 +54,23 @@ def follow(document: Path, folder: Path, **variables: str) -> str:
     script = "set -eu\n" + "".join(commands(document)).replace(
         "make run\n", SERVED.format(port=PORT)
     ).replace(PORT, port)
-    process = subprocess.Popen(
-        ["/bin/bash", "-x", "-c", script],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**clean_environment(), "PWD": str(folder), **variables},
-        start_new_session=True,
-    )
-    try:
-        # What it serves in the background has the pipe open as well, so the end of the output is
-        # not the end of the shell: ask for what was printed once it has been stopped.
-        process.wait(LIMIT)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        printed = process.communicate()[0]
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            ["/bin/bash", "-x", "-c", script],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**clean_environment(), "PWD": str(folder), **variables},
+            start_new_session=True,
+        )
+        try:
+            process.wait(LIMIT)
+        finally:
+            # What it serves in the background goes as well.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        output.seek(0)
+        printed = output.read()
     assert process.returncode == 0, printed
     return printed
