@@ -13,6 +13,7 @@ from io import StringIO
 from dotenv import dotenv_values
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb.postgresql import embedded
+from testdb.postgresql.programs import NoPostgresqlError
 
 from placeholder_service.settings import PROJECT_ROOT
 
@@ -80,5 +81,5 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     try:
         COMMANDS[sys.argv[1]]()
-    except embedded.NoPostgresqlError as reason:
+    except NoPostgresqlError as reason:
         sys.exit(str(reason))

