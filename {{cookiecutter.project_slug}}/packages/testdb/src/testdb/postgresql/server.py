@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..guard.urls import describe
 from ..migrations import TemplateError
+from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX, memory_folder
 from . import embedded
 from .programs import LOWEST, NoPostgresqlError
@@ -118,7 +119,9 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     Raises:
         TemplateError: It is too old.
     """
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+    )
     with engine.connect() as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
             found = connection.scalar(text("SHOW server_version"))
@@ -165,7 +168,9 @@ def embedded_server(project: Path) -> Iterator[URL]:
     lock = FileLock(data.with_suffix(".lock"))
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
-        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        engine = create_engine(
+            url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+        )
         connection = engine.connect()
         # Nothing here has to survive a crash.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
