@@ -25,7 +25,7 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new test test-all test-quick check diff bench try-service soak pins clean
+.PHONY: help new test test-quick test-all check diff bench try-service soak pictures pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -88,6 +88,9 @@ try-service: $(ENV) ## Try testdb on a copy of another service: SOURCE=checkout 
 
 soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postgresql --seconds 30"
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)
+
+pictures: .venv/.service ## Draw the pictures of the documentation again
+	@PYTHONPATH='$(SERVICE)/src' $(BIN)/python -m pictures
 
 # The service is pinned with every option; what only some answer needs is then made conditional.
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
