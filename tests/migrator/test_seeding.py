@@ -26,7 +26,7 @@ def test_rows_are_added_to_others_only_on_request(project: Project) -> None:
     project.upgraded()
 
     first = seed(project, AUTHOR)
-    with pytest.raises(RefusedError, match="rows in authors. To add to them: seed --append"):
+    with pytest.raises(RefusedError, match=r"rows in authors. To add to them: seed --append"):
         seed(project, AUTHOR)
 
     assert (first, seed(project, append=None)) == (1, 1)
@@ -42,7 +42,7 @@ def test_a_row_that_refers_to_a_missing_one_leaves_nothing(project: Project) -> 
 
 
 def test_a_database_that_is_behind_or_of_production_is_refused(project: Project) -> None:
-    with pytest.raises(RefusedError, match="is at an empty schema. Next: migrate"):
+    with pytest.raises(RefusedError, match=r"is at an empty schema. Next: migrate"):
         seed(project)
 
     of_production = Project(replace(project.upgraded().database, production=True))
