@@ -51,6 +51,7 @@ def events(client: Client) -> int:
     return int(str(client.command("SELECT count() FROM events")))
 
 
+# if domain == sample
 async def test_the_scenario_for_analytics_is_consistent(
     isolated_full_stack: AsyncFullStack,
 ) -> None:
@@ -66,6 +67,7 @@ async def test_the_scenario_for_analytics_is_consistent(
     assert ("schema", "postgresql: migrations are applied") in report.findings
 
 
+# end if
 # What has to hold between both
 
 
