@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a test installs nothing, needs no server and renders little."""
+    if item.get_closest_marker("complete"):
+        return False
     if item.nodeid.startswith("tests/service/"):
         return any(combination in item.nodeid for combination in QUICK_COMBINATIONS)
     if isinstance(item, pytest.Function) and INSTALLED_OR_SERVED & {*item.fixturenames}:
