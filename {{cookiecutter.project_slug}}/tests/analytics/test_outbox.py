@@ -8,8 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from placeholder_service.domain import TaskStatus, ThoughtStatus  # if domain == sample
-from placeholder_service.models import ApiKey, OutboxEvent, User
-from placeholder_service.models import Thought  # if domain == sample
+from placeholder_service.models import (
+    ApiKey,
+    OutboxEvent,
+    Thought,  # if domain == sample
+    User,
+)
 from placeholder_service.models.outbox import PROPERTIES
 from placeholder_service.services import api_keys
 
