@@ -474,8 +474,8 @@ SABOTAGES = (
     Sabotage(
         "a well-known password in production",
         "tests/unit/test_settings.py::test_production_refuses_what_is_unsafe",
-        ("DID NOT RAISE", "postgres"),
-        replaced(f"{SRC}/settings.py", "|placeholder|postgres|", "|placeholder|"),
+        ("DID NOT RAISE", "well-known"),
+        replaced(f"{SRC}/settings.py", "urls.is_guessable(self.url)", "not self.url.password"),
     ),
     Sabotage(
         "a secret in a dump of the settings",
