@@ -9,6 +9,7 @@ from placeholder_service.settings import Settings, explain
 
 pytestmark = pytest.mark.unit
 
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
