@@ -25,7 +25,7 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new update test test-quick check diff bench try-service soak pins clean
+.PHONY: help new update test test-quick check diff bench try-service soak release pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -92,6 +92,9 @@ soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postg
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)
 
 # The service is pinned with every option; what only some answer needs is then made conditional.
+release: ## Tag this commit with the version of pyproject.toml, after checking it
+	@python3 release.py
+
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
 	@$(PINS) constraints.txt pyproject.toml
 	@rm -rf .pins

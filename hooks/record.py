@@ -18,6 +18,14 @@ Record = dict[str, Any]
 NAME = ".template.json"
 TEMPLATE = PROJECT.parent
 
+# What git sets for its hooks: it would lead to another repository.
+OF_A_REPOSITORY = frozenset(
+    """
+    GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR GIT_DIR GIT_INDEX_FILE GIT_NAMESPACE
+    GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_WORK_TREE
+    """.split()
+)
+
 # Ends the commit of a checkout with changes that were not committed.
 DIRTY = "-dirty"
 
@@ -90,6 +98,11 @@ def without_secrets(address: str) -> str:
     return urlunsplit((parts.scheme, f"{user}{at if user else ''}{host}", parts.path, "", ""))
 
 
+def outside_repositories() -> dict[str, str]:
+    """Return the variables of the environment, but for those that lead git to a repository."""
+    return {name: value for name, value in os.environ.items() if name not in OF_A_REPOSITORY}
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Return what git says about a folder; nothing where git is missing, or refuses to."""
     try:
@@ -98,8 +111,7 @@ def git(folder: Path, *arguments: str) -> str:
             capture_output=True,
             text=True,
             check=False,
-            # Within a hook of git, these would lead to another repository.
-            env={name: value for name, value in os.environ.items() if name[:4] != "GIT_"},
+            env=outside_repositories(),
         )
     except FileNotFoundError:
         return ""

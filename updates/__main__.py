@@ -102,8 +102,8 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
     (new_rendering / NAME).write_text(record_text(written), encoding="utf-8")
 
     merger = Merger(project, scratch / "merge", author(project, required=options.apply))
-    stored = (merger.store(rendering) for rendering in (old_rendering, new_rendering))
-    difference = compare(merger.project_tree(), *stored, NAME)
+    trees = (merger.project_tree(), merger.store(old_rendering), merger.store(new_rendering))
+    difference = compare(*trees, NAME)
     refuse_overwriting(project.folder, difference)
     merge = merger.merge(difference, f"Template: {old} to {new}")
     branch = f"template-update-{new.number}"

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterable
@@ -12,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cookiecutter.generate import generate_context
-from cookiecutter.prompt import prompt_for_config
 from record import version_in
 
+from updates.processes import run
 from updates.repository import RefusalError, Repository
 
 Answers = dict[str, str]
@@ -85,6 +83,10 @@ class Version:
         config = scratch / "config.yaml"
         config.write_text(f"replay_dir: '{scratch}/replay'\ncookiecutters_dir: '{scratch}'\n")
         known = {name: value for name, value in answers.items() if name in self.questions}
+        # Here, because it takes longer than all that may refuse an update before.
+        from cookiecutter.generate import generate_context  # noqa: PLC0415
+        from cookiecutter.prompt import prompt_for_config  # noqa: PLC0415
+
         context = generate_context(str(template / "cookiecutter.json"), extra_context=known)
         # Cookiecutter renders answers as templates. A replay takes texts as they are.
         answered = {**prompt_for_config(context, no_input=True), **known}
@@ -104,18 +106,14 @@ class Version:
             RefusalError: It failed, with what it said.
 
         """
-        result = subprocess.run(
+        result = run(
             [sys.executable, "-m", "cookiecutter", *arguments],
-            cwd=temporary,
-            env={**os.environ, "TMPDIR": str(temporary), "PWD": str(temporary)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            start_new_session=True,
+            folder=temporary,
+            environment={**os.environ, "TMPDIR": str(temporary), "PWD": str(temporary)},
         )
         if result.returncode != 0:
-            said = first_faults(result.stderr.splitlines()) or result.stderr.strip()
+            stderr = result.stderr.decode(errors="replace")
+            said = first_faults(stderr.splitlines()) or stderr.strip()
             raise RefusalError(f"version {self} cannot be rendered with these answers:\n{said}")
 
 

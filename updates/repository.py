@@ -1,10 +1,13 @@
 """Git, as updates use it: in any repository, untouched by its hooks and its user's settings."""
 
 import os
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from record import outside_repositories
+
+from updates.processes import run
 
 # Where a file is in a repository, and what git knows of it: its mode and the id of its content.
 Tree = dict[str, tuple[str, str]]
@@ -62,18 +65,12 @@ class Repository:
             GitError: It failed.
 
         """
-        # What a hook of git sets leads to another repository.
-        environment = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-        result = subprocess.run(
+        outside = {**outside_repositories(), "GIT_LFS_SKIP_SMUDGE": "1"}
+        result = run(
             ["git", *OPTIONS, *arguments],
-            cwd=self.folder,
-            env={**environment, "GIT_LFS_SKIP_SMUDGE": "1", **self.variables, **variables},
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
-            capture_output=True,
-            check=False,
-            # Control-C at a terminal is for this program alone, which decides when to stop.
-            start_new_session=True,
+            folder=self.folder,
+            environment={**outside, **self.variables, **variables},
+            given=given,
         )
         if result.returncode != 0:
             raise GitError((result.stderr or result.stdout).decode(errors="replace").strip())

@@ -2,6 +2,7 @@
 
 Revisions run here with a stand-in for all that they import but Python's own library. It notes which
 operations of Alembic they call, so that helpers, loops and constants count by what they lead to.
+Of a revision that cannot run so, the lines are compared.
 """
 
 import builtins
@@ -30,14 +31,16 @@ class StandIn:
             raise AttributeError(name)
         return StandIn(f"{self._code}.{name}", self._calls)
 
-    def __call__(self, *positional: Any, **named: Any) -> "StandIn":  # noqa: ANN401
+    def __call__(self, *positional: Any, **named: Any) -> Any:  # noqa: ANN401
         """Note an operation, and return its result."""
+        if self._code == "op.f":
+            return positional[0]  # a name
         arguments = [show(value) for value in positional]
-        arguments += [f"{name}={show(value)}" for name, value in named.items()]
+        arguments += [f"{name}={show(value)}" for name, value in sorted(named.items())]
         code = f"{self._code}({', '.join(arguments)})"
         if self._code == "op.create_table":
-            table = f"create table {positional[0]}"
-            self._calls += [table, *(f"{table}: {argument}" for argument in arguments[1:])]
+            table = positional[0]
+            self._calls += [f"new table {table}", *(f"{table}: {part}" for part in arguments[1:])]
         elif self._code.startswith(("op.", "batch.")) and self._code != "op.batch_alter_table":
             self._calls.append(code)
         return StandIn("batch" if self._code == "op.batch_alter_table" else code, self._calls)
@@ -48,6 +51,14 @@ class StandIn:
 
     def __exit__(self, *_: object) -> None:
         """Let errors pass."""
+
+    def __getitem__(self, item: object) -> "StandIn":
+        """Return a part, or a type with its parameters."""
+        return StandIn(f"{self._code}[{item!r}]", self._calls)
+
+    def __or__(self, other: object) -> "StandIn":
+        """Return a type that may be another one as well."""
+        return StandIn(f"{self._code} | {other!r}", self._calls)
 
     def __iter__(self) -> Iterator["StandIn"]:
         """Give no rows: no database is there."""
@@ -63,11 +74,14 @@ def operations(project: Path) -> list[str]:
     """Return what the revisions of a rendered project do, in their order, each thing once."""
     calls: list[str] = []
     for path in sorted((project / "migrations").rglob("versions/*.py")):
+        noted: list[str] = []
         try:
-            run_upgrade(path, calls)
-        except Exception as error:  # noqa: BLE001  # a revision is any code
-            name = path.relative_to(project)
-            calls.append(f"what {name} does, which cannot be listed ({error})")
+            run_upgrade(path, noted)
+        except Exception:  # noqa: BLE001  # a revision is any code, and may need a database
+            noted = [
+                f"{path.name}: {line.strip()}" for line in path.read_text("utf-8").splitlines()
+            ]
+        calls += noted
     return list(dict.fromkeys(calls))
 
 
