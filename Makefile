@@ -25,7 +25,7 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new update test test-quick check diff bench try-service soak release pins clean
+.PHONY: help new update test test-quick test-all check diff bench try-service soak pictures release pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -39,7 +39,10 @@ update: .venv/.cookiecutter ## Show what changed for a service: PROJECT=folder [
 	@$(BIN)/python -m updates $(if $(SOURCE),--source '$(SOURCE)') $(if $(FROM),--from '$(FROM)') \
 		$(if $(TO),--to '$(TO)') $(if $(filter-out 0 no,$(APPLY)),--apply) '$(PROJECT)' $(value ARGS)
 
-test: $(ENV) ## Run all tests of the template; ARGS="-k name" and the like pass through
+test: $(ENV) ## Run the tests of the template; ARGS="-k name" and the like pass through
+	@$(BIN)/pytest $(WORKERS) -m 'not complete' $(value ARGS)
+
+test-all: $(ENV) ## Run those as well that are marked as complete, which take long
 	@$(BIN)/pytest $(WORKERS) $(value ARGS)
 
 test-quick: $(ENV) ## Run those that install nothing and need no server, on a few renderings
@@ -91,10 +94,13 @@ try-service: $(ENV) ## Try testdb on a copy of another service: SOURCE=checkout 
 soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postgresql --seconds 30"
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)
 
-# The service is pinned with every option; what only some answer needs is then made conditional.
+pictures: .venv/.service ## Draw the pictures of the documentation again
+	@PYTHONPATH='$(SERVICE)/src' $(BIN)/python -m pictures
+
 release: ## Tag this commit with the version of pyproject.toml, after checking it
 	@python3 release.py
 
+# The service is pinned with every option; what only some answer needs is then made conditional.
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service
 	@$(PINS) constraints.txt pyproject.toml
 	@rm -rf .pins
