@@ -151,13 +151,13 @@ SABOTAGES = (
     Sabotage(
         "a file out of shape",
         "ruff format",
-        (f"Would reformat: {MODULE}",),
+        ("File would be reformatted", MODULE),
         module("REPORTS = [ 'daily' ]\n"),
     ),
     Sabotage(
         "a function without types",
         "mypy",
-        (f"{MODULE}:4: error: Function is missing a type annotation",),
+        (f"{MODULE}:3: error: Function is missing a type annotation",),
         module('def report(day):\n    """Report."""\n    return day\n'),
     ),
     Sabotage(
@@ -322,10 +322,10 @@ SABOTAGES = (
         f"{MIGRATIONS}::test_rows_survive_every_revision",
         (
             "0002, upgrade:",
-            "thoughts",
+            "api_keys",
             'say at the top of the revision what is lost: loses = "..."',
         ),
-        revision('op.execute("DELETE FROM thoughts")') + NEXT_HEAD,
+        revision('op.execute("DELETE FROM api_keys")') + NEXT_HEAD,
     ),
     Sabotage(
         "a table of ClickHouse that only the code has changed",
@@ -339,6 +339,26 @@ SABOTAGES = (
         project=FULL,
     ),
     # What tests leave behind, and where they reach
+    Sabotage(
+        "a connection to the development server",
+        f"{TEST}::test_report",
+        ("ProtectedDatabaseError", "Use the db_session fixture"),
+        test(
+            f'psycopg.connect("postgresql://postgres@localhost:5432/{PACKAGE}").close()',
+            imports="import psycopg\n",
+        ),
+        project=FULL,
+    ),
+    Sabotage(
+        "the development folder of ClickHouse in a test",
+        f"{TEST}::test_report",
+        ("ProtectedDatabaseError",),
+        test(
+            'connect(str(PROJECT_ROOT / "data" / "clickhouse")).close()',
+            imports=f"from chdb import connect\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
+        ),
+        project=FULL,
+    ),
     Sabotage(
         "a row that stays",
         f"{TEST}::test_report",
@@ -405,18 +425,20 @@ SABOTAGES = (
     ),
     Sabotage(
         "settings that tests do not replace",
-        f"{CANARY}::test_nothing_opens_a_database_that_the_settings_name",
-        ("empty parameter set",),
-        replaced(
-            "tests/conftest.py",
-            'replace_settings(PROJECT_ROOT / ".env.defaults", ',
-            "replace_settings(",
-        ),
+        "start",
+        ("Invalid settings: DATABASE_URL: Field required",),
+        replaced("tests/conftest.py", '(PROJECT_ROOT / ".env.defaults", ', "("),
+    ),
+    Sabotage(
+        "a canary without cases",
+        CANARY,
+        ("Empty parameter set in 'test_nothing_opens_a_database",),
+        replaced("tests/conftest.py", '("sqlite", "postgresql")', '("mysql", "oracle")'),
     ),
     Sabotage(
         "isolation that is switched off",
-        f"start",
-        ("testdb.plugin",),
+        "start",
+        ("unknown hook 'pytest_testdb_isolation'",),
         replaced("pytest.ini", "    -p testdb.plugin\n", ""),
     ),
     Sabotage(
@@ -433,8 +455,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "a canary that is gone",
-        "mypy",
-        (f"can't read file '{CANARY}'",),
+        "tests/unit/test_settings.py::test_the_gates_of_the_suite_are_there",
+        (CANARY, ".exists()"),
         (Change(CANARY, "", None),),
     ),
     Sabotage(
@@ -458,8 +480,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "a lower coverage gate",
-        f"{CANARY}::test_the_coverage_gate_is_on",
-        ("50",),
+        "tests/unit/test_settings.py::test_the_gates_of_the_suite_are_there",
+        ("assert '--cov-fail-under=95' in",),
         replaced("pytest.ini", "--cov-fail-under=95", "--cov-fail-under=50"),
     ),
     Sabotage(
