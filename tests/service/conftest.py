@@ -10,7 +10,7 @@ from tests.conftest import Render
 from tests.service.project import Service
 
 # They run in projects.
-collect_ignore = ["entity", "programs", "replacement"]
+collect_ignore = ["documents", "entity", "programs", "replacement"]
 
 Change = Callable[[Path, str], None]
 

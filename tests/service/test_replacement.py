@@ -35,7 +35,6 @@ SAMPLE = (
     "tests/integration/test_seed.py",
     "tests/integration/test_thoughts_api.py",
     "tests/migrations/rows.py",
-    "tests/migrations/test_data_migration.py",
     "tests/unit/test_factories.py",
     "tests/unit/test_scenarios.py",
     "tests/unit/test_schemas.py",

@@ -36,10 +36,8 @@ def clickhouse(isolated_clickhouse: tuple[Client, object]) -> Client:
 
 
 @pytest.fixture
-def engine(isolated_database: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+def engine(migrated_url: sa.URL) -> Iterator[sa.Engine]:
     """The relay's engine on a database of the test's own, which the settings name."""
-    url: sa.URL = isolated_database.url
-    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     engine = relays.make_relay_engine(Settings())
     yield engine
     engine.dispose()

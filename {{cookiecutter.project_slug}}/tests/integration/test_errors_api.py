@@ -66,7 +66,7 @@ def delete_note(failure: str) -> None:
     raise FAILURES[failure][0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def client() -> AsyncIterator[ApiClient]:
     """A client of the app with these routes."""
     app = create_app()

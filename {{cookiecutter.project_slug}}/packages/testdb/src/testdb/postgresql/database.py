@@ -7,14 +7,16 @@ has made in the meantime.
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..difference import OWN_SCHEMA, Difference, difference
+from ..queries import OWN_ENGINE
 from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
@@ -92,13 +94,13 @@ class PostgresqlDatabase:
 
     def finish(self, connection: Connection, statement: str) -> None:
         """Check deferred constraints as a commit does, and end the test's transaction."""
+        driver: Any = connection.dialect.loaded_dbapi
+        end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
         try:
-            end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
-            for message in messages(connection.dialect, *end, *FORGET):
-                connection.exec_driver_sql(message)
-        except IntegrityError as error:
-            raise BrokenConstraintError(str(error.orig).splitlines()[0]) from error
-        except DBAPIError as error:
+            send(connection, *end, *FORGET)
+        except driver.IntegrityError as error:
+            raise BrokenConstraintError(str(error).splitlines()[0]) from error
+        except driver.Error as error:
             raise VanishedTransactionError from error
 
     def clean(self, engine: Engine) -> None:
@@ -171,7 +173,9 @@ class PostgresqlDatabase:
     def reset_rows(self) -> str | None:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.connection is None:
-            engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+            engine = create_engine(
+                self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", logging_name=OWN_ENGINE
+            )
             self.connection = engine.connect()
         try:
             needed = self.connection.exec_driver_sql(f"SELECT {OWN_SCHEMA}.reset()").scalar_one()
