@@ -77,7 +77,7 @@ def module(text: str) -> tuple[Change, ...]:
     return added(MODULE, f'"""Reports."""\n\n{text}')
 
 
-def test(body: str, *, imports: str = "", arguments: str = "") -> tuple[Change, ...]:
+def suite(body: str, *, imports: str = "", arguments: str = "") -> tuple[Change, ...]:
     """Return the change that adds a test, `test_report`."""
     text = f'"""Reports."""\n\n{imports}\n\ndef test_report({arguments}) -> None:\n    {body}\n'
     return added(TEST, text)
@@ -343,7 +343,7 @@ SABOTAGES = (
         "a connection to the development server",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError", "Use the db_session fixture"),
-        test(
+        suite(
             f'psycopg.connect("postgresql://postgres@localhost:5432/{PACKAGE}").close()',
             imports="import psycopg\n",
         ),
@@ -353,7 +353,7 @@ SABOTAGES = (
         "the development folder of ClickHouse in a test",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError",),
-        test(
+        suite(
             'connect(str(PROJECT_ROOT / "data" / "clickhouse")).close()',
             imports=f"from chdb import connect\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
@@ -363,7 +363,7 @@ SABOTAGES = (
         "a row that stays",
         f"{TEST}::test_report",
         ("the test issued COMMIT or ROLLBACK itself", "Rows left behind: users"),
-        test(
+        suite(
             "UserFactory.create()\n    db_session.flush()\n"
             '    db_session.connection().exec_driver_sql("COMMIT")',
             imports="from sqlalchemy.orm import Session\n\n"
@@ -375,7 +375,7 @@ SABOTAGES = (
         "a session that stays open",
         f"{TEST}::test_report",
         ("the test left a session open", "use `with test_session_maker() as session`"),
-        test(
+        suite(
             "test_session_maker().connection()",
             imports="from sqlalchemy.orm import Session\n\n"
             "from tests.conftest import test_session_maker\n",
@@ -386,7 +386,7 @@ SABOTAGES = (
         "a connection that stays open",
         f"{TEST}::test_report",
         ("the test left 1 connections of isolated_database open",),
-        test(
+        suite(
             "isolated_database.engine.connect().begin()",
             imports="from testdb import IsolatedDatabase\n",
             arguments="isolated_database: IsolatedDatabase",
@@ -396,7 +396,7 @@ SABOTAGES = (
         "a constraint that a real commit would have broken",
         f"{TEST}::test_report",
         ("foreign key",),
-        test(
+        suite(
             'db_session.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")\n'
             "    db_session.execute(\n"
             '        sa.text("INSERT INTO contexts (id, user_id, name, data)'
@@ -409,7 +409,7 @@ SABOTAGES = (
         "a connection to the development database",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError", "Use the db_session fixture"),
-        test(
+        suite(
             f'sqlite3.connect(PROJECT_ROOT / "data" / "{PACKAGE}.db").close()',
             imports=f"import sqlite3\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
@@ -418,7 +418,7 @@ SABOTAGES = (
         "a process that gets the development database",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError",),
-        test(
+        suite(
             f'subprocess.run(["env", f"DATABASE_URL=sqlite:///{{PROJECT_ROOT}}/data/{PACKAGE}.db"])',
             imports=f"import subprocess\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
@@ -490,7 +490,9 @@ SABOTAGES = (
         ("is None",),
         replaced(f"{SRC}/db/engine.py", "PRAGMA foreign_keys = ON", "PRAGMA foreign_keys = OFF"),
         also={
-            "tests/integration/test_models.py::test_a_context_leaves_its_thoughts_behind": "the other thing that the database does by foreign keys",
+            "tests/integration/test_models.py::test_a_context_leaves_its_thoughts_behind": (
+                "the other thing that the database does by foreign keys"
+            ),
         },
     ),
     Sabotage(

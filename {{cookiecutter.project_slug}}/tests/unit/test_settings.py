@@ -7,9 +7,10 @@ from migrator.redaction import secrets
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from placeholder_service.settings import Settings, explain
+from placeholder_service.settings import PROJECT_ROOT, Settings, explain
 
 pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("value", "message"),
