@@ -42,7 +42,7 @@ SAMPLE = (
 # The lines of other files that name the sample: a pattern, and what takes its place.
 LINES = {
     f"src/{PACKAGE}/main.py": [
-        (r"import health, problems, thoughts$", "import health, orders, problems"),
+        (r"^    problems,\n    thoughts,$", "    orders,\n    problems,"),
         (r"thoughts\.router", "orders.router"),
     ],
     "tests/conftest.py": [

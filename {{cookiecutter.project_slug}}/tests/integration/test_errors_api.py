@@ -45,7 +45,7 @@ class Note(Input):
     """An input of these tests' own."""
 
     content: Annotated[str, StringConstraints(min_length=1)]
-    tags: list[Annotated[str, StringConstraints(max_length=5)]] = []
+    labels: list[Annotated[str, StringConstraints(max_length=5)]] = []
 
 
 @router.post("")
@@ -79,8 +79,8 @@ async def client() -> AsyncIterator[ApiClient]:
     ("body", "listed"),
     [
         (b"{" + b",".join(b'"f%d":0' % number for number in range(30)) + b"}", 20),
-        (b'{"content": "", "tags": ["too long"]}', 2),
-        (b'{"content": "x", "tags": [', 1),
+        (b'{"content": "", "labels": ["too long"]}', 2),
+        (b'{"content": "x", "labels": [', 1),
     ],
     ids=["fields", "values", "JSON"],
 )

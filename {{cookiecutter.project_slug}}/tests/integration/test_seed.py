@@ -10,7 +10,7 @@ from testdb.asyncio import AsyncIsolatedDatabase
 from placeholder_service.models import Base, Task, User
 
 from tests.fixtures import scenarios
-from tests.fixtures.databases import Seed
+from tests.fixtures.seed import Seed
 
 pytestmark = pytest.mark.integration
 

@@ -1,11 +1,13 @@
 """Settings: clear refusals, and no unsafe production."""
 
+import re
+
 import pytest
 from migrator.redaction import secrets
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from placeholder_service.settings import Settings, explain
+from placeholder_service.settings import PROJECT_ROOT, Settings, explain
 
 pytestmark = pytest.mark.unit
 
@@ -77,3 +79,14 @@ def test_what_is_wrong_is_told_by_variable_and_without_its_value(
 
     assert explained in told
     assert "secret" not in told
+
+
+def test_the_gates_of_the_suite_are_there(pytestconfig: pytest.Config) -> None:
+    assert "--cov-fail-under=95" in pytestconfig.getini("addopts")
+    assert (PROJECT_ROOT / "tests/integration/test_isolation.py").exists()
+
+
+def test_the_example_lists_every_setting() -> None:
+    listed = re.findall("^#?([A-Z_]+)=", (PROJECT_ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert {*listed} == {name.upper() for name in Settings.model_fields}
