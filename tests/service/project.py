@@ -32,7 +32,8 @@ MYPY_CACHE = TEMPLATE / ".mypy_cache" / "projects"
 def mypy_cache(command: str) -> Iterator[dict[str, str]]:
     """Yield the variables that lead to the cache. A command that checks types has it alone."""
     MYPY_CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(MYPY_CACHE / "lock") if "check" in command else contextlib.nullcontext():
+    checks = "check" in command or "mypy" in command
+    with FileLock(MYPY_CACHE / "lock") if checks else contextlib.nullcontext():
         yield {"MYPY_CACHE_DIR": str(MYPY_CACHE)}
 
 

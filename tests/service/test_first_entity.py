@@ -1,4 +1,4 @@
-"""In a blank project, `docs/first-entity.md` leads to the first entity: this follows it word by word."""
+"""The page `docs/first-entity.md` of a blank project, followed word by word."""
 
 import re
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def patched(text: str, diff: str) -> str:
     return text
 
 
-@combinations("sync-sqlite-none-blank", complete=["async-postgresql-clickhouse-blank"])
+@combinations("sync-sqlite-none-blank", complete=["async-postgresql-none-blank"])
 def test_the_page_leads_to_an_entity_and_everything_stays_green(
     service: Service, change: Change
 ) -> None:

@@ -131,7 +131,7 @@ def test_a_blank_project_has_no_word_of_the_sample(
     rendered = project(**answers)
 
     words = re.compile(
-        r"thought|claude|analys|knowledge|scenario|\bseed|make seed|top.tags|\bideas?\b"
+        r"thought|claude|analys|knowledge|scenario|(?<!-)\bseed|top.tags|\bideas?\b"
         r"|\btasks?\b|\bcontexts\b|sample_(?!user|book|\*)",
         re.IGNORECASE,
     )
