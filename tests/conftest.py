@@ -36,7 +36,8 @@ FIRST = (
     "sync-sqlite]",
     "-clickhouse]",
     "-blank]",
-    "replaced",
+    "[sabotaged",
+    "[replaced",
     "test_image",
     "test_installing",
     "test_runs",
@@ -115,7 +116,7 @@ class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
         if combination := COMBINATION.search(nodeid):
             return combination[0]
         if nodeid.startswith("tests/service/"):
-            return nodeid.partition("[")[2] or nodeid
+            return nodeid.partition("[")[2].partition(":")[0] or nodeid
         if installed := re.match(r"tests/testdb/test_foreign_service.py::\w+\[\w+", nodeid):
             return installed[0].partition("[")[2]
         return nodeid
