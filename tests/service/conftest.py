@@ -10,7 +10,7 @@ from tests.conftest import Render
 from tests.service.project import Service
 
 # They run in projects.
-collect_ignore = ["documents", "entity", "programs", "replacement"]
+collect_ignore = ["documents", "entity", "machinery", "programs", "replacement"]
 
 Change = Callable[[Path, str], None]
 

@@ -63,18 +63,6 @@ def test_a_database_is_filled_once_and_more_often_on_request(
     assert sizes(migrated_url)["users"] == 8
 
 
-def test_a_failure_leaves_nothing(
-    migrated_url: sa.URL, run_seed: Seed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scenarios, "TaskPriority", ["whenever"])
-
-    exit_code, output = run_seed("multi_user")
-
-    assert (exit_code, sizes(migrated_url)) == (Exit.FAILED, {})
-    assert "nothing was added" in output
-    assert output.count("\n") == 1
-
-
 def test_migrations_can_be_applied_first(sqlite_file: Path, run_seed: Seed) -> None:
     refused, output = run_seed("minimal")
     was_created = sqlite_file.exists()

@@ -149,14 +149,18 @@ class PostgresqlDatabase:
         return True
 
     def reset(self) -> str:
-        """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
+        """Put back rows, sequences and schema. Returns what was needed, as `renew` does."""
         if done := self.reset_rows():
             return done
         self.copy_from(self.template)
         return "copy"
 
     def renew(self, *, is_in_use: bool = False) -> str:
-        """Put it back, maybe as another database. Returns what was needed, a spare one included."""
+        """Put it back, maybe as another database.
+
+        Returns what was needed: nothing; rows; schema, if new tables were dropped; spare, if
+        another database took its place.
+        """
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.release_connection()
