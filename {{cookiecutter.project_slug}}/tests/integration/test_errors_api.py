@@ -45,7 +45,7 @@ class Note(Input):
     """An input of these tests' own."""
 
     content: Annotated[str, StringConstraints(min_length=1)]
-    tags: list[Annotated[str, StringConstraints(max_length=5)]] = []
+    labels: list[Annotated[str, StringConstraints(max_length=5)]] = []
 
 
 @router.post("")
@@ -66,7 +66,7 @@ def delete_note(failure: str) -> None:
     raise FAILURES[failure][0]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def client() -> AsyncIterator[ApiClient]:
     """A client of the app with these routes."""
     app = create_app()
@@ -78,12 +78,12 @@ async def client() -> AsyncIterator[ApiClient]:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"content": "", "tags": ["too long"]}',
+        b'{"content": "", "labels": ["too long"]}',
         b'{"content": "a\\u0000b"}',
-        b'{"content": "x", "tags": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"content": "x", "labels": ' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"content":' * 50_000,
-        b'{"content": "x", "tags": ["\xff"]}',
-        b'{"content": "x", "tags": ["\\ud800"]}',
+        b'{"content": "x", "labels": ["\xff"]}',
+        b'{"content": "x", "labels": ["\\ud800"]}',
         b'{"content": 1e999}',
         b"9" * 5000,
         b"{" + b",".join(b'"f%d":0' % number for number in range(30)) + b"}",

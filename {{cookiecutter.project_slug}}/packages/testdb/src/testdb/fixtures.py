@@ -6,7 +6,7 @@ loop than its own.
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.metadata import version
 from types import ModuleType
@@ -16,7 +16,9 @@ import pytest
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
+from . import queries
 from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
+from .queries import Query
 from .run import Run, restored, run_key
 from .session import SharedTransaction, close
 
@@ -110,6 +112,11 @@ def performance_test_config(_testdb: Run) -> Iterator[IsolatedDatabase]:
         yield database
 
 
+def max_queries() -> Iterator[Callable[[int], AbstractContextManager[list[Query]]]]:
+    """Fails a block that sends too many statements: see `testdb.max_queries`."""
+    yield queries.max_queries
+
+
 def postgresql_database(_testdb: Run) -> Iterator[URL]:
     """The URL of a new, empty PostgreSQL database."""
     server = _testdb.postgresql.server
@@ -128,9 +135,12 @@ FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
     with_isolated_postgres,
     isolated_postgres,
     performance_test_config,
+    max_queries,
     postgresql_database,
 )
 
+# Nothing in them waits.
+SAME_IN_BOTH_STYLES = (max_queries, postgresql_database)
 
 # https://pytest-asyncio.readthedocs.io/en/stable/reference/changelog.html
 FIRST_WITH_LOOP_SCOPES = (0, 24)
@@ -162,8 +172,7 @@ def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
     plugin = ModuleType("testdb_fixtures")
     named = {function.__name__: function for function in FIXTURES} | SECOND_NAMES
     for name, function in named.items():
-        # A URL is the same in both styles.
-        used = make_fixture if function is postgresql_database else make
+        used = make_fixture if function in SAME_IN_BOTH_STYLES else make
         # Those of the whole process have an underscore.
         scope = "session" if name.startswith("_") else "function"
         vars(plugin)[name] = used(function, name=name, scope=scope)

@@ -23,6 +23,14 @@ def test_a_database_of_its_own(isolated_database, run):
         assert len(session.exec(select(Product)).all()) == 1
 
 
+def test_a_longer_list_takes_no_more_queries(client, db_session, max_queries):
+    db_session.add_all([Product(name="pen"), Product(name="ink")])
+    db_session.commit()
+
+    with max_queries(1):
+        client.get("/products")
+
+
 def test_the_log_is_seen(caplog):
     import logging
 

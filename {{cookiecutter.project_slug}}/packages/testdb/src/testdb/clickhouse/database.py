@@ -23,6 +23,7 @@ from alembic.config import Config
 from sqlalchemy import NullPool
 
 from ..migrations import migrate
+from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX
 from .server import ClickhouseServer
 
@@ -107,6 +108,7 @@ def engine_on(server: ClickhouseServer, database: str) -> sa.Engine:
     return sa.create_engine(
         "clickhousedb+connect://",
         poolclass=NullPool,
+        logging_name=OWN_ENGINE,
         connect_args={**server.arguments, "database": database},
     )
 

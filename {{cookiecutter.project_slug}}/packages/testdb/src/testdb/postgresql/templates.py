@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateTable
 from ..config import Isolation
 from ..database import FULL
 from ..migrations import TemplateError, family, fingerprint, migrate_and_prepare, source_of
+from ..queries import OWN_ENGINE
 from ..report import IsolationReport
 from ..signature import COMMENT, PREFIX
 from .marks import install_marks
@@ -160,4 +161,4 @@ def connected(url: URL) -> Connection:
 @lru_cache(maxsize=8)
 def engine_for(url: URL) -> Engine:
     """Return an engine that keeps no connection; making one takes as long as connecting."""
-    return create_engine(url, poolclass=NullPool)
+    return create_engine(url, poolclass=NullPool, logging_name=OWN_ENGINE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from ..queries import OWN_ENGINE
 from .image import engine_on, keep_image, open_sqlite
 from .watched import watch
 
@@ -85,7 +86,7 @@ class SqliteFile:
 
     def connected(self) -> Connection:
         """Return a connection to the database."""
-        return create_engine(self.url, poolclass=NullPool).connect()
+        return create_engine(self.url, poolclass=NullPool, logging_name=OWN_ENGINE).connect()
 
     def opened(self, name: str) -> Connection:
         """Return a connection to a snapshot."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Engine, StaticPool, create_engine
 
+from ..queries import OWN_ENGINE
+
 
 def open_sqlite(name: str = ":memory:", **options: Any) -> sqlite3.Connection:
     """Return a connection to a new, empty database in memory, or to a file.
@@ -31,7 +33,9 @@ def opened(image: bytes) -> Iterator[sqlite3.Connection]:
 
 def engine_on(raw: sqlite3.Connection) -> Engine:
     """Return an engine that always uses `raw`."""
-    return create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+    return create_engine(
+        "sqlite://", creator=lambda: raw, poolclass=StaticPool, logging_name=OWN_ENGINE
+    )
 
 
 def keep_image(image: bytes) -> str:
