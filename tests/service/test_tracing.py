@@ -39,13 +39,14 @@ asyncio.run(main())
 
 
 @contextlib.contextmanager
-def collector() -> Iterator[tuple[str, list[bytes]]]:
-    """Give the address of a collector, and the bodies that it gets."""
-    bodies: list[bytes] = []
+def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Give the address of a collector, and the path and body of each request that it gets."""
+    received: list[tuple[str, bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, body))
             self.send_response(200)
             self.end_headers()
 
@@ -55,7 +56,7 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", bodies
+            yield f"http://127.0.0.1:{server.server_port}", received
         finally:
             server.shutdown()
 
@@ -81,24 +82,21 @@ def test_a_collector_gets_a_request_and_its_statements_and_no_secret(
     key = service.create_key()
     content = "only for its owner"
 
-    with collector() as (address, bodies):
-        variables = {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_SERVICE_NAME": "traced",
-        }
+    with collector() as (address, received):
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_SERVICE_NAME": "traced"}
         with serve(service, tmp_path, f"{PACKAGE}.main:serve", **variables) as server:
             headers = {"X-API-Key": key}
             created = server.post("/thoughts", json={"content": content}, headers=headers)
             log = server.stop()
 
-    spans = [span for body in bodies for span in spans_of(body)]
+    spans = [span for path, body in received if path == "/v1/traces" for span in spans_of(body)]
     (request,) = (span for span in spans if span.name == "POST /thoughts")
     of_request = [attributes(span) for span in spans if span.trace_id == request.trace_id]
     statements = [found["db.query.text"] for found in of_request if "db.query.text" in found]
     assert created.status_code == 201
     assert any(statement.startswith("INSERT INTO thoughts") for statement in statements)
-    sent = b"".join(bodies)
+    assert {path for path, _ in received} == {"/v1/traces", "/v1/metrics"}
+    sent = b"".join(body for _, body in received)
     assert b"traced" in sent
     for secret in (content, key, key.partition(".")[2]):
         assert secret.encode() not in sent
