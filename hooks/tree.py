@@ -22,6 +22,7 @@ TITLE = '"Placeholder Service"'
 REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
+    ("ci", "gitlab", "renovate.json"),
     ("database", "postgresql", "scripts/dev_database.py"),
     ("analytics", "clickhouse", "src/placeholder_service/analytics"),
     ("analytics", "clickhouse", "src/placeholder_service/relay_events.py"),

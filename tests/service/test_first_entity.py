@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.running import run, succeeded
 from tests.service.conftest import Change
-from tests.service.project import MYPY_CACHE, Service, combinations
+from tests.service.project import Service, combinations, mypy_cache
 
 # A paragraph, and the block of code below it.
 BLOCK = re.compile(
@@ -52,7 +52,10 @@ def patched(text: str, diff: str) -> str:
     return text
 
 
-@combinations("sync-sqlite-none-blank", complete=["async-postgresql-none-blank"])
+@combinations(
+    "sync-sqlite-none-blank",
+    complete=["async-postgresql-none-blank", "sync-postgresql-clickhouse-blank"],
+)
 def test_the_page_leads_to_an_entity_and_everything_stays_green(
     service: Service, change: Change
 ) -> None:
@@ -69,7 +72,8 @@ def test_the_page_leads_to_an_entity_and_everything_stays_green(
         path = service.folder / block.file
         if block.kind == "sh":
             command = ("bash", "-euc", text)
-            output = succeeded(run(*command, cwd=service.folder, MYPY_CACHE_DIR=str(MYPY_CACHE)))
+            with mypy_cache(text) as variables:
+                output = succeeded(run(*command, cwd=service.folder, **variables))
             for new in set(versions.glob("*.py")) - before:
                 revision, shown = new.name.split("_")[1], new.read_text()
         elif not block.file:

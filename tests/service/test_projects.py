@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import pytest
 from derivation import derive_sync
 from pre_gen_project import taken
 
@@ -43,7 +44,7 @@ def test_its_checks_pass(service: Service) -> None:
 
 
 # That of the default project runs in a test of its coverage, below.
-@combinations("async-postgresql", "sync-postgresql-clickhouse")
+@combinations("async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -53,6 +54,11 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
 
     assert "Total coverage: 100.00%" in output
     assert service.state() == before
+
+
+@combinations("sync-postgresql-clickhouse")
+def test_its_tests_with_clickhouse_pass(service: Service) -> None:
+    succeeded(service.make("test", "ARGS=--no-cov tests/analytics"))
 
 
 @one_of_each_style
@@ -68,8 +74,15 @@ def test_its_machinery_stands_what_its_own_tests_do_not_try(
 
 # The one with the most tests, on the database that it was not rendered for.
 @combinations("async-sqlite-clickhouse")
-def test_its_suite_passes_in_parallel_on_the_other_database(service: Service) -> None:
-    succeeded(service.make("test-postgresql", "ARGS=-n auto"))
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("--no-cov -m 'not slow'", id="most"),
+        pytest.param("", id="all", marks=pytest.mark.complete),
+    ],
+)
+def test_its_suite_passes_in_parallel_on_the_other_database(service: Service, options: str) -> None:
+    succeeded(service.make("test-postgresql", f"ARGS=-n auto {options}"))
 
 
 @every_project

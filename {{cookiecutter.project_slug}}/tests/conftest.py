@@ -49,6 +49,7 @@ for name in [name for name in os.environ if name.lower() in Settings.model_field
     if name.lower() == "migration_database_url" or not name.lower().endswith("_url"):
         del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
+os.environ["OTEL_SDK_DISABLED"] = "true"
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
 os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"

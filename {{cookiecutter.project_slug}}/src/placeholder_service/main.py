@@ -65,6 +65,8 @@ def create_app(
         version=about["Version"],
         responses=problems.PROBLEM_RESPONSES,
         openapi_url="/openapi.json" if settings.serve_docs else None,
+        # Where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Its log records would hold messages of errors.
+        telemetry={"auto_configure": True, "logs": False},
         lifespan=make_lifespan(on_startup, on_shutdown),
     )
     app.state.session_maker = session_maker
