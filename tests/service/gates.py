@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tests.running import Result, run, succeeded
-from tests.service.project import MYPY_CACHE, Service
+from tests.service.project import Service, mypy_cache
 from tests.service.sabotages import Change, Sabotage
 
 # A test that failed, or could not be set up or imported, in pytest's summary.
@@ -96,7 +96,8 @@ class Gates:
 
     def run(self, *command: str) -> Result:
         """Run a command in the project."""
-        return run(*command, cwd=self.service.folder, MYPY_CACHE_DIR=str(MYPY_CACHE))
+        with mypy_cache(" ".join(command)) as variables:
+            return run(*command, cwd=self.service.folder, **variables)
 
     def judge(self, sabotage: Sabotage, *, alone: bool = False) -> list[str]:
         """Do a sabotage, and return what is wrong with the gates, which should be nothing.

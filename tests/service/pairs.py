@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -30,17 +31,17 @@ def combine(
         )
     }
     waiting = [dict(answers) for answers in begun]
+    uses: Counter[tuple[str, str]] = Counter()
     while waiting or missing:
         row = waiting.pop(0) if waiting else dict(next(iter(missing.values())))
-        for name, values in choices.items():
-            if name not in row:
-                # Of values that bring as many new pairs, the first one.
-                row[name] = max(
-                    values,
-                    key=lambda value, name=name: sum(  # type: ignore[misc]
-                        frozenset({(name, value), other}) in missing for other in row.items()
-                    ),
-                )
+        for name in [name for name in choices if name not in row]:
+            new = {
+                value: sum(frozenset({(name, value), it}) in missing for it in row.items())
+                for value in choices[name]
+            }
+            # Of values that bring as many new pairs, the rarest one.
+            row[name] = max(new, key=lambda it, new=new, name=name: (new[it], -uses[name, it]))  # type: ignore[misc]
+        uses.update(row.items())
         for pair in itertools.combinations(row.items(), 2):
             missing.pop(frozenset(pair), None)
         yield {name: row[name] for name in choices}

@@ -132,6 +132,27 @@ def test_its_pipeline_runs_the_lowest_and_the_newest_python(
 
 
 @each_combination
+def test_a_blank_project_has_no_word_of_the_sample(
+    project: Project, answers: dict[str, str]
+) -> None:
+    rendered = project(**answers)
+
+    words = re.compile(
+        r"thought|claude|analys|knowledge|scenario|(?<!-)\bseed|top.tags|\bideas?\b"
+        r"|\btasks?\b|\bcontexts\b|sample_(?!user|book|\*)",
+        re.IGNORECASE,
+    )
+    found = [
+        f"{path.relative_to(rendered)}: {word}"
+        for path in files(rendered)
+        if not is_of_library(path, rendered)
+        for word in words.findall(f"{path.name}\n{path.read_text()}")
+    ]
+    assert (found == []) == (answers["domain"] == "blank"), "\n".join(found)
+    assert (rendered / "docs/first-entity.md").exists() == (answers["domain"] == "blank")
+
+
+@each_combination
 def test_every_file_can_be_read_by_what_it_is_for(
     project: Project, answers: dict[str, str]
 ) -> None:

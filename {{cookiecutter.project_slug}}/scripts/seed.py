@@ -19,8 +19,9 @@ from collections.abc import Sequence
 import migrator
 import sqlalchemy as sa
 from migrator import Exit, MigrationError, RefusedError
-from migrator.seeding import seeding
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from migrator.calls import fail
+from migrator.seeding import report, seeding
+from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service import migrate
 from placeholder_service.analytics.client import (  # if analytics == clickhouse
@@ -150,8 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except scenarios.ScenarioError as error:
         example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"
         return fail(Exit.USAGE, f"Wrong call: {error}. Next: {example}")
-    except RefusedError as error:
-        return fail(Exit.REFUSED, f"Refused: {error}")
     # if analytics == clickhouse
     except NotMigratedError as error:
         return fail(Exit.REFUSED, f"Refused: {error}")
@@ -159,16 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(Exit.FAILED, f"Failed: {error}")
     # end if
     except (MigrationError, SQLAlchemyError, RuntimeError) as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error)
-        reason = reason.strip().partition("\n")[0].rstrip(".")
-        return fail(Exit.FAILED, f"Failed, nothing was added: {reason}. Next: fix it and try again")
+        return report(error)
     return Exit.DONE
-
-
-def fail(code: Exit, message: str) -> Exit:
-    """Print what went wrong, and return the exit code."""
-    print(message, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
+from migrator.calls import Exit, fail
 from migrator.database import Database
 from migrator.errors import RefusedError
 from migrator.soundness import check_foreign_keys
@@ -45,3 +47,12 @@ def filled_tables(connection: sa.Connection, metadata: sa.MetaData) -> list[str]
         for table in metadata.sorted_tables
         if connection.scalar(sa.select(sa.select(table).exists()))
     ]
+
+
+def report(error: Exception) -> Exit:
+    """Print why no row was added, and return the exit code."""
+    if isinstance(error, RefusedError):
+        return fail(Exit.REFUSED, f"Refused: {error}")
+    reason = str(error.orig if isinstance(error, DBAPIError) else error)
+    reason = reason.strip().partition("\n")[0].rstrip(".")
+    return fail(Exit.FAILED, f"Failed, nothing was added: {reason}. Next: fix it and try again")
