@@ -2,84 +2,118 @@
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import time
-from pathlib import Path
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from benchmarks import measures, plot, report, suites
-from benchmarks.project import TEMPLATE, project_with_clickhouse, projects
+from benchmarks.figures import Figures
+from benchmarks.project import TEMPLATE, Project, projects
 
 PAGE = TEMPLATE / "docs/performance.md"
 PLOT = TEMPLATE / "docs/isolation-cost.svg"
+KEPT = TEMPLATE / ".bench/figures.json"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 STYLES = ["sync", "async"]
 
 
-def describe_machine(versions: dict[str, str]) -> str:
+@dataclass(frozen=True)
+class Effort:
+    """How often things are measured: most of them, and those that take long."""
+
+    rounds: int
+    few_rounds: int
+
+
+FULL = Effort(rounds=7, few_rounds=2)
+QUICK = Effort(rounds=2, few_rounds=1)
+
+Part = Callable[[Project, Figures, int], None]
+
+# What is measured in each style. The last one adds packages to the environment.
+PARTS: dict[str, Part] = {
+    "patterns": suites.measure_suites,
+    "starting": measures.measure_starts,
+    "states": measures.measure_states,
+    "revisions": measures.measure_revisions,
+    "workers": measures.measure_workers,
+    "ClickHouse": measures.measure_clickhouse,
+}
+LONG = ("workers",)
+
+
+def describe_machine(figures: Figures, load: float) -> str:
     """Say what was measured on, in general words."""
-    software = ", ".join(f"{name} {version}" for name, version in versions.items())
-    load = os.getloadavg()[0]
+    software = ", ".join(f"{name} {version}" for name, version in figures.software.items())
     return f"{os.cpu_count()} cores, {software}; load average at the start: {load:.1f}."
 
 
-def main() -> None:
-    """Run the benchmark."""
+def main() -> int:
+    """Run the benchmark; the result is 1 if a part failed."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="few rounds, one style, no plot; writes nothing",
+        "--quick", action="store_true", help="few rounds, one style, no plot; writes nothing"
     )
-    quick = parser.parse_args().quick
-    effort = suites.QUICK if quick else suites.FULL
-    started = time.monotonic()
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what the last run has measured"
+    )
+    arguments = parser.parse_args()
+    effort = QUICK if arguments.quick else FULL
+    styles = STYLES[:1] if arguments.quick else STYLES
+    if not arguments.resume:
+        KEPT.unlink(missing_ok=True)
+    figures = Figures(KEPT)
+    load = os.getloadavg()[0]
     # So that a run that is stopped removes its services and its server as well.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
-    def tell(text: str) -> None:
-        """Say how far it is."""
-        print(f"{time.monotonic() - started:4.0f} s  {text}", file=sys.stderr, flush=True)
-
-    tell(f"load average {os.getloadavg()[0]:.1f}; rendering")
-    with projects(STYLES[:1] if quick else STYLES) as (rendered, versions):
-        results = report.Results(
-            styles=[project.style for project in rendered],
-            rounds=f"{effort.rounds} interleaved runs ({effort.slow_rounds} of the slow patterns)",
-            machine=describe_machine(versions),
-        )
-        for step, runs in suites.measure(rendered, effort):
-            tell(step)
-            results.seconds = suites.medians(runs)
-        for project in rendered:
-            for engine in measures.ENGINES:
-                states = measures.measure_states(project, engine, effort.rounds)
-                results.states[project.style, engine] = states
-            tell(f"states, {project.style}")
-            results.workers |= measures.measure_workers(project, effort.worker_rounds)
-            tell(f"workers, {project.style}")
-            results.starts |= measures.measure_starts(project, effort.rounds)
-            tell(f"starts, {project.style}")
-        for style in results.styles:
-            with project_with_clickhouse(style) as project:
-                clickhouse = measures.measure_clickhouse(project, effort.rounds)
-                results.clickhouse[style] = clickhouse
-            tell(f"ClickHouse, {style}")
-        text = report.full(results)
-        if not quick:
-            points = measures.measure_growth(rendered[0], effort.rounds)
-            plot.draw(points, PLOT)
-            write(PAGE, text)
-            tell("plot")
+    print(f"load average {load:.1f}; rendering", file=sys.stderr, flush=True)
+    with projects(styles, figures) as rendered:
+        for name, measure in PARTS.items():
+            rounds = effort.few_rounds if name in LONG else effort.rounds
+            for project in rendered:
+                with part(figures, f"{name}, {project.style}") as is_wanted:
+                    if is_wanted:
+                        measure(project, figures, rounds)
+        with part(figures, "plot") as is_wanted:
+            if is_wanted and not arguments.quick:
+                plot.draw(measures.measure_growth(rendered[0], effort.rounds), PLOT)
+    medians = f"Medians of {effort.rounds} rounds; of workers, of {effort.few_rounds}."
+    text = report.full(figures, styles, f"{describe_machine(figures, load)} {medians}")
+    if not arguments.quick:
+        write(text)
     print(text)
+    if not figures.failed:
+        shutil.rmtree(KEPT.parent)
+    return 1 if figures.failed else 0
 
 
-def write(page: Path, text: str) -> None:
+@contextmanager
+def part(figures: Figures, name: str) -> Iterator[bool]:
+    """Say what is measured, unless it was; a part that fails leaves the others their figures."""
+    started = time.monotonic()
+    is_wanted = name not in figures.done
+    try:
+        yield is_wanted
+    except Exception:  # noqa: BLE001  # shown at once and in the page, and the run fails
+        figures.failed[name] = traceback.format_exc()
+        print(f"{name} FAILED:\n{figures.failed[name]}", file=sys.stderr, flush=True)
+    else:
+        figures.finish(name)
+        if is_wanted:
+            print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def write(text: str) -> None:
     """Put the tables into the page, between the marks."""
-    before, _, rest = page.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{text}\n\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n\n{END}{after}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

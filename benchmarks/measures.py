@@ -1,19 +1,29 @@
-"""What the small tests do not show: states and scenarios, many revisions, workers, growth."""
+"""What the small tests do not show: starting, states, many revisions, workers, growth."""
 
 import itertools
-import shutil
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.patterns import GROWING, POSTGRESQL, PRELUDE, SQLITE, Pattern
-from benchmarks.project import PROGRAMS, Project, in_style
+from benchmarks.figures import Figures
+from benchmarks.patterns import GROWING, PATTERNS, PRELUDE
+from benchmarks.project import PROGRAMS, Project, in_style, with_clickhouse
 
 ENGINES = ("sqlite", "postgresql")
 REVISIONS = 200
 MANY = 1000
+# How many more repeats there are of what takes milliseconds.
+MORE = 3
 
-# By style and engine, or style and kind of tests: the seconds of two things to compare.
-Pairs = dict[tuple[str, str], tuple[float, float]]
+UNIT_TESTS = "tests/unit/test_schemas.py"
+# What a process runs whose start is measured, and the least that would do.
+STARTS = {
+    "unit": ("python", "-m", "pytest", UNIT_TESTS),
+    "unit, imports": ("python", "-c", "import pytest, sqlalchemy, my_service.schemas.thoughts"),
+    "migrate": ("scripts/migrate.sh",),
+    "migrate, imports": ("python", "-c", "import sqlalchemy, alembic"),
+}
 
 START = """
 async def test_start(db_session):
@@ -101,89 +111,66 @@ async def test_rows(number, rows, ready):
 """
 
 # The plugin that measures what comes before and after a test.
-PLUGIN = "bench_clock"
+PLUGIN = "clock"
 
 
-REQUESTS = """
-@pytest.mark.parametrize("number", range({tests}))
-async def test_request(number, api_client, api_headers):
-    for count in range(1, 4):
-        thought = {{"content": f"Thought {{count}}"}}
-        created = await api_client.post("/thoughts", json=thought, headers=api_headers)
-        assert created.status_code == 201
-        listed = await api_client.get("/thoughts", headers=api_headers)
-        assert listed.json()["total"] == count
-"""
+def measure_starts(project: Project, figures: Figures, rounds: int) -> None:
+    """Note the CPU of a file of unit tests and of a migration with nothing to do, from cold."""
+    commands: dict[str, Sequence[str | Path]] = {
+        name: [project.python if word == "python" else word for word in command]
+        for name, command in STARTS.items()
+    }
+    take_turns(project, figures, commands, rounds)
 
 
-@dataclass(frozen=True)
-class Workload:
-    """Many tests of one kind, for one process and for two."""
-
-    title: str
-    pattern: Pattern
-    tests: str = ""
-
-    def source(self, style: str) -> str:
-        """Return the tests."""
-        if self.tests:
-            return self.pattern.source(style, self.tests)
-        return self.pattern.suite(style, MANY)
-
-
-WORKLOADS = {
-    "sqlite": Workload(f"SQLite: {MANY:,} small tests", SQLITE[5]),
-    "postgresql": Workload(f"PostgreSQL: {MANY:,} small tests", POSTGRESQL[4]),
-    "requests": Workload(
-        f"SQLite: {MANY:,} tests with six requests each", SQLITE[5], REQUESTS.format(tests=MANY)
-    ),
-}
+def take_turns(
+    project: Project,
+    figures: Figures,
+    commands: dict[str, Sequence[str | Path]],
+    rounds: int,
+) -> None:
+    """Run each command in each round, and note its seconds of CPU. The first run does not count."""
+    samples: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            spent = project.run(*command)
+            if number:
+                samples[name].append(spent.cpu)
+    for name, found in samples.items():
+        figures.add(f"{project.style}: {name}", found)
 
 
-@dataclass(frozen=True)
-class States:
-    """Seconds of one engine and style; `seed` is for 100 rows."""
-
-    seed: float
-    snapshot: float
-    restore: float
-
-
-def measure_states(project: Project, engine: str, repeats: int) -> States:
-    """Return what it takes to fill a database at `performance` scale, keep it and go back."""
+def measure_states(project: Project, figures: Figures, rounds: int) -> None:
+    """Note what it takes to fill a database at `performance` scale, keep it and go back."""
+    project.variables["BENCH_REPEATS"] = str(MORE * rounds)
     project.add("timing")
     project.add("test_states")
-    found = project.measured("test_states", "--database", engine, repeats=repeats)
-    middle = {step: statistics.median(found[step]) for step in ("seed", "snapshot", "restore")}
-    return States(middle["seed"] / found["rows"][0] * 100, middle["snapshot"], middle["restore"])
+    for engine in ENGINES:
+        found = project.measured(["test_states"], "--database", engine)
+        note_states(project, figures, engine, found)
 
 
-@dataclass(frozen=True)
-class ClickhouseStates:
-    """Seconds of ClickHouse; `seed` is for 100 rows, `reset` for a test that wrote something."""
-
-    seed: float
-    snapshot: float
-    restore: float
-    reset: float
-
-
-def measure_clickhouse(project: Project, repeats: int) -> ClickhouseStates:
-    """Return what it takes to fill ClickHouse with the `analytics` scenario, and to go back."""
-    project.add("timing")
-    project.add("test_clickhouse")
-    found = project.measured("test_clickhouse", repeats=repeats)
-    middle = {step: statistics.median(values) for step, values in found.items()}
-    return ClickhouseStates(
-        seed=middle["seed"] / middle["rows"] * 100,
-        snapshot=middle["snapshot"],
-        restore=middle["restore"],
-        reset=middle["reset"],
-    )
+def note_states(
+    project: Project, figures: Figures, engine: str, found: dict[str, list[float]]
+) -> None:
+    """Note milliseconds; those of seeding are for 100 rows. The first of each does not count."""
+    rows = statistics.median(found.pop("rows"))
+    for step, [_, *seconds] in found.items():
+        unit = 1000 / rows * 100 if step == "seed" else 1000
+        figures.add(f"{project.style}: {engine}, {step}", [it * unit for it in seconds])
 
 
-def measure_starts(project: Project, rounds: int) -> Pairs:
-    """Return how long a second run takes with one revision, and with many."""
+def measure_clickhouse(project: Project, figures: Figures, rounds: int) -> None:
+    """Note what it takes to fill ClickHouse with the `analytics` scenario, and to go back."""
+    service = with_clickhouse(project)
+    service.variables["BENCH_REPEATS"] = str(MORE * rounds)
+    service.add("timing")
+    service.add("test_clickhouse")
+    note_states(project, figures, "clickhouse", service.measured(["test_clickhouse"]))
+
+
+def measure_revisions(project: Project, figures: Figures, rounds: int) -> None:
+    """Note the CPU of a run with one revision, and with many: of the first run, and of a later."""
     one, many = project.copy("one-revision"), project.copy("many-revisions")
     versions = many.path / "migrations/versions"
     names = ["0001", *(f"bench{number}" for number in range(REVISIONS - 1))]
@@ -193,32 +180,33 @@ def measure_starts(project: Project, rounds: int) -> Pairs:
         (versions / f"{revision}.py").write_text(source)
     for copy in (one, many):
         copy.write("test_start", in_style(copy.style, PRELUDE + START))
-    figures: Pairs = {}
     for engine in ENGINES:
-        runs: dict[str, list[float]] = {one.path.name: [], many.path.name: []}
-        for number in range(rounds + 1):
-            for copy in (one, many):
-                seconds = copy.wall_clock("test_start", "--database", engine)
-                # The first run builds the template; the second one finds it.
+        runs: dict[str, list[float]] = {}
+        for number in range(rounds + 2):
+            for name, copy in (("one", one), ("many", many)):
+                # The first run compiles Python; the one after it builds the template.
+                fresh = ["--recreate-template"] if number == 1 else []
+                spent = copy.test(["test_start"], "--database", engine, *fresh)
                 if number:
-                    runs[copy.path.name].append(seconds)
-        middle = {name: statistics.median(values) for name, values in runs.items()}
-        figures[project.style, engine] = (middle[one.path.name], middle[many.path.name])
-    return figures
+                    runs.setdefault(f"{'first' if fresh else 'later'}, {name}", []).append(
+                        spent.cpu
+                    )
+        for name, seconds in runs.items():
+            figures.add(f"{project.style}: {engine}, revisions, {name}", seconds)
 
 
-def measure_workers(project: Project, rounds: int) -> Pairs:
-    """Return how long one process takes for many tests, and how long two take."""
-    figures: Pairs = {}
-    for kind, workload in WORKLOADS.items():
-        project.write("test_many", workload.source(project.style))
+def measure_workers(project: Project, figures: Figures, rounds: int) -> None:
+    """Note how long one process takes for many tests, and how long two take, on the clock."""
+    for engine in ENGINES:
+        project.write("test_many", PATTERNS[engine, "db_session"].suite(project.style, MANY))
         runs: dict[str, list[float]] = {"0": [], "2": []}
         for _ in range(rounds):
             for workers, seconds in runs.items():
-                arguments = ("--database", workload.pattern.engine, "-n", workers)
-                seconds.append(project.pytest("test_many", *arguments))
-        figures[project.style, kind] = (statistics.median(runs["0"]), statistics.median(runs["2"]))
-    return figures
+                seconds.append(
+                    project.test(["test_many"], "--database", engine, "-n", workers).wall
+                )
+        for workers, seconds in runs.items():
+            figures.add(f"{project.style}: {engine}, -n {workers}", seconds)
 
 
 @dataclass(frozen=True)
@@ -236,26 +224,24 @@ def measure_growth(project: Project, repeats: int) -> list[Point]:
     """Return the cost per test with more and more tables, and with more and more rows."""
     own = 8
     points = []
-    for tables in (own, 25, 50, 100, 200):
+    for tables in (own, 50, 200):
         copy = project.copy(f"tables-{tables}")
         init = copy.path / "src/my_service/models/__init__.py"
         init.write_text(init.read_text() + MORE_TABLES.format(tables=tables - own))
         source = REVISION_WITH_TABLES.format(tables=tables - own)
         (copy.path / "migrations/versions/0002_more_tables.py").write_text(source)
-        shutil.copy(PROGRAMS / f"{PLUGIN}.py", copy.path)
+        copy.install(PROGRAMS / f"{PLUGIN}.py")
         copy.prepare(f"tables_{tables}")
         rows = [1, 10, 100, 1000, 10000] if tables == own else [10]
-        for (engine, name), pattern in GROWING.items():
-            found = grown(copy, pattern, GROWTH.format(repeats=repeats, rows=rows))
+        for engine in ENGINES:
+            patterns = {it.module: it for it in GROWING if it.engine == engine}
+            for module, pattern in patterns.items():
+                tests = GROWTH.format(repeats=repeats, rows=rows)
+                copy.write(module, pattern.source(project.style, tests))
+            found = copy.measured(patterns, "--database", engine, "-p", PLUGIN)
             points += [
-                Point(engine, name, tables, int(count), statistics.median(seconds))
-                for count, seconds in found.items()
+                Point(engine, patterns[module].name, tables, int(count), statistics.median(seconds))
+                for place, seconds in found.items()
+                for module, count in [place.split()]
             ]
     return points
-
-
-def grown(project: Project, pattern: Pattern, tests: str) -> dict[str, list[float]]:
-    """Return the seconds before and after each test, by the rows that it writes."""
-    project.write(pattern.module, pattern.source(project.style, tests))
-    arguments = ("--database", pattern.engine, "-p", PLUGIN)
-    return project.measured(pattern.module, *arguments)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from benchmarks.project import in_style
 
-TESTS = 200
+# How many tests of a pattern are measured in each round: enough for the clock of the server's CPU.
+TESTS = 100
+SLOW_TESTS = 10
 
 NONE = "none"
 # The same without isolation, for the pattern whose tests change the schema.
@@ -89,7 +91,7 @@ def read_schema():
 SQLITE_ENGINE = (
     SQLITE_SCHEMA
     + """
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def bench_engine():
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
     async with engine.begin() as connection:
@@ -101,7 +103,7 @@ async def bench_engine():
 )
 
 SHARED_FILE = """
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def bench_engine(tmp_path_factory):
     path = tmp_path_factory.mktemp("shared") / "test.db"
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
@@ -137,7 +139,7 @@ async def session():
 SAVEPOINT = (
     SQLITE_SCHEMA
     + """
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def bench_engine():
     engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
 
@@ -192,7 +194,7 @@ async def session(isolated_database):
 """
 
 POSTGRESQL_ENGINE = """
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def bench_engine():
     name = os.environ["BENCH_PREFIX"] + "{database}"
     engine = create_async_engine(make_url(os.environ["TEST_DATABASE_URL"]).set(database=name))
@@ -238,7 +240,7 @@ migrated = factories.postgresql_noproc(
     port=server.port,
     user=server.username,
     password=server.password,
-    dbname="bench_plugin",
+    dbname=f"bench_plugin_{os.getpid()}_{__name__.rpartition('_')[2]}",
     load=[migrate],
 )
 postgresql = factories.postgresql("migrated")
@@ -254,6 +256,19 @@ async def session(postgresql):
 """
 
 
+# With a connection of its own for each test, and the service's option of sessions.
+PYTEST_SQLA = """
+@pytest.fixture(scope="session")
+def sqla_session_options():
+    return {"expire_on_commit": False}
+
+
+@pytest.fixture
+def session(SESSION):
+    return SESSION
+"""
+
+
 @dataclass(frozen=True)
 class Pattern:
     """One way to give each test a clean database.
@@ -262,10 +277,9 @@ class Pattern:
         engine: sqlite or postgresql.
         name: What the tables call it.
         fixtures: The source of `session`.
-        slow: Whether it is measured fewer times than the rest.
+        slow: Whether fewer tests are measured than on the rest.
         ours: Whether it is the service's own.
         ddl: Whether its tests change the schema.
-        plugin: A pytest plugin that only this pattern uses.
 
     """
 
@@ -275,7 +289,6 @@ class Pattern:
     slow: bool = False
     ours: bool = False
     ddl: bool = False
-    plugin: str = ""
 
     @property
     def isolated(self) -> bool:
@@ -293,14 +306,20 @@ class Pattern:
         words = "".join(letter if letter.isalnum() else " " for letter in self.name).split()
         return "_".join(["test", self.engine, *words]).lower()
 
-    def suite(self, style: str, tests: int = TESTS) -> str:
+    @property
+    def tests(self) -> int:
+        """Return how many tests are measured in a round."""
+        return SLOW_TESTS if self.slow else TESTS
+
+    def suite(self, style: str, tests: int) -> str:
         """Return the small tests on this pattern. They fail if it does not isolate."""
         body = SUITE.format(tests=tests, expected="== 1" if self.isolated else "> 0")
         return self.source(style, body + (DDL if self.ddl else ""))
 
     def source(self, style: str, tests: str) -> str:
         """Return some tests on this pattern, in a session style."""
-        source = PRELUDE + self.fixtures + tests
+        plugins = "sqla_session" if style == "sync" else "sqla_async_session"
+        source = PRELUDE + self.fixtures.replace("SESSION", plugins) + tests
         return CALL[style] + in_style(style, source)
 
 
@@ -322,6 +341,7 @@ SQLITE = (
         slow=True,
     ),
     Pattern("sqlite", "savepoint recipe", SAVEPOINT),
+    Pattern("sqlite", "pytest-sqla", PYTEST_SQLA),
     Pattern("sqlite", "db_session", DB_SESSION, ours=True),
     Pattern("sqlite", "isolated_database", ISOLATED_DATABASE, ours=True),
 )
@@ -330,12 +350,12 @@ POSTGRESQL = (
     Pattern("postgresql", NONE, MIGRATED + PLAIN_SESSION),
     Pattern("postgresql", "create and drop", EMPTY + CREATE_AND_DROP, slow=True),
     Pattern("postgresql", "truncate", MIGRATED + TRUNCATE, slow=True),
+    Pattern("postgresql", "pytest-sqla", PYTEST_SQLA),
     Pattern(
         "postgresql",
         "pytest-postgresql",
         PYTEST_POSTGRESQL,
         slow=True,
-        plugin="pytest_postgresql",
     ),
     Pattern("postgresql", "db_session", DB_SESSION, ours=True),
     Pattern("postgresql", "isolated_database", ISOLATED_DATABASE, ours=True),
@@ -350,16 +370,16 @@ POSTGRESQL = (
     ),
 )
 
+PATTERNS = {(pattern.engine, pattern.name): pattern for pattern in (*SQLITE, *POSTGRESQL)}
+
 # What the plot compares.
-GROWING = {
-    ("sqlite", "db_session"): SQLITE[5],
-    ("sqlite", "isolated_database"): SQLITE[6],
-    ("sqlite", "delete all"): Pattern("sqlite", "delete all", SQLITE_ENGINE + DELETE),
-    ("sqlite", "create and drop"): Pattern(
-        "sqlite", "create and drop", SQLITE_ENGINE + CREATE_AND_DROP
-    ),
-    ("postgresql", "db_session"): POSTGRESQL[4],
-    ("postgresql", "isolated_database"): POSTGRESQL[5],
-    ("postgresql", "truncate"): POSTGRESQL[2],
-    ("postgresql", "create and drop"): POSTGRESQL[1],
-}
+GROWING = (
+    PATTERNS["sqlite", "db_session"],
+    PATTERNS["sqlite", "isolated_database"],
+    Pattern("sqlite", "delete all", SQLITE_ENGINE + DELETE),
+    Pattern("sqlite", "create and drop", SQLITE_ENGINE + CREATE_AND_DROP),
+    PATTERNS["postgresql", "db_session"],
+    PATTERNS["postgresql", "isolated_database"],
+    PATTERNS["postgresql", "truncate"],
+    PATTERNS["postgresql", "create and drop"],
+)

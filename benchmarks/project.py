@@ -1,13 +1,13 @@
-"""Rendered services to measure in, the PostgreSQL server all of them use, and runs of pytest."""
+"""Rendered services to measure in, the PostgreSQL server all of them use, and runs of programs."""
 
 import json
 import os
-import re
+import resource
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,12 +16,18 @@ from typing import Any
 
 from cookiecutter.main import cookiecutter
 from derivation import OWN, derive_sync
+from sqlalchemy import make_url
+
+from benchmarks.figures import Figures
 
 TEMPLATE = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "programs"
 PACKAGE = "my_service"
 BENCH = Path("tests/bench")
 EMPTY = '"""Benchmarks."""\n'
+
+# What somebody runs first who looks at one thing: tests of the tables, on databases.
+FIRST_TESTS = "tests/integration/test_models.py"
 
 # What would configure a service or a run of pytest.
 HIDDEN = (
@@ -39,6 +45,29 @@ def clean_environment() -> dict[str, str]:
     """Return the variables a user's shell would have."""
     hidden = tuple(HIDDEN.split())
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds on the clock, and seconds of CPU: the machine's load changes these much less."""
+
+    wall: float
+    cpu: float
+
+
+@contextmanager
+def spending() -> Iterator[list[Spent]]:
+    """Measure a block with programs that end in it; the result is in the list afterwards."""
+    found: list[Spent] = []
+    wall, cpu = time.perf_counter(), children_cpu()
+    yield found
+    found.append(Spent(time.perf_counter() - wall, children_cpu() - cpu))
+
+
+def children_cpu() -> float:
+    """Return the CPU seconds of all programs that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass
@@ -74,60 +103,61 @@ class Project:
         """Write one of the programs as a module of tests, or for them, in the service's style."""
         self.write(module, in_style(self.style, (PROGRAMS / f"{module}.py").read_text()))
 
-    def pytest(self, module: str, *arguments: str, plugin: str = "") -> float:
-        """Run a module of tests; return how long it took, by pytest's own count of seconds.
+    def install(self, program: Path) -> None:
+        """Put a plugin of pytest where its runs find it."""
+        shutil.copy(program, self.path)
+
+    def database(self, name: str) -> str:
+        """Return the URL of one of the databases that `prepare` made on the server."""
+        url = make_url(self.variables["TEST_DATABASE_URL"])
+        url = url.set(database=f"{self.variables['BENCH_PREFIX']}{name}")
+        return url.render_as_string(hide_password=False)
+
+    def pytest(self, *arguments: str) -> Spent:
+        """Run tests, without a measure of coverage and in the order of the arguments.
 
         Raises:
             RuntimeError: Not all tests pass.
 
         """
-        unused = () if plugin else ("-p", "no:pytest_postgresql")
-        report = self.run(
-            [
-                *(str(self.python), "-m", "pytest", "-p", "no:randomly", *unused, "--no-cov"),
-                *(f"{BENCH}/{module}.py", *arguments),
-            ]
-        )
-        passed = re.search(r"=+ \d+ passed in ([\d.]+)s", report)
-        if passed is None:
-            raise RuntimeError(f"not all tests passed:\n{report}")
-        return float(passed[1])
+        options = ("-m", "pytest", "-q", "-p", "no:randomly", "--no-cov")
+        return self.run(self.python, *options, *arguments)
 
-    def run(self, command: list[str]) -> str:
-        """Run a program in the project and return what it prints.
+    def test(self, modules: Iterable[str], *arguments: str) -> Spent:
+        """Run the modules of tests that were written here."""
+        return self.pytest(*(f"{BENCH}/{module}.py" for module in modules), *arguments)
+
+    def run(self, *command: str | Path) -> Spent:
+        """Run a program in the project, and return what it takes.
 
         Raises:
             RuntimeError: It fails.
 
         """
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=self.environment,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with spending() as spent:
+            done = subprocess.run(
+                command,
+                cwd=self.path,
+                env=self.environment,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         if done.returncode != 0:
-            raise RuntimeError(f"{command} failed with {done.returncode}:\n{done.stdout}")
-        return done.stdout
+            called = " ".join(map(str, command))
+            raise RuntimeError(f"{called} ended with {done.returncode}:\n{done.stdout[-5000:]}")
+        return spent[0]
 
-    def measured(self, module: str, *arguments: str, repeats: int = 1) -> dict[str, list[float]]:
-        """Run a module of tests that writes figures to `BENCH_OUTPUT`, and return them."""
-        self.variables["BENCH_REPEATS"] = str(repeats)
+    def measured(self, modules: Iterable[str], *arguments: str) -> dict[str, list[float]]:
+        """Run modules of tests that write figures to `BENCH_OUTPUT`, and return them."""
         output = self.path / ".bench.json"
+        output.unlink(missing_ok=True)
         self.variables["BENCH_OUTPUT"] = str(output)
-        self.pytest(module, *arguments)
+        self.test(modules, *arguments)
         found: dict[str, list[float]] = json.loads(output.read_text())
         return found
-
-    def wall_clock(self, module: str, *arguments: str) -> float:
-        """Run a module of tests; return the seconds from its start as a process to its end."""
-        start = time.perf_counter()
-        self.pytest(module, *arguments)
-        return time.perf_counter() - start
 
     def copy(self, name: str) -> "Project":
         """Copy the service, for a measure that changes it; it keeps the environment."""
@@ -140,59 +170,78 @@ class Project:
         """Make the databases of the patterns that are not the service's own."""
         self.variables["BENCH_PREFIX"] = f"bench_{prefix}_"
         self.variables["BENCH_MIGRATED"] = str(self.path / "bench.sqlite")
-        self.run([str(self.python), str(PROGRAMS / "prepare.py")])
+        self.run(self.python, PROGRAMS / "prepare.py")
 
 
-def render(style: str, folder: Path, analytics: str = "none") -> Project:
-    """Render a service and bring its environment, with the plugin it is compared with."""
-    path = Path(
-        cookiecutter(
-            str(TEMPLATE),
-            no_input=True,
-            extra_context={"session_style": style, "analytics": analytics},
-            output_dir=str(folder / f"{style}-{analytics}"),
-        )
-    )
+def render(style: str, folder: Path, figures: Figures, analytics: str = "none") -> Project:
+    """Render a service, bring its environment with the plugins it is compared with, and time it."""
+    answers = {"session_style": style, "analytics": analytics}
     environment = clean_environment()
-    subprocess.run(
-        ["make", "env"], cwd=path, env=environment, check=True, stdout=subprocess.DEVNULL
-    )
-    python = path / ".venv/bin/python"
+    with spending() as rendering:
+        path = Path(
+            cookiecutter(
+                str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder)
+            )
+        )
+    with spending() as installing:
+        subprocess.run(
+            ["make", "env"], cwd=path, env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+    project = Project(style, path, path / ".venv/bin/python")
+    # Python compiles what a run imports, and the template of the databases is built.
+    with spending() as testing:
+        subprocess.run(
+            ["make", "test", f"ARGS={FIRST_TESTS}"],
+            cwd=path,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    for step, spent in (("render", rendering), ("env", installing), ("test", testing)):
+        figures.add(f"{style}: first {step}", [spent[0].wall])
     uv = shutil.which("uv") or str(path / ".uv/bin/uv")
-    plugin = f"pytest-postgresql=={version('pytest-postgresql')}"
-    subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", python, "-c", "constraints.txt", plugin],
-        cwd=path,
-        env=environment,
-        check=True,
-    )
-    return Project(style, path, python)
+    plugins = [f"{name}=={version(name)}" for name in ("pytest-postgresql", "pytest-sqla")]
+    install = ("pip", "install", "--quiet", "--python", project.python, "-c", "constraints.txt")
+    subprocess.run([uv, *install, *plugins], cwd=path, env=environment, check=True)
+    return project
 
 
 @contextmanager
-def projects(styles: list[str]) -> Iterator[tuple[list[Project], dict[str, str]]]:
-    """Give a service in each style, all on one server, and the versions of what they run on."""
+def projects(styles: list[str], figures: Figures) -> Iterator[list[Project]]:
+    """Give a service in each style, all on one server, and note the versions."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        rendered = [render(style, Path(folder)) for style in styles]
+        rendered = [render(style, Path(folder) / style, figures) for style in styles]
         with server(rendered[0]) as found:
+            figures.software = found["versions"]
             for project in rendered:
                 project.variables["TEST_DATABASE_URL"] = found["url"]
+                project.variables["BENCH_SERVER"] = found["process"]
                 project.prepare(project.style)
-            yield rendered, found["versions"]
+            yield rendered
 
 
-@contextmanager
-def project_with_clickhouse(style: str) -> Iterator[Project]:
-    """Give a service with analytics."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        yield render(style, Path(folder), analytics="clickhouse")
+def with_clickhouse(project: Project) -> Project:
+    """Render the same service with analytics, and add what that needs to the environment."""
+    answers = {"session_style": project.style, "analytics": "clickhouse"}
+    folder = project.path.parent / "clickhouse"
+    path = cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
+    uv = shutil.which("uv") or str(project.path / ".uv/bin/uv")
+    install = ("pip", "install", "--quiet", "--python", project.python, "-c", "constraints.txt")
+    subprocess.run(
+        [uv, *install, "--group", "dev", "--editable", "."],
+        cwd=path,
+        env=clean_environment(),
+        check=True,
+    )
+    return Project(project.style, Path(path), project.python, dict(project.variables))
 
 
 @contextmanager
 def server(project: Project) -> Iterator[dict[str, Any]]:
     """Run the PostgreSQL server that a service brings, and remove its data at the end."""
+    command = (project.python, PROGRAMS / "server.py")
     with subprocess.Popen(
-        [project.python, PROGRAMS / "server.py"],
+        command,
         cwd=project.path,
         env=project.environment,
         stdin=subprocess.PIPE,

@@ -1,53 +1,88 @@
-"""The tables: what was measured, the budget it has, and whether it keeps to it."""
+"""The tables: what was measured, the goal it has, and whether it is reached in each style."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from benchmarks.measures import REVISIONS, WORKLOADS, ClickhouseStates, Pairs, States
-from benchmarks.patterns import POSTGRESQL, SQLITE, TESTS, Pattern
+from benchmarks.figures import Figures
+from benchmarks.measures import ENGINES, MANY, REVISIONS
+from benchmarks.patterns import PATTERNS, Pattern
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-PATTERNS = {(pattern.engine, pattern.name): pattern for pattern in (*SQLITE, *POSTGRESQL)}
-
-# Pytest rounds the time of a run to this many seconds. A cost below it is not seen.
-RESOLUTION = 0.01
-LEAST_COST = RESOLUTION / TESTS * 1000
 
 Row = list[str]
 
 
-@dataclass
-class Results:
-    """Everything that was measured, by session style."""
-
-    styles: list[str]
-    rounds: str
-    machine: str
-    # By style, engine and pattern.
-    seconds: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    states: dict[tuple[str, str], States] = field(default_factory=dict)
-    clickhouse: dict[str, ClickhouseStates] = field(default_factory=dict)
-    starts: Pairs = field(default_factory=dict)
-    # By style and kind of tests.
-    workers: Pairs = field(default_factory=dict)
-
-    def ratio(self, style: str, pattern: Pattern) -> float:
-        """Return how many times as long a suite takes as without isolation."""
-        name = (style, pattern.engine, pattern.base)
-        return self.seconds[style, pattern.engine, pattern.name] / self.seconds[name]
-
-    def cost(self, style: str, pattern: Pattern) -> float:
-        """Return what a pattern adds to one test, in milliseconds."""
-        base = self.seconds[style, pattern.engine, pattern.base]
-        return (self.seconds[style, pattern.engine, pattern.name] - base) / TESTS * 1000
+class NotMeasuredError(LookupError):
+    """A figure is missing: the part that measures it failed."""
 
 
 @dataclass(frozen=True)
-class Budget:
-    """A limit for a figure, and how to show both."""
+class Reader:
+    """Gives the medians of one style's figures."""
 
-    limit: float
+    figures: Figures
+    style: str
+
+    def median(self, name: str) -> float:
+        """Return a median.
+
+        Raises:
+            NotMeasuredError: There is none.
+
+        """
+        found = self.figures.median(f"{self.style}: {name}")
+        if found is None:
+            raise NotMeasuredError(name)
+        return found
+
+    def ratio(self, name: str, other: str) -> float:
+        """Return how many times as large one figure is as another.
+
+        Of samples that were taken in turn, it is the median of each round's ratio.
+        """
+        self.median(name), self.median(other)
+        mine, its = (self.figures.samples[f"{self.style}: {it}"] for it in (name, other))
+        return statistics.median(one / two for one, two in zip(mine, its, strict=True))
+
+    def test(self, pattern: Pattern, clock: str = "cpu") -> float:
+        """Return the milliseconds of a small test on a pattern."""
+        return self.median(suite(pattern, clock))
+
+    def times_none(self, pattern: Pattern) -> float:
+        """Return how many times the CPU of a test without isolation a test takes."""
+        base = PATTERNS[pattern.engine, pattern.base]
+        return self.ratio(suite(pattern), suite(base))
+
+    def cost(self, pattern: Pattern, clock: str = "wall") -> float:
+        """Return what a pattern adds to a test, in milliseconds."""
+        base = PATTERNS[pattern.engine, pattern.base]
+        return self.test(pattern, clock) - self.test(base, clock)
+
+
+def suite(pattern: Pattern, clock: str = "cpu") -> str:
+    """Return the name of a pattern's figure."""
+    return f"{pattern.engine}, {pattern.name}, {clock}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a figure should be, how to get and how to show it.
+
+    Attributes:
+        words: What it is.
+        measure: Returns the figure.
+        limit: The goal; None if there is none.
+        unit: What follows the figure.
+        digits: How many decimals are shown, and count.
+        at_least: Whether the limit is the smallest that will do, instead of the largest.
+
+    """
+
+    words: str
+    measure: Callable[[Reader], float]
+    limit: float | None = None
     unit: str = TIMES
     digits: int = 2
     at_least: bool = False
@@ -57,154 +92,213 @@ class Budget:
         return f"{figure:.{self.digits}f}{self.unit}"
 
     def keeps(self, figure: float) -> bool:
-        """Tell whether a figure, as precise as it is shown, is within the limit."""
+        """Tell whether a figure, as precise as it is shown, reaches the goal."""
         shown = round(figure, self.digits)
-        return shown >= self.limit if self.at_least else shown <= self.limit
+        return self.limit is None or (shown >= self.limit if self.at_least else shown <= self.limit)
 
     def __str__(self) -> str:
         """Say the limit."""
+        if self.limit is None:
+            return ""
         return f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
 
 
-SUITE_BUDGETS = {
-    ("sqlite", "db_session"): Budget(1.1),
-    ("sqlite", "isolated_database"): Budget(2, " ms"),
-    ("postgresql", "db_session"): Budget(1.15),
-    ("postgresql", "isolated_database"): Budget(1.25),
-}
-FASTER = Budget(20, digits=1, at_least=True)
-# What ours is compared with, on each engine.
-SLOWER = {"sqlite": "shared file, create and drop", "postgresql": "pytest-postgresql"}
-
-SEED = {"sqlite": Budget(1, " ms"), "postgresql": Budget(3, " ms")}
-STATE = {"sqlite": Budget(1, " ms"), "postgresql": Budget(100, " ms", digits=1)}
-CLICKHOUSE = {
-    "seed": ("seeding 100 rows", Budget(1, " ms")),
-    "snapshot": ("snapshot of `analytics`", Budget(15, " ms", digits=1)),
-    "restore": ("restore of `analytics`", Budget(15, " ms", digits=1)),
-    "reset": ("reset after a test that wrote", Budget(5, " ms", digits=1)),
-}
-START = Budget(1.05)
-WORKERS = Budget(1.7, at_least=True)
-
-# What was measured, its budget, the figure for each style, and the seconds behind each, if any.
-Measure = tuple[str, Budget, list[float], list[str]]
+MS = " ms"
 
 
-def suites(results: Results) -> str:
-    """Return the table of all patterns."""
-    columns = [
-        f"{style}: {unit}" for style in results.styles for unit in ("s", f"{TIMES} none", "ms")
+def isolation() -> list[Goal]:
+    """Return the goals of the fixtures that give databases."""
+    sqlite, postgresql = (
+        {name: pattern for (its, name), pattern in PATTERNS.items() if its == engine}
+        for engine in ENGINES
+    )
+    ddl = postgresql["isolated_database, tests with DDL"]
+
+    def times_none(pattern: Pattern) -> Callable[[Reader], float]:
+        return lambda reader: reader.times_none(pattern)
+
+    def cost(pattern: Pattern) -> Callable[[Reader], float]:
+        return lambda reader: reader.cost(pattern)
+
+    def cheaper(ours: Pattern, other: Pattern) -> Callable[[Reader], float]:
+        # A cost below this is noise.
+        least = 0.05
+        return lambda reader: reader.cost(other, "cpu") / max(reader.cost(ours, "cpu"), least)
+
+    goals = [
+        Goal("SQLite: `db_session` against none", times_none(sqlite["db_session"]), 1.05),
+        Goal("SQLite: `isolated_database`, its cost", cost(sqlite["isolated_database"]), 2, MS),
+        Goal("PostgreSQL: `db_session` against none", times_none(postgresql["db_session"]), 1.1),
+        Goal(
+            "PostgreSQL: `isolated_database` against none, a test that writes",
+            times_none(postgresql["isolated_database"]),
+            1.2,
+        ),
+        Goal("PostgreSQL: the same, a test with DDL, its cost", cost(ddl), 15, MS, digits=1),
     ]
+    peers = {"sqlite": "shared file, create and drop", "postgresql": "pytest-postgresql"}
+    for engine, peer in peers.items():
+        for name in ("db_session", "isolated_database"):
+            measure = cheaper(PATTERNS[engine, name], PATTERNS[engine, peer])
+            words = f"{TITLES[engine]}: `{name}` cheaper than {peer}"
+            goals.append(Goal(words, measure, 20, digits=0, at_least=True))
+    return goals
+
+
+def states() -> list[Goal]:
+    """Return the goals of states and scenarios."""
+    steps = {
+        "seed": "seeding 100 rows",
+        "snapshot": "snapshot of `{}`",
+        "restore": "restore of `{}`",
+        "reset": "reset after a test that wrote",
+        "reset of nothing": "reset after a test that did not write",
+    }
+    limits: dict[str, dict[str, float]] = {
+        "sqlite": {"seed": 1, "snapshot": 1, "restore": 1},
+        "postgresql": {"seed": 2.5, "snapshot": 100, "restore": 100},
+        "clickhouse": {
+            "seed": 0.8,
+            "snapshot": 15,
+            "restore": 15,
+            "reset": 4,
+            "reset of nothing": 1,
+        },
+    }
+
+    def median(engine: str, step: str) -> Callable[[Reader], float]:
+        return lambda reader: reader.median(f"{engine}, {step}")
+
+    titles = TITLES | {"clickhouse": "ClickHouse"}
+    goals = []
+    for engine, of_engine in limits.items():
+        scenario = "analytics" if engine == "clickhouse" else "performance"
+        for step, limit in of_engine.items():
+            words = f"{titles[engine]}: {steps[step].format(scenario)}"
+            goals.append(Goal(words, median(engine, step), limit, MS))
+    return goals
+
+
+def starting() -> list[Goal]:
+    """Return the goals of what people wait for before the first test runs."""
+    goals = [
+        Goal(
+            "a file of unit tests, against importing pytest, SQLAlchemy and what it tests",
+            lambda reader: reader.ratio("unit", "unit, imports"),
+            1.3,
+        ),
+        Goal("the same, CPU", lambda reader: reader.median("unit"), unit=" s"),
+        Goal(
+            "`migrate.sh` with nothing to do, against importing SQLAlchemy and Alembic",
+            lambda reader: reader.ratio("migrate", "migrate, imports"),
+            1.3,
+        ),
+        Goal("the same, CPU", lambda reader: reader.median("migrate"), unit=" s"),
+    ]
+
+    def revisions(engine: str, run: str) -> Callable[[Reader], float]:
+        name = f"{engine}, revisions, {run}"
+        return lambda reader: reader.ratio(f"{name}, many", f"{name}, one")
+
+    for engine, title in TITLES.items():
+        words = f"{title}: {{}}, {REVISIONS} revisions against one"
+        goals += [
+            Goal(words.format("first run"), revisions(engine, "first")),
+            Goal(words.format("a later run"), revisions(engine, "later"), 1.05),
+        ]
+
+    def first(*steps: str) -> Callable[[Reader], float]:
+        return lambda reader: sum(reader.median(f"first {step}") for step in steps)
+
+    seconds: dict[str, tuple[tuple[str, ...], float | None]] = {
+        "rendered to first green test, caches of packages warm": (("env", "test"), 12),
+        "of that, installing": (("env",), None),
+        "of that, the first tests": (("test",), None),
+        "before that, rendering": (("render",), None),
+    }
+    for words, (steps, limit) in seconds.items():
+        goals.append(Goal(words, first(*steps), limit, " s", digits=1))
+    return goals
+
+
+def workers() -> list[Goal]:
+    """Return the goals of parallel runs."""
+
+    def speedup(engine: str) -> Callable[[Reader], float]:
+        return lambda reader: reader.ratio(f"{engine}, -n 0", f"{engine}, -n 2")
+
+    return [
+        Goal(
+            f"{title}: `-n 2` faster than one process, {MANY:,} small tests",
+            speedup(engine),
+            1.6,
+            at_least=True,
+        )
+        for engine, title in TITLES.items()
+    ]
+
+
+SECTIONS = {
+    "Isolation": isolation,
+    "States": states,
+    "Starting": starting,
+    "Workers": workers,
+}
+
+
+def patterns(figures: Figures, styles: list[str]) -> str:
+    """Return the table of all patterns."""
+    columns = [f"{style}: {unit}" for style in styles for unit in ("ms", f"{TIMES} none", "CPU ms")]
     rows = []
     for (engine, name), pattern in PATTERNS.items():
         row = [TITLES[engine], f"**{name}**" if pattern.ours else name]
-        for style in results.styles:
-            row.append(f"{results.seconds[style, engine, name]:.2f}")
-            if pattern.name == pattern.base:
-                row += ["1", ""]
-            else:
-                row.append(f"{results.ratio(style, pattern):.2f}")
-                row.append(f"{results.cost(style, pattern):.2f}")
-        budget = SUITE_BUDGETS.get((engine, name))
-        if budget is None:
-            row += ["", ""]
-        else:
-            figure = results.ratio if budget.unit == TIMES else results.cost
-            kept = [budget.keeps(figure(style, pattern)) for style in results.styles]
-            row += [str(budget), verdict(results.styles, kept)]
+        for style in styles:
+            reader = Reader(figures, style)
+            try:
+                row += [
+                    f"{reader.test(pattern, 'wall'):.2f}",
+                    f"{reader.times_none(pattern):.2f}",
+                    f"{reader.test(pattern):.2f}",
+                ]
+            except NotMeasuredError:
+                row += ["-", "-", "-"]
         rows.append(row)
-    return table(["on", "pattern", *columns, "budget", "kept"], rows, numbers=len(columns))
+    return table(["on", "pattern", *columns], rows, numbers=range(2, 2 + len(columns)))
 
 
-def comparisons(results: Results) -> str:
-    """Return the table of everything else that has a budget."""
+def goals(figures: Figures, styles: list[str], section: list[Goal]) -> str:
+    """Return the table of some goals."""
     rows = []
-    for measures in (faster, states, clickhouse, starts, workers):
-        for words, budget, figures, seconds in measures(results):
-            kept = [budget.keeps(figure) for figure in figures]
-            shown = [
-                budget.show(figure) + behind
-                for figure, behind in zip(figures, seconds or [""] * len(figures), strict=True)
-            ]
-            rows.append([words, *shown, str(budget), verdict(results.styles, kept)])
-    header = ["measure", *results.styles, "budget", "kept"]
-    return table(header, rows, numbers=len(results.styles))
+    for goal in section:
+        shown: dict[str, str] = {}
+        kept: dict[str, bool] = {}
+        for style in styles:
+            try:
+                figure = goal.measure(Reader(figures, style))
+            except NotMeasuredError:
+                shown[style] = "not measured"
+            else:
+                shown[style] = goal.show(figure)
+                kept[style] = goal.keeps(figure)
+        row = [goal.words, *shown.values(), str(goal)]
+        rows.append([*row, verdict(kept) if goal.limit is not None else ""])
+    header = ["measure", *styles, "goal", "kept"]
+    return table(header, rows, numbers=range(1, 1 + len(styles)))
 
 
-def faster(results: Results) -> Iterator[Measure]:
-    """Yield how many times faster than a common pattern ours is: whole suites, and its cost."""
-    for engine, slower in SLOWER.items():
-        other = PATTERNS[engine, slower]
-        for name in ("db_session", "isolated_database"):
-            ours = PATTERNS[engine, name]
-            words = f"{TITLES[engine]}: `{name}` faster than {slower}"
-            suites = [
-                results.ratio(style, other) / results.ratio(style, ours) for style in results.styles
-            ]
-            costs = [
-                results.cost(style, other) / max(results.cost(style, ours), LEAST_COST)
-                for style in results.styles
-            ]
-            yield f"{words}, whole suite", FASTER, suites, []
-            yield f"{words}, cost of isolation", FASTER, costs, []
-
-
-def states(results: Results) -> Iterator[Measure]:
-    """Yield what it takes to fill a database, keep its state and go back."""
-    for engine, title in TITLES.items():
-        of_engine = [results.states[style, engine] for style in results.styles]
-        seeds = [state.seed * 1000 for state in of_engine]
-        yield f"{title}: seeding 100 rows", SEED[engine], seeds, []
-        snapshots = [state.snapshot * 1000 for state in of_engine]
-        yield f"{title}: snapshot of `performance`", STATE[engine], snapshots, []
-        restores = [state.restore * 1000 for state in of_engine]
-        yield f"{title}: restore of `performance`", STATE[engine], restores, []
-
-
-def clickhouse(results: Results) -> Iterator[Measure]:
-    """Yield what it takes to fill ClickHouse, keep its state and go back."""
-    for step, (words, budget) in CLICKHOUSE.items():
-        figures = [getattr(results.clickhouse[style], step) * 1000 for style in results.styles]
-        yield f"ClickHouse: {words}", budget, figures, []
-
-
-def starts(results: Results) -> Iterator[Measure]:
-    """Yield what many revisions cost a second run."""
-    for engine, title in TITLES.items():
-        pairs = [results.starts[style, engine] for style in results.styles]
-        figures = [many / one for one, many in pairs]
-        words = f"{title}: second run, {REVISIONS} revisions against one"
-        yield words, START, figures, [in_seconds(many, one) for one, many in pairs]
-
-
-def workers(results: Results) -> Iterator[Measure]:
-    """Yield what a second process gains."""
-    for kind, tests in WORKLOADS.items():
-        pairs = [results.workers[style, kind] for style in results.styles]
-        figures = [one / two for one, two in pairs]
-        words = f"{tests.title}: `-n 2` faster than one process"
-        yield words, WORKERS, figures, [in_seconds(two, one) for one, two in pairs]
-
-
-def in_seconds(ours: float, other: float) -> str:
-    """Say which seconds a ratio comes from."""
-    return f" ({ours:.2f} s, against {other:.2f} s)"
-
-
-def verdict(styles: Iterable[str], kept: list[bool]) -> str:
-    """Say whether a budget is kept, in which styles."""
-    if all(kept):
+def verdict(kept: dict[str, bool]) -> str:
+    """Say whether a goal is reached, in which styles."""
+    if not kept:
+        return "-"
+    if all(kept.values()):
         return "yes"
-    if not any(kept):
-        return "**no**"
-    return "**" + " ".join(style for style, ok in zip(styles, kept, strict=True) if ok) + " only**"
+    reached = [style for style, ok in kept.items() if ok]
+    return f"**{' '.join(reached)} only**" if reached else "**no**"
 
 
-def table(header: Row, rows: list[Row], *, numbers: int) -> str:
-    """Return a Markdown table that also reads well as text; numbers end with the third last."""
-    last = len(header) - 2
-    numeric = range(last - numbers, last)
+def table(header: Row, rows: list[Row], *, numbers: Iterable[int]) -> str:
+    """Return a Markdown table that also reads well as text; the columns of numbers are aligned."""
+    numeric = set(numbers)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = [
         "-" * (width - 1) + ":" if place in numeric else "-" * width
@@ -220,14 +314,12 @@ def table(header: Row, rows: list[Row], *, numbers: int) -> str:
     return "\n".join(lines)
 
 
-def full(results: Results) -> str:
+def full(figures: Figures, styles: list[str], machine: str) -> str:
     """Return all that `make bench` prints, and writes to docs/performance.md."""
-    return "\n\n".join(
-        [
-            results.machine,
-            f"{TESTS} small tests on each pattern; medians of {results.rounds}:",
-            suites(results),
-            "Everything else that has a budget:",
-            comparisons(results),
-        ]
-    )
+    parts = [machine, "### A small test on each pattern", patterns(figures, styles)]
+    for title, section in SECTIONS.items():
+        parts += [f"### {title}", goals(figures, styles, section())]
+    for part, error in figures.failed.items():
+        last = error.strip().splitlines()[-1]
+        parts.append(f"Not measured: {part}, because it failed: `{last}`")
+    return "\n\n".join(parts)

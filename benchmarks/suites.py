@@ -1,62 +1,43 @@
-"""The same small tests on every pattern, in turn, in every style."""
+"""The same small tests on every pattern of an engine, in turn, in one process."""
 
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
+from benchmarks.figures import Figures
+from benchmarks.patterns import POSTGRESQL, SQLITE
+from benchmarks.project import PROGRAMS, Project
 
-from benchmarks.patterns import POSTGRESQL, SQLITE, Pattern
-from benchmarks.project import Project
+# The plugin that measures a module of tests.
+PLUGIN = "blocks"
 
-# Style, engine and name of a pattern, to the seconds of each of its runs.
-Runs = dict[tuple[str, str, str], list[float]]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How often things are measured."""
-
-    rounds: int
-    # Patterns that take many times as long: their figures need fewer runs to stand out.
-    slow_rounds: int
-    # Of the many tests that workers share.
-    worker_rounds: int
+OF_ENGINE = {"sqlite": SQLITE, "postgresql": POSTGRESQL}
 
 
-FULL = Effort(rounds=7, slow_rounds=1, worker_rounds=1)
-QUICK = Effort(rounds=3, slow_rounds=1, worker_rounds=1)
+def measure_suites(project: Project, figures: Figures, rounds: int) -> None:
+    """Note the milliseconds of a small test on every pattern, once in each round.
+
+    The patterns take turns, a module each. So a machine that is busy for a while is so for all, and
+    nothing but the tests is measured: Python and pytest start once for all rounds.
+    """
+    project.install(PROGRAMS / f"{PLUGIN}.py")
+    for engine, patterns in OF_ENGINE.items():
+        modules = []
+        for number in range(rounds):
+            for pattern in patterns:
+                module = f"{pattern.module}_{number}"
+                # The first test and the last one are not measured: they set up and tear down.
+                project.write(module, pattern.suite(project.style, pattern.tests + 2))
+                modules.append(module)
+        found = project.measured(modules, *options(project, engine))
+        for pattern in patterns:
+            for clock in ("cpu", "wall"):
+                name = f"{project.style}: {engine}, {pattern.name}, {clock}"
+                figures.add(name, found[f"{pattern.module} {clock}"])
 
 
-def measure(projects: list[Project], effort: Effort) -> Iterator[tuple[str, Runs]]:
-    """Yield what was done, and all runs so far, after each round."""
-    for project in projects:
-        for pattern in (*SQLITE, *POSTGRESQL):
-            project.write(pattern.module, pattern.suite(project.style))
-    yield "wrote the suites", {}
-    # Not counted: the first runs compile the tests, and build what is kept between runs.
-    for project in projects:
-        for pattern in (*SQLITE, *POSTGRESQL):
-            if not pattern.slow:
-                seconds(project, pattern)
-    runs: Runs = {}
-    for number in range(effort.rounds):
-        for pattern in (*SQLITE, *POSTGRESQL):
-            if not pattern.slow or is_slow_round(number, effort):
-                for project in projects:
-                    key = (project.style, pattern.engine, pattern.name)
-                    runs.setdefault(key, []).append(seconds(project, pattern))
-        yield f"round {number + 1} of {effort.rounds}", runs
-
-
-def is_slow_round(number: int, effort: Effort) -> bool:
-    """Tell whether slow patterns take part in a round; these rounds are spread over all."""
-    return number * effort.slow_rounds % effort.rounds < effort.slow_rounds
-
-
-def seconds(project: Project, pattern: Pattern) -> float:
-    """Return how long the tests take on a pattern."""
-    return project.pytest(pattern.module, "--database", pattern.engine, plugin=pattern.plugin)
-
-
-def medians(runs: Runs) -> dict[tuple[str, str, str], float]:
-    """Return the median seconds of each pattern."""
-    return {key: statistics.median(values) for key, values in runs.items()}
+def options(project: Project, engine: str) -> list[str]:
+    """Return the options of a run with all patterns of an engine; pytest-sqla needs its URL."""
+    urls = {"sqlite": ("sqlite://", "sqlite+aiosqlite://")}
+    own = project.database("sqla")
+    sync_url, async_url = urls.get(engine, (own, own))
+    return [
+        *("--database", engine, "-p", PLUGIN, "-o", "sqla_metadata=my_service.models:Base"),
+        *("--sqla-url", sync_url, "--sqla-async-url", async_url, "--sqla-recreate-schema"),
+    ]

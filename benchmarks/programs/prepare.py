@@ -18,7 +18,7 @@ prefix = os.environ["BENCH_PREFIX"]
 server = sa.make_url(os.environ["TEST_DATABASE_URL"])
 engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
 with engine.connect() as connection:
-    for name in ("migrated", "empty"):
+    for name in ("migrated", "empty", "sqla"):
         connection.execute(sa.text(f"CREATE DATABASE {prefix}{name}"))
 engine.dispose()
 migrate(server.set(database=f"{prefix}migrated"))

@@ -12,9 +12,11 @@ from testdb.postgresql.server import embedded_server
 with embedded_server(Path.cwd()) as url:
     engine = sa.create_engine(url)
     with engine.connect() as connection:
+        folder = url.query["host"]
         found = {
             "url": url.render_as_string(hide_password=False),
-            "folder": url.query["host"],
+            "folder": folder,
+            "process": (Path(folder) / "postmaster.pid").read_text().split()[0],
             "versions": {
                 "Python": platform.python_version(),
                 "SQLAlchemy": sa.__version__,

@@ -30,4 +30,14 @@ def test_reset(isolated_clickhouse: tuple[Client, ClickhouseEnvironment], number
     with timed("reset"):
         config.database.reset()
     assert client.command("SELECT count() FROM metrics") == 0
+
+
+@pytest.mark.parametrize("number", REPEATS)
+def test_reset_of_nothing(
+    isolated_clickhouse: tuple[Client, ClickhouseEnvironment], number: int
+) -> None:
+    client, config = isolated_clickhouse
+    assert client.command("SELECT count() FROM metrics") == 0
+    with timed("reset of nothing"):
+        config.database.reset()
     write(rows=rows)

@@ -4,11 +4,16 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import migrator
 import pytest
+import sqlalchemy as sa
 from migrator import Database, testing
+
+from tests.migrator.project import Project
 
 LIBRARY = Path(migrator.__file__).parents[2]
 README = (LIBRARY / "README.md").read_text(encoding="utf-8")
@@ -156,6 +161,25 @@ def test_the_readme_lists_all_ready_made_tests() -> None:
     names = re.findall(r"    (test_\w+),", block("from migrator.testing import"))
 
     assert names == [name for name in testing.__all__ if name.startswith("test_")]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("op.execute('UPDATE authors SET name = trim(name)')", nullcontext()),
+        ("pass", pytest.raises(AssertionError)),
+    ],
+    ids=["right", "wrong"],
+)
+def test_the_example_tests_a_revision_that_changes_rows(
+    project: Project, change: str, expected: AbstractContextManager[object]
+) -> None:
+    project.write("trim_names", change, "pass")
+    example: dict[str, Any] = {"Database": Database, "URL": sa.URL, "text": sa.text}
+    exec(block("trim_names"), example)  # noqa: S102  # what readers copy
+
+    with expected:
+        example["test_names_lose_the_spaces_around_them"](project.database, project.database.url)
 
 
 def test_the_readme_lists_all_fields_commands_and_names() -> None:

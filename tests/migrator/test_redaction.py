@@ -1,9 +1,11 @@
 """Messages contain no password, whatever spelled it."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 from migrator import Exit
-from migrator.redaction import redact, show_url
+from migrator.redaction import REDACTED, TEXT_MAX, redact, show_url
 
 from tests.migrator.project import Project
 
@@ -37,6 +39,33 @@ def test_a_long_text_is_cut_between_words() -> None:
     shown = redact(text, URL)
 
     assert shown == f"{'word ' * 199}… ({len(text)} characters)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/path?token=s3cret&x=1",
+        "host=h password='s3cret and' user=u",
+        "GET / X-API-Key: s3cret",
+        "{'Authorization': 'Bearer s3cret', 'Cookie': b's3cret'}",
+        '{"client_secret": "s3cret"}',
+    ],
+)
+def test_the_value_of_a_secret_name_is_hidden(text: str) -> None:
+    names = re.compile("api[-_]?key|authorization|cookie|password|secret|token", re.IGNORECASE)
+
+    shown = redact(text, names=names)
+
+    assert "s3cret" not in shown
+    assert REDACTED in shown
+
+
+@pytest.mark.parametrize("length", [TEXT_MAX - 10, TEXT_MAX + 10])
+def test_a_secret_at_the_end_of_a_long_text_is_not_shown_in_part(length: int) -> None:
+    shown = redact("x" * (length - 30) + " password='s3cret and more'" * 9)
+
+    assert "s3" not in shown
+    assert len(shown) < TEXT_MAX + 100
 
 
 @pytest.mark.parametrize("command", ["status", "upgrade"])

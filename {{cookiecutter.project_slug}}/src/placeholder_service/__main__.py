@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(asyncio.run(create_key(settings, email, arguments.name)))
     except (OperationalError, ProgrammingError) as error:
         message = f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh."
-        print(redact(message, settings.secrets), file=sys.stderr)
+        print(redact(message, *settings.urls), file=sys.stderr)
         return 1
     return 0
 

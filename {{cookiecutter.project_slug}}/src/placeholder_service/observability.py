@@ -3,7 +3,7 @@
 import logging
 import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -13,6 +13,7 @@ from fastapi.exceptions import ValidationException
 from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import ValidationError
+from sqlalchemy import URL
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -39,7 +40,7 @@ def add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def redact_event(secrets: Collection[str]) -> Processor:
+def redact_event(urls: Sequence[URL]) -> Processor:
     """Return the step that makes a log line short and free of secrets.
 
     Numbers stay; everything else becomes text, an error its traceback without local variables.
@@ -53,11 +54,11 @@ def redact_event(secrets: Collection[str]) -> Processor:
             if SECRET_NAME.search(name):
                 event[name] = REDACTED
             elif isinstance(value, BaseException):
-                event[name] = describe_error(value, secrets)
+                event[name] = describe_error(value, urls)
             else:
-                event[name] = redact(str(value), secrets)
+                event[name] = redact(str(value), *urls)
         if error is not None:
-            text = format_error(error, secrets)
+            text = format_error(error, urls)
             half = TRACEBACK_MAX // 2
             event["exception"] = text if len(text) <= 2 * half else f"{text[:half]}…{text[-half:]}"
         return event
@@ -65,7 +66,7 @@ def redact_event(secrets: Collection[str]) -> Processor:
     return process
 
 
-def format_error(error: BaseException, secrets: Collection[str], depth: int = 0) -> str:
+def format_error(error: BaseException, urls: Sequence[URL], depth: int = 0) -> str:
     """Return an error's traceback after those of its causes, as Python prints them but short."""
     texts: list[str] = []
     shown: BaseException | None = error
@@ -73,16 +74,16 @@ def format_error(error: BaseException, secrets: Collection[str], depth: int = 0)
         calls = traceback.extract_tb(shown.__traceback__)
         ours = [call for call in calls[:-LAST_CALLS] if PACKAGE in Path(call.filename).parents]
         kept = [*ours[LAST_CALLS - CALLS_MAX :], *calls[-LAST_CALLS:]]
-        text = "".join(traceback.format_list(kept)) + describe_error(shown, secrets)
+        text = "".join(traceback.format_list(kept)) + describe_error(shown, urls)
         if isinstance(shown, BaseExceptionGroup) and depth == 0:
             for part in shown.exceptions[:ERRORS_MAX]:
-                text += f"\n\nIn this group:\n\n{format_error(part, secrets, depth + 1)}"
+                text += f"\n\nIn this group:\n\n{format_error(part, urls, depth + 1)}"
         texts.append(text)
         shown = shown.__cause__ or (None if shown.__suppress_context__ else shown.__context__)
     return "\n\nThis led to:\n\n".join(reversed(texts))
 
 
-def describe_error(error: BaseException, secrets: Collection[str]) -> str:
+def describe_error(error: BaseException, urls: Sequence[URL]) -> str:
     """Return an error's type and the first line of its message.
 
     Further lines of a database's message show rows, and those of a validation its input.
@@ -91,9 +92,9 @@ def describe_error(error: BaseException, secrets: Collection[str]) -> str:
     if isinstance(error, ValidationError | ValidationException):
         faults = error.errors()
         shown = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in faults[:FAULTS_MAX]]
-        return redact(f"{name}: {len(faults)} faults: {'; '.join(shown)}", secrets)
+        return redact(f"{name}: {len(faults)} faults: {'; '.join(shown)}", *urls)
     lines = str(error).splitlines() or [""]
-    return redact(f"{name}: {lines[0]}", secrets)
+    return redact(f"{name}: {lines[0]}", *urls)
 
 
 def configure_logging(settings: Settings) -> None:
@@ -117,7 +118,7 @@ def configure_logging(settings: Settings) -> None:
             foreign_pre_chain=collecting,
             processors=[
                 ProcessorFormatter.remove_processors_meta,
-                redact_event(settings.secrets),
+                redact_event(settings.urls),
                 rendering,
             ],
         )

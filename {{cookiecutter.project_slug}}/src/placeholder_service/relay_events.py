@@ -53,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BusyError as error:
         return fail(LOCKED, f"No lock: {error}. Next: wait for it to end")
     except UnavailableError as error:
-        return fail(FAILED, redact(f"Failed: {error}", settings.secrets))
+        return fail(FAILED, redact(f"Failed: {error}", *settings.urls))
     except SQLAlchemyError as error:
         reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
         message = f"Failed: {reason.rstrip('.')}. Next: see to DATABASE_URL"
-        return fail(FAILED, redact(message, settings.secrets))
+        return fail(FAILED, redact(message, *settings.urls))
     finally:
         client.close()
         engine.dispose()

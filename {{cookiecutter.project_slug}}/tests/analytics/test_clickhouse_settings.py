@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
+from placeholder_service.settings import Environment, Settings
 
 SAFE: dict[str, Any] = {
     "environment": Environment.PRODUCTION,
@@ -13,29 +13,11 @@ SAFE: dict[str, Any] = {
 }
 
 
-def test_a_url_is_completed() -> None:
-    urls = {
-        "chdb:///data/clickhouse": f"chdb:///{PROJECT_ROOT}/data/clickhouse",
-        "chdb:////var/lib/clickhouse": "chdb:////var/lib/clickhouse",
-        "clickhouse://u:p%25@host/db": "clickhouse://u:p%25@host:8123/db",
-        "clickhouse://host:9000": "clickhouse://host:9000/default",
-    }
-
-    found = {
-        url: Settings(clickhouse_url=url).clickhouse.render_as_string(hide_password=False)
-        for url in urls
-    }
-
-    assert found == urls
-
-
 def test_another_url_is_refused_without_being_repeated() -> None:
-    hosts = ["chdb://", "chdb://host/folder", "clickhouse:///db"]
-    for url in [*hosts, "http://u:secret@host", "secret", ""]:
-        with pytest.raises(ValidationError, match="not a ClickHouse URL; expected") as error:
-            Settings(clickhouse_url=url)
+    with pytest.raises(ValidationError, match="not a ClickHouse URL; expected") as error:
+        Settings(clickhouse_url="http://u:secret@host")
 
-        assert "secret" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_production_refuses_what_is_unsafe() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
+from sqlalchemy import make_url
 
 from placeholder_service.analytics import client as clients
 from placeholder_service.analytics.client import (
@@ -18,9 +19,8 @@ from placeholder_service.analytics.client import (
     explained,
     open_client,
 )
-from placeholder_service.settings import parse_clickhouse_url
 
-NOBODY = parse_clickhouse_url("clickhouse://user:secret@127.0.0.1:1/service")
+NOBODY = make_url("clickhouse://user:secret@127.0.0.1:1/service")
 
 
 class FakeClient:
@@ -67,7 +67,7 @@ def test_where_another_process_has_the_folder_the_error_says_so(
     monkeypatch.setattr("clickhouse_connect.get_client", fail)
 
     with pytest.raises(UnreachableError, match="Next: stop the process that uses the folder"):
-        open_client(parse_clickhouse_url("chdb:///data/clickhouse"))
+        open_client(make_url("chdb:///data/clickhouse"))
 
 
 def test_other_failures_keep_their_reason() -> None:
@@ -81,7 +81,7 @@ def test_without_chdb_the_error_asks_for_a_server(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "clickhouse_connect.driver._backend.chdb_backend", False)
 
     with pytest.raises(UnreachableError, match="needs chdb, which only development has"):
-        open_client(parse_clickhouse_url("chdb:///tmp/clickhouse"))
+        open_client(make_url("chdb:///tmp/clickhouse"))
 
 
 def test_threads_share_one_client_which_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:

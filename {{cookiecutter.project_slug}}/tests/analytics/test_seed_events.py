@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 from migrator import Exit
 
+from placeholder_service.analytics import relay
 from placeholder_service.analytics.client import LazyClient, UnreachableError
 from placeholder_service.models import (
     Context,
@@ -19,7 +20,7 @@ from placeholder_service.models import (
 
 from scripts import seed
 from tests.fixtures import events, scenarios
-from tests.fixtures.databases import Seed
+from tests.fixtures.seed import Seed
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,12 @@ def engine(migrated_url: sa.URL) -> Iterator[sa.Engine]:
     engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def few_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the smallest scenario have events, twenty of them."""
+    monkeypatch.setattr(events, "COUNTS", {"minimal": 20})
 
 
 def count(engine: sa.Engine, model: type) -> int:
@@ -70,66 +77,47 @@ def test_both_databases_have_the_same_events_and_the_metrics_count_them(
     assert f"50 tasks, {COUNT} events.\n" in output
 
 
-def test_other_scenarios_leave_clickhouse_alone(engine: sa.Engine, run_seed: Seed) -> None:
-    exit_code, output = run_seed("minimal")
-
-    assert exit_code == Exit.DONE
-    assert ", 0 events.\n" in output
-    assert count(engine, OutboxEvent) == 0
-
-
-@pytest.mark.parametrize("fault", ["unreachable", "not migrated", "not empty"])
+@pytest.mark.usefixtures("few_events")
 def test_where_clickhouse_cannot_take_events_nothing_is_added(
-    engine: sa.Engine,
-    clickhouse: Client,
-    run_seed: Seed,
-    monkeypatch: pytest.MonkeyPatch,
-    fault: str,
+    engine: sa.Engine, clickhouse: Client, run_seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if fault == "unreachable":
-        monkeypatch.setattr(seed, "LazyClient", LazyClient)
-    elif fault == "not migrated":
-        clickhouse.command("RENAME TABLE events TO elsewhere")
-    else:
-        events.load(clickhouse, "analytics")
+    with monkeypatch.context() as patch:
+        patch.setattr(seed, "LazyClient", LazyClient)
+        unreachable = run_seed("minimal")
+    clickhouse.command("RENAME TABLE events TO elsewhere")
+    not_migrated = run_seed("minimal")
+    clickhouse.command("RENAME TABLE elsewhere TO events")
+    relay.insert(clickhouse, relay.columns_of(events.rows("minimal", seed=2)))
+    not_empty = run_seed("minimal")
 
-    exit_code, output = run_seed("analytics")
-
-    if fault == "not migrated":
-        clickhouse.command("RENAME TABLE elsewhere TO events")
-    expected = {
-        "unreachable": (Exit.FAILED, "ClickHouse at 127.0.0.1:1 cannot be reached"),
-        "not migrated": (Exit.REFUSED, "Next: scripts/migrate.sh"),
-        "not empty": (Exit.REFUSED, f"it has {COUNT} events. To add to them: make seed"),
-    }
-    assert exit_code == expected[fault][0]
-    assert expected[fault][1] in output
+    expected = [
+        (unreachable, Exit.FAILED, "ClickHouse at 127.0.0.1:1 cannot be reached"),
+        (not_migrated, Exit.REFUSED, "Next: scripts/migrate.sh"),
+        (not_empty, Exit.REFUSED, "it has 20 events. To add to them: make seed"),
+    ]
+    for (exit_code, output), expected_code, message in expected:
+        assert exit_code == expected_code
+        assert message in output
     assert [count(engine, model) for model in (User, Thought, OutboxEvent)] == [0, 0, 0]
 
 
-def test_events_wait_where_clickhouse_fails_at_the_last_moment(
+@pytest.mark.usefixtures("few_events")
+def test_events_are_added_on_request_and_wait_where_clickhouse_fails_at_the_last_moment(
     engine: sa.Engine, clickhouse: Client, run_seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise UnreachableError("ClickHouse failed: no memory")
 
+    exit_codes = [run_seed("minimal", "--append")[0] for _ in range(2)]
     with monkeypatch.context() as patch:
         patch.setattr(seed, "relay", fail)
-        exit_code, output = run_seed("analytics")
+        failed, output = run_seed("minimal", "--append")
+    without_events, _ = run_seed("basic_workflow", "--append")
 
-    assert exit_code == Exit.FAILED
+    assert (exit_codes, failed, without_events) == ([Exit.DONE] * 2, Exit.FAILED, Exit.DONE)
     assert "The events wait in the outbox. Next: scripts/relay-events.sh" in output
-    assert count(engine, OutboxEvent) == COUNT
-
-
-def test_appending_adds_as_many_again(
-    engine: sa.Engine, clickhouse: Client, run_seed: Seed
-) -> None:
-    exit_codes = [run_seed("analytics", "--append")[0] for _ in range(2)]
-
-    assert exit_codes == [Exit.DONE] * 2
-    assert count(engine, OutboxEvent) == 2 * COUNT
-    assert clickhouse.command("SELECT uniqExact(event_id) FROM events") == 2 * COUNT
+    assert count(engine, OutboxEvent) == 3 * 20
+    assert clickhouse.command("SELECT uniqExact(event_id) FROM events") == 2 * 20
 
 
 def test_events_are_about_rows_of_the_scenario_and_never_before_them() -> None:
@@ -141,6 +129,7 @@ def test_events_are_about_rows_of_the_scenario_and_never_before_them() -> None:
         for model in (User, Context, Thought, Task)
         for row in rows[model.__tablename__]
     }
+    assert made == events.rows("analytics") != events.rows("analytics", seed=2)
     assert len(made) == COUNT == len({event["event_id"] for event in made})
     assert [event["occurred_at"] for event in made] == sorted(
         event["occurred_at"] for event in made
@@ -154,11 +143,5 @@ def test_events_are_about_rows_of_the_scenario_and_never_before_them() -> None:
     }
 
 
-def test_the_same_seed_makes_the_same_events() -> None:
-    assert events.rows("analytics") == events.rows("analytics")
-    assert events.rows("analytics") != events.rows("analytics", seed=2)
-
-
-def test_other_scenarios_have_no_events(clickhouse: Client) -> None:
-    for scenario in {*scenarios.SCENARIOS} - {*events.COUNTS}:
-        assert events.load(clickhouse, scenario) == 0
+def test_other_scenarios_have_no_events() -> None:
+    assert not any(events.rows(name) for name in scenarios.SCENARIOS if name not in events.COUNTS)

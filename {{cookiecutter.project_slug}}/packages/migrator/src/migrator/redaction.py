@@ -1,6 +1,7 @@
 """Keeps passwords, and texts of any length, out of messages."""
 
 import re
+from functools import cache
 from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL
@@ -29,31 +30,34 @@ HARMLESS = {
     "timeout",
     "user",
 }
-PATTERNS = (
-    # The password of an address, up to the last @: it may contain one that is not escaped.
-    (re.compile(r"(://[^\s:/@]*):\S*@"), rf"\1:{REDACTED}@"),
-    # The value of a setting, in quotes or without. A text that was cut off may lack the last quote.
-    (
-        re.compile(
-            rf"((?:{SECRET_NAME.pattern})\w*['\"]?\s*[:=]\s*)"
-            r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)}\]]+)",
-            re.IGNORECASE,
-        ),
-        rf"\1{REDACTED}",
-    ),
-)
+# The password of an address, up to the last @: it may contain one that is not escaped.
+ADDRESS = re.compile(r"(://[^\s:/@]*):\S*@")
+# A text that was cut off may lack the second quotation mark.
+QUOTED = r"\"[^\"]*\"?|'[^']*'?"
 
 
-def redact(text: str, *urls: URL) -> str:
-    """Return a text without the passwords of `urls` and whatever looks like one; cut if long."""
+@cache
+def settings_of(names: re.Pattern[str]) -> re.Pattern[str]:
+    """Return what finds the value of a setting or a header, in quotes or without."""
+    return re.compile(
+        rf"((?:{names.pattern})[\w-]*['\"]?\s*[:=]\s*b?)"
+        rf"(?:{QUOTED}|(?:(?:bearer|basic)\s+)?[^\s,;&'\")}}\]]+)",
+        re.IGNORECASE,
+    )
+
+
+def redact(text: str, *urls: URL, names: re.Pattern[str] = SECRET_NAME) -> str:
+    """Return a text without the passwords of `urls` and whatever looks like one; cut if long.
+
+    `names` finds the names whose values are secrets: of settings, headers and parameters.
+    """
     if len(text) > TEXT_MAX:
         # The last word may be half a password.
         text = f"{text[:TEXT_MAX].rpartition(' ')[0]} … ({len(text)} characters)"
     for secret in sorted(secrets(*urls), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", REDACTED, text)
-    for pattern, replacement in PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
+    text = ADDRESS.sub(rf"\1:{REDACTED}@", text)
+    return settings_of(names).sub(rf"\1{REDACTED}", text)
 
 
 def secrets(*urls: URL) -> set[str]:

@@ -1,4 +1,4 @@
-"""A pytest plugin: writes the seconds before and after each test, by its number of rows."""
+"""A pytest plugin: writes the seconds before and after each test, by its module and rows."""
 
 import json
 import os
@@ -17,10 +17,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         running[report.nodeid] = report.duration
     if report.when == "teardown" and report.nodeid.endswith("]"):
         rows = report.nodeid.partition("[")[2].partition("-")[0]
-        seconds[rows].append(running[report.nodeid] + report.duration)
+        module = report.nodeid.partition(".py")[0].rpartition("/")[2]
+        seconds[f"{module} {rows}"].append(running[report.nodeid] + report.duration)
 
 
 def pytest_sessionfinish() -> None:
     """Write them."""
-    if "BENCH_OUTPUT" in os.environ:
-        Path(os.environ["BENCH_OUTPUT"]).write_text(json.dumps(seconds))
+    Path(os.environ["BENCH_OUTPUT"]).write_text(json.dumps(seconds))

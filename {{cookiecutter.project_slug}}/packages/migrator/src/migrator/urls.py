@@ -1,0 +1,75 @@
+"""Reads the URL of a database in any usual spelling, and judges its password."""
+
+import re
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+# Other spellings of the two databases. Their drivers are chosen where connections are made.
+DIALECTS = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+# The letters of passwords that are no secret: defaults, examples and placeholders.
+GUESSABLE = re.compile(
+    "(admin|change|clickhouse|db|database|default|demo|example|here|it|letmein|me|my|none|null"
+    "|pass|password|passwd|placeholder|postgres|postgresql|pwd|qwerty|replace|root|secret|service"
+    "|some|strong|super|test|the|this|todo|user|welcome|with|x|your)+"
+)
+# Other ways in which libpq proves who connects.
+PROOFS = frozenset({"passfile", "service", "sslcert"})
+
+
+def parse(value: str, root: Path) -> URL:
+    """Return a URL as `sqlite` or `postgresql+psycopg`; a relative path is taken from `root`.
+
+    So scripts, tests and the service mean the same file wherever they are started.
+
+    Raises:
+        ValueError: Not a URL, or not one of these databases. The message never repeats the value,
+            which may hold a password.
+    """
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("not a database URL; expected sqlite:///… or postgresql://…") from None
+    dialect = url.drivername.partition("+")[0]
+    if dialect not in DIALECTS:
+        raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
+    if str(url.database).startswith("file:"):
+        raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
+    url = url.set(drivername=DIALECTS[dialect])
+    if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
+        url = url.set(database=str(root / str(url.database)))
+    return url
+
+
+def parse_clickhouse(value: str, root: Path) -> URL:
+    """Return the URL of a ClickHouse: `chdb` with an absolute folder, or `clickhouse` with a host.
+
+    Raises:
+        ValueError: Neither of the two. The message never repeats the value.
+    """
+    expected = "expected chdb:///FOLDER or clickhouse://USER:PASSWORD@HOST:8123/DATABASE"
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError(f"not a ClickHouse URL; {expected}") from None
+    match url.drivername:
+        case "chdb" if url.database and not url.host:
+            return url.set(database=str(root / url.database))
+        case "clickhouse" if url.host:
+            return url.set(port=url.port or 8123, database=url.database or "default")
+    raise ValueError(f"not a ClickHouse URL; {expected}")
+
+
+def is_guessable(url: URL) -> bool:
+    """Tell whether anybody could connect who knows the rest of a URL."""
+    # libpq prefers the password of the query.
+    password = [url.password or "", *url.normalized_query.get("password", ())][-1]
+    letters = re.sub("[^a-z]", "", password.lower())
+    if not letters:
+        return len(password) < 12 and not (password == "" and PROOFS & set(url.query))
+    return bool(GUESSABLE.fullmatch(letters)) or password in (url.username, url.database)
