@@ -133,7 +133,8 @@ def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]
 
 def is_below(path: Path, pattern: str) -> bool:
     """Tell whether a path is the one of a pattern, or in a folder of that name."""
-    return any(fnmatchcase(folder.as_posix(), pattern) for folder in (path, *path.parents))
+    name = path.as_posix()
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}/*")
 
 
 def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile:
