@@ -48,8 +48,6 @@ REMOVE_UNLESS = (
     ("domain", "sample", "tests/fixtures/events.py"),
     ("domain", "sample", "tests/fixtures/scenarios.py"),
     ("domain", "sample", "tests/fixtures/seed.py"),
-    ("domain", "sample", "tests/unit/test_factories.py"),
-    ("domain", "sample", "tests/unit/test_scenarios.py"),
     ("domain", "blank", "docs/first-entity.md"),
     ("domain", "blank", "src/placeholder_service/api/users.py"),
     ("domain", "blank", "src/placeholder_service/schemas/users.py"),
