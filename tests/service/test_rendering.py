@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from record import NAME
 from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
 from tests.conftest import Project
@@ -80,6 +81,7 @@ def test_nothing_of_the_template_is_left(project: Project, answers: dict[str, st
     found = [
         path
         for path in files(rendered)
+        if path.name != NAME  # it names the template
         if names.search(f"{path.name}\n{path.read_text()}")
         or (path.suffix != ".py" and jinja.search(path.read_text()))
     ]
