@@ -85,7 +85,9 @@ async def client() -> AsyncIterator[ApiClient]:
     ids=["fields", "values", "JSON"],
 )
 async def test_an_invalid_body_is_answered_briefly(
-    client: ApiClient, body: bytes, listed: int
+    client: ApiClient,
+    body: bytes,
+    listed: int,
 ) -> None:
     headers = {"Content-Type": "application/json"}
 
