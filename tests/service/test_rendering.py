@@ -190,7 +190,7 @@ def test_linters_find_nothing(project: Project, answers: dict[str, str], check: 
     formatted = files(rendered, ".py") + files(rendered, ".md")
     check(rendered, formatted, "ruff", "format", "--no-cache", "--diff")
     check(rendered, files(rendered, ".sh"), "shellcheck", "--external-sources")
-    check(rendered, files(rendered / ".github", ".yml"), "actionlint", "-no-color")
+    check(rendered, files(rendered / ".github" / "workflows", ".yml"), "actionlint", "-no-color")
     gitlab = [path for path in files(rendered) if path.name == ".gitlab-ci.yml"]
     check(rendered, gitlab, "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci")
 
