@@ -443,7 +443,7 @@ SABOTAGES = (
         "isolation that is switched off",
         "start",
         ("unknown hook 'pytest_testdb_isolation'",),
-        replaced("pytest.ini", "    -p testdb.plugin\n", ""),
+        replaced("pytest.ini", "-p testdb.plugin ", ""),
     ),
     Sabotage(
         "a canary that is skipped",
@@ -554,6 +554,16 @@ SABOTAGES = (
             f"{SRC}/api/problems.py",
             "    app.exception_handler(PoolTimeoutError)(on_database_error)\n",
             "",
+        ),
+    ),
+    Sabotage(
+        "errors that the API describes as something else",
+        "tests/integration/test_contract.py",
+        ("Undocumented Content-Type", "Documented: application/json"),
+        replaced(
+            f"{SRC}/api/problems.py",
+            "PROBLEM_CONTENT = {MEDIA_TYPE:",
+            'PROBLEM_CONTENT = {"application/json":',
         ),
     ),
     Sabotage(
