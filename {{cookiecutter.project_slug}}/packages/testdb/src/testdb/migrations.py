@@ -291,10 +291,9 @@ def usual_folders(ini: Path) -> list[Path]:
     options = dict(parser["alembic"]) if parser.has_section("alembic") else {}
     place = options.get("script_location", "")
     folder = ini.parent / place.replace("%(here)s", str(ini.parent))
-    versions = folder / "versions"
     is_usual = not ("%" in place.replace("%(here)s", "") or ":" in str(folder))
-    if place and is_usual and "version_locations" not in options and versions.is_dir():
-        return [folder.resolve(), versions.resolve()]
+    if place and is_usual and "version_locations" not in options and folder.is_dir():
+        return [folder.resolve()]
     return []
 
 
