@@ -25,7 +25,7 @@ LIBRARIES := $(SERVICE)/packages/migrator $(SERVICE)/packages/testdb
 PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no-header \
 	--no-annotate --group dev --group service --group contract --group bench --output-file
 
-.PHONY: help new test test-quick test-all check diff bench try-service soak pictures pins clean
+.PHONY: help new update test test-quick test-all check diff bench try-service soak pictures release pins clean
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -33,6 +33,11 @@ help: ## List the targets
 
 new: .venv/.cookiecutter ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
 	@$(BIN)/python new.py --output-dir '$(OUT)' $(value ARGS)
+
+# Also called by projects, in a clone that they make of the newest template.
+update: .venv/.cookiecutter ## Show what changed for a service: PROJECT=folder [APPLY=1 TO= FROM= ARGS="key=value ..."]
+	@$(BIN)/python -m updates $(if $(SOURCE),--source '$(SOURCE)') $(if $(FROM),--from '$(FROM)') \
+		$(if $(TO),--to '$(TO)') $(if $(filter-out 0 no,$(APPLY)),--apply) '$(PROJECT)' $(value ARGS)
 
 test: $(ENV) ## Run the tests of the template; ARGS="-k name" and the like pass through
 	@$(BIN)/pytest $(WORKERS) -m 'not complete' $(value ARGS)
@@ -74,7 +79,7 @@ diff: $(ENV) ## Show what users would see change since BASE=commit
 			template=.; [ $$side = now ] || template=.diff/template; \
 			$(BIN)/cookiecutter --no-input --output-dir .diff/$$side/$$name $$template $$answers \
 				>/dev/null || exit 1; \
-			rm -rf .diff/$$side/$$name/*/.git; \
+			rm -rf .diff/$$side/$$name/*/.git .diff/$$side/$$name/*/.template.json; \
 		done; \
 	done
 	@cd .diff && { git --no-pager diff --no-index --stat base now && echo "Nothing changes."; \
@@ -91,6 +96,9 @@ soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postg
 
 pictures: .venv/.service ## Draw the pictures of the documentation again
 	@PYTHONPATH='$(SERVICE)/src' $(BIN)/python -m pictures
+
+release: ## Tag this commit with the version of pyproject.toml, after checking it
+	@python3 release.py
 
 # The service is pinned with every option; what only some answer needs is then made conditional.
 pins: $(ENV) ## Raise the pinned versions to the newest, here and in the service

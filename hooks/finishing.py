@@ -9,6 +9,7 @@ from pathlib import Path
 
 from derivation import OWN, derive_fences, derive_sync
 from option_lines import chosen_lines
+from record import NAME, make_record, record_text
 from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
@@ -83,6 +84,8 @@ def finish(project: Path, files: Iterable[TemplateFile], answers: Answers) -> No
 def finish_file(project: Path, file: TemplateFile, answers: Answers) -> None:
     """Change a rendered file to what it is in the project, and move it to its place."""
     path = project / file.rendered
+    if file.final == Path(NAME):
+        path.write_text(record_text(make_record(answers)), encoding="utf-8", newline="")
     if path.suffix in (".py", ".md"):
         text = path.read_text(encoding="utf-8")
         changed = finished(file, text, answers, answers["session_style"])

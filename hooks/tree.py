@@ -22,6 +22,7 @@ TITLE = '"Placeholder Service"'
 REMOVE_UNLESS = (
     ("ci", "github", ".github"),
     ("ci", "gitlab", ".gitlab-ci.yml"),
+    ("ci", "gitlab", "renovate.json"),
     ("database", "postgresql", "scripts/dev_database.py"),
     ("analytics", "clickhouse", "src/placeholder_service/analytics"),
     ("analytics", "clickhouse", "src/placeholder_service/relay_events.py"),
@@ -37,7 +38,27 @@ REMOVE_UNLESS = (
     ("analytics", "clickhouse", "packages/migrator/src/migrator/clickhouse"),
     ("analytics", "clickhouse", "packages/testdb/src/testdb/clickhouse"),
     ("analytics", "clickhouse", "tests/fixtures/events.py"),
+    ("domain", "sample", "*/analyses.py"),
+    ("domain", "sample", "*/contexts.py"),
+    ("domain", "sample", "*/tasks.py"),
+    ("domain", "sample", "*/thoughts.py"),
+    ("domain", "sample", "*/test_thoughts_api.py"),
+    ("domain", "sample", "scripts/seed.py"),
+    ("domain", "sample", "tests/*/test_seed*.py"),
+    ("domain", "sample", "tests/fixtures/events.py"),
+    ("domain", "sample", "tests/fixtures/scenarios.py"),
+    ("domain", "sample", "tests/fixtures/seed.py"),
+    ("domain", "sample", "tests/unit/test_factories.py"),
+    ("domain", "sample", "tests/unit/test_scenarios.py"),
+    ("domain", "blank", "docs/first-entity.md"),
+    ("domain", "blank", "src/placeholder_service/api/users.py"),
+    ("domain", "blank", "src/placeholder_service/schemas/users.py"),
+    ("domain", "blank", "tests/integration/test_users_api.py"),
 )
+
+# A file may be written twice: beside `name.py`, which is for the first value, `name_sync.py` is
+# for projects with the second one, and called `name.py` there. By what the second name ends in.
+TWINS = {"sync": ("session_style", "async"), "blank": ("domain", "sample")}
 
 # The folder with a text for every license, named like the choices.
 LICENSES = "licenses"
@@ -121,14 +142,15 @@ def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile
         return TemplateFile(path, Path("LICENSE"), is_chosen=path.name == answers["license"])
     needed = {answer: value for answer, value, name in REMOVE_UNLESS if is_below(path, name)}
     final = path
-    plain = path.with_name(path.stem.removesuffix("_sync") + path.suffix)
-    if path.parts[0] == LIBRARIES:
-        pass
-    elif sync_twin(path) in files:
-        needed["session_style"] = "async"
-    elif path == sync_twin(plain) and plain in files:
-        needed["session_style"] = "sync"
-        final = plain
+    for value, (answer, first) in TWINS.items():
+        plain = path.with_name(path.stem.removesuffix(f"_{value}") + path.suffix)
+        if path.parts[0] == LIBRARIES:
+            continue
+        if twin(path, value) in files:
+            needed[answer] = first
+        elif path == twin(plain, value) and plain in files:
+            needed[answer] = value
+            final = plain
     if final.parts[:2] == ("src", PACKAGE):
         final = Path("src", answers["package_name"], *final.parts[2:])
     # Tools that ran on the template leave these folders behind.
@@ -137,9 +159,9 @@ def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile
     return TemplateFile(path, final, is_chosen, needed.get("session_style"))
 
 
-def sync_twin(path: Path) -> Path:
-    """Return the file that synchronous projects have in place of a file, if it is there."""
-    return path.with_name(f"{path.stem}_sync{path.suffix}")
+def twin(path: Path, value: str) -> Path:
+    """Return the file that projects with this value have in place of a file, if it is there."""
+    return path.with_name(f"{path.stem}_{value}{path.suffix}")
 
 
 def remove(root: Path, names: Iterable[Path], spared: Container[Path] = ()) -> None:

@@ -1,6 +1,7 @@
 """Hands tests to workers, runs programs for them, and renders projects."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -29,6 +30,23 @@ Render = Callable[[Answers, Path], Path]
 Project = Callable[..., Path]
 
 
+# Words in the names of tests that take longest, in the order in which they begin.
+FIRST = (
+    "async-postgresql]",
+    "sync-sqlite]",
+    "-clickhouse]",
+    "-blank]",
+    "[sabotaged",
+    "[replaced",
+    "test_image",
+    "test_installing",
+    "test_runs",
+    "guard_clickhouse",
+    "test_rounds",
+    "is_typed",
+    "clickhouse",
+)
+
 # The combinations that the quick lane renders, the fixtures of installations and servers that it
 # leaves out, and words in the names of tests that take long.
 QUICK_COMBINATIONS = ("sync-sqlite-none-none-", "async-postgresql-clickhouse-github-")
@@ -49,12 +67,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="only tests that install nothing")
 
 
+@pytest.hookimpl(trylast=True)  # after the order became random
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, if only the quick tests are wanted."""
+    """Put first what takes long; leave it out if only the quick tests are wanted."""
     if config.getoption("--quick"):
         quick = [item for item in items if is_quick(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in quick])
         items[:] = quick
+    items.sort(key=rank)
+
+
+def rank(item: pytest.Item) -> int:
+    """Return the place of a test in the row of those that come first; the end if it has none."""
+    return next((place for place, words in enumerate(FIRST) if words in item.nodeid), len(FIRST))
 
 
 def is_quick(item: pytest.Item) -> bool:
@@ -68,18 +93,39 @@ def is_quick(item: pytest.Item) -> bool:
     return not any(word in item.nodeid for word in LONG)
 
 
+# How the names of tests end that share an installed project, whatever other parameters they have.
+COMBINATION = re.compile(r"(?:async|sync)-(?:sqlite|postgresql)(?:-clickhouse)?\]$")
+
+
 class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives all tests of one rendered project to one worker, which renders and installs it once.
 
     That is what xdist's own `--dist loadgroup` is for. With pytest 9.2 it has no effect: it writes
     the groups to where pytest no longer reads a test's name.
+
+    What takes long comes first: what is handed out last is short, so all workers end together.
     """
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        """Keep the order of `pytest_collection_modifyitems`."""
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         """Return what a test goes by when tests are handed out: its project, or its name."""
+        if combination := COMBINATION.search(nodeid):
+            return combination[0]
         if nodeid.startswith("tests/service/"):
-            return nodeid.partition("[")[2] or nodeid
+            return nodeid.partition("[")[2].partition(":")[0] or nodeid
+        if installed := re.match(r"tests/testdb/test_foreign_service.py::\w+\[\w+", nodeid):
+            return installed[0].partition("[")[2]
         return nodeid
+
+
+@pytest.hookimpl
+def pytest_xdist_auto_num_workers() -> int:
+    """Start one worker more than there are cores: some tests wait for a lock or a timeout."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl

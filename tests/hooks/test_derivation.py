@@ -476,11 +476,13 @@ def test_libraries_and_modules_that_speak_asgi_stay_as_they_are(
     assert finishing.finished(file, text, answers, style="sync") == text
 
 
+@pytest.mark.parametrize("domain", ["sample", "blank"])
 @pytest.mark.parametrize("analytics", ["none", "clickhouse"])
-def test_the_template_has_a_synchronous_form(analytics: str) -> None:
+def test_the_template_has_a_synchronous_form(analytics: str, domain: str) -> None:
     answers = {
         "session_style": "sync",
         "database": "postgresql",
+        "domain": domain,
         "analytics": analytics,
         "ci": "none",
         "license": "MIT",

@@ -9,7 +9,13 @@ from finishing import start_repository
 from post_gen_project import farewell
 from tree import TemplateError, make_executable, template_files
 
-ANSWERS = {"ci": "github", "license": "MIT", "session_style": "sync", "package_name": "shop"}
+ANSWERS = {
+    "ci": "github",
+    "license": "MIT",
+    "session_style": "sync",
+    "domain": "sample",
+    "package_name": "shop",
+}
 
 
 @pytest.fixture
@@ -55,19 +61,24 @@ def test_the_chosen_license_is_kept(root: Path, name: str) -> None:
     assert (f"licenses/{name}", "LICENSE") in chosen(root, license=name)
 
 
-def test_a_synchronous_twin_takes_the_place_of_a_file(root: Path) -> None:
-    write(root, "app.py", "app_sync.py", "lone_sync.py")
-    names = ("app.py", "app_sync.py", "lone_sync.py")
+@pytest.mark.parametrize(
+    ("answer", "first", "second"),
+    [("session_style", "async", "sync"), ("domain", "sample", "blank")],
+)
+def test_a_twin_takes_the_place_of_a_file(root: Path, answer: str, first: str, second: str) -> None:
+    twin, lone = f"app_{second}.py", f"lone_{second}.py"
+    write(root, "app.py", twin, lone)
 
-    found = {style: chosen(root, session_style=style) for style in ("sync", "async")}
-
-    assert {pair for pair in found["sync"] if pair[0] in names} == {
-        ("app_sync.py", "app.py"),
-        ("lone_sync.py", "lone_sync.py"),
+    found = {
+        value: {
+            pair for pair in chosen(root, **{answer: value}) if pair[0] in ("app.py", twin, lone)
+        }
+        for value in (first, second)
     }
-    assert {pair for pair in found["async"] if pair[0] in names} == {
-        ("app.py", "app.py"),
-        ("lone_sync.py", "lone_sync.py"),
+
+    assert found == {
+        first: {("app.py", "app.py"), (lone, lone)},
+        second: {(twin, "app.py"), (lone, lone)},
     }
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from migrator import Exit, testing
 
 from tests.migrator.project import REVISIONS, Project
@@ -15,61 +16,72 @@ with op.get_context().autocommit_block():
     op.create_index("ix_authors_name", "authors", ["name"], postgresql_concurrently=True)
 """
 ALL_ROWS = [200, 200]
+# Enough for each kill to come after another number of revisions.
+KILLS = 11
 
 Found = dict[str, Any]
 
 
-def run_rounds(project: Project, kind: str, rounds: int, programs: int) -> list[Found]:
+def rounds(few: int, many: int) -> pytest.MarkDecorator:
+    """Run a test with few rounds, and with many where all tests run."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.complete)])
+
+
+def run_rounds(project: Project, kind: str, count: int, programs: int) -> list[Found]:
     """Run rounds in a process of their own, and return what each left behind."""
     process = project.start(
-        *("tests.migrator.rounds", kind, str(rounds), str(programs)),
+        *("tests.migrator.rounds", kind, str(count), str(programs)),
         # No run gives up because the machine is busy.
         MIGRATION_WAIT_SECONDS="600",
     )
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
     found: list[Found] = json.loads(printed.splitlines()[-1])
-    assert len(found) >= rounds
+    assert len(found) >= count
     return found
 
 
-def test_eight_at_once_apply_each_revision_once(project: Project) -> None:
+@rounds(4, 20)
+def test_eight_at_once_apply_each_revision_once(project: Project, count: int) -> None:
     write_revisions(project)
 
-    for found in run_rounds(project, "together", 20, 1):
+    for found in run_rounds(project, "together", count, 1):
         check_together(found, [*REVISIONS, *NAMES])
 
 
-def test_eight_at_once_build_an_index_concurrently(postgresql_project: Project) -> None:
+@rounds(3, 10)
+def test_eight_at_once_build_an_index_concurrently(postgresql_project: Project, count: int) -> None:
     write_revisions(postgresql_project)
     postgresql_project.write("concurrent", CONCURRENT_INDEX)
 
-    for found in run_rounds(postgresql_project, "together", 10, 1):
+    for found in run_rounds(postgresql_project, "together", count, 1):
         check_together(found, [*REVISIONS, *NAMES, "concurrent"])
 
 
-def test_killed_at_any_moment_the_next_run_finishes_the_job(project: Project) -> None:
+@rounds(KILLS, 30)
+def test_killed_at_any_moment_the_next_run_finishes_the_job(project: Project, count: int) -> None:
     write_revisions(project)
 
-    rounds = run_rounds(project, "killed", 30, 2)
+    killed = run_rounds(project, "killed", count, 2)
 
-    for found in rounds:
+    for found in killed:
         check_killed(found, [*REVISIONS, *NAMES])
-    hits = {found["reported"] for found in rounds} - {0, len(NAMES)}
+    hits = {found["reported"] for found in killed} - {0, len(NAMES)}
     assert len(hits) > 1, "no kill hit a migration"
 
 
+@rounds(KILLS, 30)
 def test_killed_while_it_builds_an_index_the_next_run_finishes_the_job(
-    postgresql_project: Project,
+    postgresql_project: Project, count: int
 ) -> None:
     write_revisions(postgresql_project, NAMES[:1])
     postgresql_project.write("concurrent", CONCURRENT_INDEX)
 
-    rounds = run_rounds(postgresql_project, "killed", 30, 2)
+    killed = run_rounds(postgresql_project, "killed", count, 2)
 
-    for found in rounds:
+    for found in killed:
         check_killed(found, [*REVISIONS, "r01", "concurrent"], is_concurrent=True)
-    assert 1 in [found["reported"] for found in rounds], "no kill came between the two revisions"
+    assert 1 in [found["reported"] for found in killed], "no kill came between the two revisions"
 
 
 def test_the_stairway_passes_ten_revisions(project: Project) -> None:

@@ -10,12 +10,12 @@ from tests.conftest import Render
 from tests.service.project import Service
 
 # They run in projects.
-collect_ignore = ["documents", "entity", "programs", "replacement"]
+collect_ignore = ["documents", "entity", "machinery", "programs", "replacement"]
 
 Change = Callable[[Path, str], None]
 
-# The answers that matter for what runs; the last one may be left out.
-ANSWERS = ("session_style", "database", "analytics")
+# The answers that matter for what runs; the last ones may be left out.
+ANSWERS = ("session_style", "database", "analytics", "domain")
 Combination = tuple[str, ...]
 Install = Callable[[Combination], Service]
 

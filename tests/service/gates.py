@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tests.running import Result, run, succeeded
-from tests.service.project import MYPY_CACHE, Service
+from tests.service.project import Service, mypy_cache
 from tests.service.sabotages import Change, Sabotage
 
 # A test that failed, or could not be set up or imported, in pytest's summary.
 FAILED = re.compile(r"^(?:FAILED|ERROR) ([\w/]+\.py(?:::\w+)*)", re.MULTILINE)
 TOO_LITTLE_COVERED = "Required test coverage of"
+# Tests of revisions run on both databases, and say the same of each.
+ON_ONE_DATABASE = ("--no-cov", "-k", "not postgresql_database")
 GIT = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@example.com")
 
 
@@ -41,26 +43,35 @@ class Gates:
         return [line for line in lines if line.startswith(".venv/bin/")]
 
     def step(self, gate: str) -> str | None:
-        """Return the command of a gate; None if it is one of `make test`."""
+        """Return the command of a gate; None if it is one of `make test`.
+
+        Raises:
+            SabotageError: There is no such gate.
+
+        """
         if gate in ("coverage", "start") or gate.startswith("tests/"):
             return None
-        (step,) = (step for step in self.steps if gate in step)
-        return step
+        found = [step for step in self.steps if gate in step]
+        if len(found) != 1:
+            raise SabotageError(f"{gate} names {len(found)} steps of `make check`, not one")
+        return found[0]
 
     def red(self, gate: str) -> dict[str, str]:
         """Run one gate, and return what is red with its output."""
         if step := self.step(gate):
             return self.red_steps(step)
         if gate.startswith("tests/"):
-            # On SQLite, where there is a choice: slow are the tests that start a server.
-            return self.red_tests("--no-cov", "-m", "not slow", gate)
+            return self.red_tests(*ON_ONE_DATABASE, gate)
         if gate == "start":
-            return self.red_tests("--no-cov", "tests/integration/test_health_api.py")
+            return self.red_tests(*ON_ONE_DATABASE, "tests/integration/test_health_api.py")
         return self.red_tests()
 
     def all_red(self) -> dict[str, str]:
-        """Run all gates, and return those that are red with their output."""
-        return self.red_steps(*self.steps) | self.red_tests()
+        """Run all gates, and return those that are red with their output.
+
+        What is covered is of interest only where that gate was meant: it runs all tests as well.
+        """
+        return self.red_steps(*self.steps) | self.red_tests(*ON_ONE_DATABASE)
 
     def red_steps(self, *steps: str) -> dict[str, str]:
         """Run steps of `make check`, and return those that fail with their output."""
@@ -84,7 +95,8 @@ class Gates:
 
     def run(self, *command: str) -> Result:
         """Run a command in the project."""
-        return run(*command, cwd=self.service.folder, MYPY_CACHE_DIR=str(MYPY_CACHE))
+        with mypy_cache(" ".join(command)) as variables:
+            return run(*command, cwd=self.service.folder, **variables)
 
     def judge(self, sabotage: Sabotage, *, alone: bool = False) -> list[str]:
         """Do a sabotage, and return what is wrong with the gates, which should be nothing.
@@ -98,24 +110,32 @@ class Gates:
 
         """
         with self.sabotaged(sabotage):
-            red = self.all_red() if alone else self.red(sabotage.gate)
+            red = self.all_red() if alone else {}
+            if not alone or sabotage.gate == "coverage":
+                red |= self.red(sabotage.gate)
+        return self.find_faults(sabotage, red, alone=alone)
+
+    def find_faults(self, sabotage: Sabotage, red: dict[str, str], *, alone: bool) -> list[str]:
+        """Return what is wrong with what was red, each with the output of the gates."""
         gate = self.step(sabotage.gate) or sabotage.gate
+        also = [self.step(name) or name for name in sabotage.also] if alone else []
         own = [output for name, output in red.items() if is_below(name, gate)]
-        faults = [] if own else [f"the gate {gate} is green"]
+        faults = [] if own else [f"the gate is green: {gate}"]
         faults += [
             f"{gate} does not say {word!r}:\n{own[0]}"
             for word in sabotage.words
             if own and word not in own[0]
         ]
-        if not alone:
-            return faults
-        also = {self.step(name) or name for name in sabotage.also}
-        for name, output in red.items():
-            if not any(is_below(name, allowed) for allowed in (gate, *also)):
-                faults.append(f"another gate is red, {name}:\n{output}")
-        for name in also:
-            if not any(is_below(it, name) for it in red):
-                faults.append(f"the other gate {name} is green")
+        faults += [
+            f"another gate is red: {name}\n{output}"
+            for name, output in red.items()
+            if alone and not any(is_below(name, allowed) for allowed in (gate, *also))
+        ]
+        faults += [
+            f"the other gate is green: {name}"
+            for name in also
+            if not any(is_below(it, name) for it in red)
+        ]
         return faults
 
     @contextmanager

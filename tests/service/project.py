@@ -2,13 +2,14 @@
 
 import contextlib
 import hashlib
-import os
 import sqlite3
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
+from filelock import FileLock
 
 from tests.running import TEMPLATE, Result, run, succeeded
 
@@ -23,10 +24,17 @@ TABLES = {
     "thoughts",
     "users",
 }
-# Projects have most of what mypy reads in common. It compares contents, so one cache fits them all;
-# each worker has its own.
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-MYPY_CACHE = TEMPLATE / ".mypy_cache" / f"projects-{WORKER}"
+# Projects have most of what mypy reads in common. It compares contents, so one cache fits them all.
+MYPY_CACHE = TEMPLATE / ".mypy_cache" / "projects"
+
+
+@contextlib.contextmanager
+def mypy_cache(command: str) -> Iterator[dict[str, str]]:
+    """Yield the variables that lead to the cache. A command that checks types has it alone."""
+    MYPY_CACHE.mkdir(parents=True, exist_ok=True)
+    checks = "check" in command or "mypy" in command
+    with FileLock(MYPY_CACHE / "lock") if checks else contextlib.nullcontext():
+        yield {"MYPY_CACHE_DIR": str(MYPY_CACHE)}
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,8 @@ class Service:
 
     def make(self, *arguments: str) -> Result:
         """Run make in the project."""
-        return run("make", *arguments, cwd=self.folder, MYPY_CACHE_DIR=str(MYPY_CACHE))
+        with mypy_cache(" ".join(arguments)) as variables:
+            return run("make", *arguments, cwd=self.folder, **variables)
 
     def script(self, name: str, *arguments: str, **variables: str) -> Result:
         """Run one of its scripts, such as `migrate.sh`."""
@@ -145,7 +154,15 @@ class Service:
         return url.strip("\"'").replace("postgresql+psycopg://", "postgresql://")
 
 
-def combinations(*names: str) -> pytest.MarkDecorator:
-    """Run a test on these combinations: style, database and, if there are any, analytics."""
-    answers = [tuple(name.split("-")) for name in names]
-    return pytest.mark.parametrize("service", answers, ids=names, indirect=True)
+def combinations(*names: str, complete: Collection[str] = ()) -> pytest.MarkDecorator:
+    """Run a test on these combinations: style, database and, if there are any, analytics.
+
+    Those in `complete` are left to the run of all tests. This decorator stands above those of other
+    parameters: by the end of a test's name, workers know its project.
+    """
+    answers = [pytest.param(tuple(name.split("-")), id=name) for name in names]
+    long = [
+        pytest.param(tuple(name.split("-")), id=name, marks=pytest.mark.complete)
+        for name in complete
+    ]
+    return pytest.mark.parametrize("service", answers + long, indirect=True)

@@ -77,7 +77,7 @@ def module(text: str) -> tuple[Change, ...]:
     return added(MODULE, f'"""Reports."""\n\n{text}')
 
 
-def test(body: str, *, imports: str = "", arguments: str = "") -> tuple[Change, ...]:
+def suite(body: str, *, imports: str = "", arguments: str = "") -> tuple[Change, ...]:
     """Return the change that adds a test, `test_report`."""
     text = f'"""Reports."""\n\n{imports}\n\ndef test_report({arguments}) -> None:\n    {body}\n'
     return added(TEST, text)
@@ -151,13 +151,13 @@ SABOTAGES = (
     Sabotage(
         "a file out of shape",
         "ruff format",
-        (f"Would reformat: {MODULE}",),
+        ("File would be reformatted", MODULE),
         module("REPORTS = [ 'daily' ]\n"),
     ),
     Sabotage(
         "a function without types",
         "mypy",
-        (f"{MODULE}:4: error: Function is missing a type annotation",),
+        (f"{MODULE}:3: error: Function is missing a type annotation",),
         module('def report(day):\n    """Report."""\n    return day\n'),
     ),
     Sabotage(
@@ -322,10 +322,10 @@ SABOTAGES = (
         f"{MIGRATIONS}::test_rows_survive_every_revision",
         (
             "0002, upgrade:",
-            "thoughts",
+            "api_keys",
             'say at the top of the revision what is lost: loses = "..."',
         ),
-        revision('op.execute("DELETE FROM thoughts")') + NEXT_HEAD,
+        revision('op.execute("DELETE FROM api_keys")') + NEXT_HEAD,
     ),
     Sabotage(
         "a table of ClickHouse that only the code has changed",
@@ -340,10 +340,30 @@ SABOTAGES = (
     ),
     # What tests leave behind, and where they reach
     Sabotage(
+        "a connection to the development server",
+        f"{TEST}::test_report",
+        ("ProtectedDatabaseError", "Use the db_session fixture"),
+        suite(
+            f'psycopg.connect("postgresql://postgres@localhost:5432/{PACKAGE}").close()',
+            imports="import psycopg\n",
+        ),
+        project=FULL,
+    ),
+    Sabotage(
+        "the development folder of ClickHouse in a test",
+        f"{TEST}::test_report",
+        ("ProtectedDatabaseError",),
+        suite(
+            'connect(str(PROJECT_ROOT / "data" / "clickhouse")).close()',
+            imports=f"from chdb import connect\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
+        ),
+        project=FULL,
+    ),
+    Sabotage(
         "a row that stays",
         f"{TEST}::test_report",
         ("the test issued COMMIT or ROLLBACK itself", "Rows left behind: users"),
-        test(
+        suite(
             "UserFactory.create()\n    db_session.flush()\n"
             '    db_session.connection().exec_driver_sql("COMMIT")',
             imports="from sqlalchemy.orm import Session\n\n"
@@ -355,7 +375,7 @@ SABOTAGES = (
         "a session that stays open",
         f"{TEST}::test_report",
         ("the test left a session open", "use `with test_session_maker() as session`"),
-        test(
+        suite(
             "test_session_maker().connection()",
             imports="from sqlalchemy.orm import Session\n\n"
             "from tests.conftest import test_session_maker\n",
@@ -366,7 +386,7 @@ SABOTAGES = (
         "a connection that stays open",
         f"{TEST}::test_report",
         ("the test left 1 connections of isolated_database open",),
-        test(
+        suite(
             "isolated_database.engine.connect().begin()",
             imports="from testdb import IsolatedDatabase\n",
             arguments="isolated_database: IsolatedDatabase",
@@ -376,7 +396,7 @@ SABOTAGES = (
         "a constraint that a real commit would have broken",
         f"{TEST}::test_report",
         ("foreign key",),
-        test(
+        suite(
             'db_session.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")\n'
             "    db_session.execute(\n"
             '        sa.text("INSERT INTO contexts (id, user_id, name, data)'
@@ -389,7 +409,7 @@ SABOTAGES = (
         "a connection to the development database",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError", "Use the db_session fixture"),
-        test(
+        suite(
             f'sqlite3.connect(PROJECT_ROOT / "data" / "{PACKAGE}.db").close()',
             imports=f"import sqlite3\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
@@ -398,25 +418,27 @@ SABOTAGES = (
         "a process that gets the development database",
         f"{TEST}::test_report",
         ("ProtectedDatabaseError",),
-        test(
+        suite(
             f'subprocess.run(["env", f"DATABASE_URL=sqlite:///{{PROJECT_ROOT}}/data/{PACKAGE}.db"])',
             imports=f"import subprocess\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
     ),
     Sabotage(
         "settings that tests do not replace",
-        f"{CANARY}::test_nothing_opens_a_database_that_the_settings_name",
-        ("empty parameter set",),
-        replaced(
-            "tests/conftest.py",
-            'replace_settings(PROJECT_ROOT / ".env.defaults", ',
-            "replace_settings(",
-        ),
+        "start",
+        ("Invalid settings: DATABASE_URL: Field required",),
+        replaced("tests/conftest.py", '(PROJECT_ROOT / ".env.defaults", ', "("),
+    ),
+    Sabotage(
+        "a canary without cases",
+        CANARY,
+        ("Empty parameter set in 'test_nothing_opens_a_database",),
+        replaced("tests/conftest.py", '("sqlite", "postgresql")', '("mysql", "oracle")'),
     ),
     Sabotage(
         "isolation that is switched off",
-        f"start",
-        ("testdb.plugin",),
+        "start",
+        ("unknown hook 'pytest_testdb_isolation'",),
         replaced("pytest.ini", "    -p testdb.plugin\n", ""),
     ),
     Sabotage(
@@ -433,8 +455,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "a canary that is gone",
-        "mypy",
-        (f"can't read file '{CANARY}'",),
+        "tests/unit/test_settings.py::test_the_gates_of_the_suite_are_there",
+        (CANARY, ".exists()"),
         (Change(CANARY, "", None),),
     ),
     Sabotage(
@@ -458,8 +480,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "a lower coverage gate",
-        f"{CANARY}::test_the_coverage_gate_is_on",
-        ("50",),
+        "tests/unit/test_settings.py::test_the_gates_of_the_suite_are_there",
+        ("assert '--cov-fail-under=95' in",),
         replaced("pytest.ini", "--cov-fail-under=95", "--cov-fail-under=50"),
     ),
     Sabotage(
@@ -468,14 +490,16 @@ SABOTAGES = (
         ("is None",),
         replaced(f"{SRC}/db/engine.py", "PRAGMA foreign_keys = ON", "PRAGMA foreign_keys = OFF"),
         also={
-            "tests/integration/test_models.py::test_a_context_leaves_its_thoughts_behind": "the other thing that the database does by foreign keys",
+            "tests/integration/test_models.py::test_a_context_leaves_its_thoughts_behind": (
+                "the other thing that the database does by foreign keys"
+            ),
         },
     ),
     Sabotage(
         "a well-known password in production",
         "tests/unit/test_settings.py::test_production_refuses_what_is_unsafe",
-        ("DID NOT RAISE", "postgres"),
-        replaced(f"{SRC}/settings.py", "|placeholder|postgres|", "|placeholder|"),
+        ("DID NOT RAISE", "well-known"),
+        replaced(f"{SRC}/settings.py", "urls.is_guessable(self.url)", "not self.url.password"),
     ),
     Sabotage(
         "a secret in a dump of the settings",

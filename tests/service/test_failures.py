@@ -25,7 +25,7 @@ AWAY = {
 LINE_MAX = 8000
 
 one_of_each_style = combinations("sync-sqlite", "async-postgresql")
-with_analytics = combinations("sync-postgresql-clickhouse", "async-sqlite-clickhouse")
+with_analytics = combinations("async-sqlite-clickhouse", complete=["sync-postgresql-clickhouse"])
 each_format = pytest.mark.parametrize("log_format", ["json", "console"])
 
 

@@ -14,8 +14,6 @@ from tests.running import succeeded
 from tests.service.conftest import Change
 from tests.service.project import PACKAGE, Service, combinations
 
-both = combinations("sync-sqlite", "async-postgresql")
-
 IMPORTS = f"""from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -240,13 +238,13 @@ def allow(revision: Path, rules: Iterable[str]) -> None:
     revision.write_text(revision.read_text() + "".join(["\n\n", *lines]))
 
 
-def run_concerned(service: Service, options: str = "--no-cov") -> str:
+def run_concerned(service: Service) -> str:
     """Run the tests that a change of the schema concerns: all but those that start processes."""
     target = "test-postgresql" if service.database == "postgresql" else "test"
-    return succeeded(service.make(target, f"ARGS=-q -m 'not slow' {options}"))
+    return succeeded(service.make(target, "ARGS=-q -m 'not slow' --no-cov"))
 
 
-@both
+@combinations("async-postgresql", complete=["sync-sqlite"])
 def test_changes_of_any_kind_need_no_change_of_the_tests(migrated: Service, change: Change) -> None:
     """Add, and then grow and drop some of it: two revisions, up, down and up again."""
     users, folder = users_of(migrated), migrated.folder
@@ -281,8 +279,7 @@ def test_changes_of_any_kind_need_no_change_of_the_tests(migrated: Service, chan
     assert "warning: notes.user_id: a foreign key without an index" in succeeded(
         migrated.make("check")
     )
-    output = run_concerned(migrated, options="")
-    assert "Required test coverage" not in output
+    run_concerned(migrated)
 
 
 @combinations("async-sqlite-clickhouse")

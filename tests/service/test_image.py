@@ -21,7 +21,7 @@ from tests.service.project import PACKAGE
 from tests.service.server import served
 
 
-@pytest.fixture(scope="module", params=["sync", "async"])
+@pytest.fixture(scope="module", params=["sync", pytest.param("async", marks=pytest.mark.complete)])
 def image(
     request: pytest.FixtureRequest, render: Render, environment: dict[str, str]
 ) -> Iterator[Image]:

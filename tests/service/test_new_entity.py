@@ -23,7 +23,7 @@ LINES = {
         (r'(?=^    "Task",)', '    "Note",\n'),
     ],
     f"src/{PACKAGE}/main.py": [
-        (r"import health, problems,", "import health, notes, problems,"),
+        (r"(?=^    problems,$)", "    notes,\n"),
         (r"(?=^    app\.include_router\(thoughts)", "    app.include_router(notes.router)\n"),
     ],
     "tests/conftest.py": [
@@ -71,7 +71,7 @@ def with_notes(service: Service, change: Change) -> Service:
     return service
 
 
-@combinations("sync-sqlite", "async-postgresql")
+@combinations("sync-sqlite", complete=["async-postgresql"])
 def test_an_entity_needs_the_places_that_the_readme_lists_and_no_other(
     with_notes: Service,
 ) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import pytest
 from derivation import derive_sync
 from pre_gen_project import taken
 
@@ -18,6 +19,10 @@ from tests.running import clean_environment, succeeded, wait_until
 from tests.service.conftest import Change
 from tests.service.project import PACKAGE, TABLES, Service, combinations
 from tests.service.server import served
+from tests.service.sources import sources
+
+# Tests of what a team uses and does not change, written as the project's own.
+MACHINERY = Path(__file__).with_name("machinery")
 
 # Of any two answers, each pair is in one of them.
 every_project = combinations(
@@ -39,7 +44,7 @@ def test_its_checks_pass(service: Service) -> None:
 
 
 # That of the default project runs in a test of its coverage, below.
-@combinations("async-postgresql", "sync-postgresql-clickhouse")
+@combinations("async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
     service.create_key()
@@ -51,10 +56,33 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
     assert service.state() == before
 
 
+@combinations("sync-postgresql-clickhouse")
+def test_its_tests_with_clickhouse_pass(service: Service) -> None:
+    succeeded(service.make("test", "ARGS=--no-cov tests/analytics"))
+
+
+@one_of_each_style
+def test_its_machinery_stands_what_its_own_tests_do_not_try(
+    service: Service, change: Change
+) -> None:
+    tests = sources(MACHINERY, service.style, PACKAGE)
+    for name, text in tests.items():
+        change(service.folder / name, text)
+
+    succeeded(service.run("python", "-m", "pytest", "--no-cov", *tests))
+
+
 # The one with the most tests, on the database that it was not rendered for.
 @combinations("async-sqlite-clickhouse")
-def test_its_suite_passes_in_parallel_on_the_other_database(service: Service) -> None:
-    succeeded(service.make("test-postgresql", "ARGS=-n auto"))
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("--no-cov -m 'not slow'", id="most"),
+        pytest.param("", id="all", marks=pytest.mark.complete),
+    ],
+)
+def test_its_suite_passes_in_parallel_on_the_other_database(service: Service, options: str) -> None:
+    succeeded(service.make("test-postgresql", f"ARGS=-n auto {options}"))
 
 
 @every_project

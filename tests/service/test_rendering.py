@@ -28,18 +28,19 @@ CHOICES = {
     if isinstance(values, list) and not name.startswith("_")
 }
 # What only a few lines depend on takes turns; the rest is combined in every way.
-IN_TURN = ("python_version", "license")
+IN_TURN = ("domain", "python_version", "license")
 
 
 def combine() -> Iterator[dict[str, str]]:
     """Yield answers: of any two options, each pair of values is among them."""
     combined = [name for name in CHOICES if name not in IN_TURN]
-    versions, licenses = (CHOICES[name] for name in IN_TURN)
+    domains, versions, licenses = (CHOICES[name] for name in IN_TURN)
     products = itertools.product(*(CHOICES[name] for name in combined))
     for number, values in enumerate(products):
         group = number // 3
         yield {
             **dict(zip(combined, values, strict=True)),
+            "domain": domains[number % 2],
             "python_version": versions[group % 3],
             "license": licenses[(number + group) % 3],
         }
@@ -121,6 +122,27 @@ def test_only_what_was_chosen_is_there(project: Project, answers: dict[str, str]
     found = [path for path in of_service if about_clickhouse.search(path.read_text())]
     parts = list(rendered.glob(f"{LIBRARIES}/*/src/*/clickhouse"))
     assert (found == []) == (parts == []) == (answers["analytics"] == "none")
+
+
+@each_combination
+def test_a_blank_project_has_no_word_of_the_sample(
+    project: Project, answers: dict[str, str]
+) -> None:
+    rendered = project(**answers)
+
+    words = re.compile(
+        r"thought|claude|analys|knowledge|scenario|(?<!-)\bseed|top.tags|\bideas?\b"
+        r"|\btasks?\b|\bcontexts\b|sample_(?!user|book|\*)",
+        re.IGNORECASE,
+    )
+    found = [
+        f"{path.relative_to(rendered)}: {word}"
+        for path in files(rendered)
+        if not is_of_library(path, rendered)
+        for word in words.findall(f"{path.name}\n{path.read_text()}")
+    ]
+    assert (found == []) == (answers["domain"] == "blank"), "\n".join(found)
+    assert (rendered / "docs/first-entity.md").exists() == (answers["domain"] == "blank")
 
 
 @each_combination

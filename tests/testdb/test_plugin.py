@@ -171,6 +171,7 @@ def test_the_header_says_what_is_protected_and_which_template_is_used(
         (["tests/unit"], False, False),
         (["tests/unit", "--cov-report=term"], False, True),
         (["-k", "adds"], False, False),
+        (["-m", "not slow"], False, False),
         (["--deselect", "tests/unit/test_parts.py::test_halves"], False, False),
     ],
 )

@@ -1,12 +1,16 @@
-"""What testdb promises, on a small service: in both styles, on both engines, a module at a time."""
+"""What testdb promises, on a small service: in both styles and on both engines."""
 
 import pytest
+from filelock import FileLock
 
+from tests.running import TEMPLATE
 from tests.testdb.conftest import SUITE, RunPython, Suite
 
 STYLES = ("sync", "async")
 ENGINES = ("sqlite", "postgresql")
 MODULES = sorted(path.stem for path in (SUITE / "tests").glob("test_*.py"))
+# Both styles have most of what mypy reads in common.
+MYPY_CACHE = TEMPLATE / ".mypy_cache" / "suite"
 
 # Modules for which the style makes no difference, with one that they are run in.
 STYLE = {
@@ -23,28 +27,42 @@ STYLE = {
 }
 # Modules whose tests bring the databases that each of them is about.
 ENGINE_OF_THEIR_OWN = {*STYLE, "test_earlier", "test_full_stack", "test_runs"}
+# What remains takes little time, and is run together.
+EVERYWHERE = [module for module in MODULES if module not in ENGINE_OF_THEIR_OWN]
+# Whole runs of pytest, many of them: the asynchronous style has all that the other one has.
+COMPLETE = {("sync", "test_runs")}
 CASES = [
-    (style, engine, module)
-    for style in STYLES
-    for engine in ENGINES
-    for module in MODULES
-    if STYLE.get(module, style) == style
-    if engine == ENGINES[0] or module not in ENGINE_OF_THEIR_OWN
+    *((style, engine, *EVERYWHERE) for style in STYLES for engine in ENGINES),
+    *(
+        (style, ENGINES[0], module)
+        for style in STYLES
+        for module in sorted(ENGINE_OF_THEIR_OWN)
+        if STYLE.get(module, style) == style
+    ),
 ]
 CLICKHOUSE = {module for module in MODULES if "clickhouse" in module or module == "test_full_stack"}
 
 
-@pytest.mark.parametrize("case", CASES, ids=["-".join(case) for case in CASES])
-def test_a_module_of_the_suite_passes(
-    suite: Suite, run_python: RunPython, server: str, case: tuple[str, str, str]
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case, id="-".join(case), marks=[pytest.mark.complete] * ((case[0], case[2]) in COMPLETE)
+        )
+        for case in CASES
+    ],
+)
+def test_modules_of_the_suite_pass(
+    suite: Suite, run_python: RunPython, server: str, case: tuple[str, ...]
 ) -> None:
-    style, engine, module = case
+    style, engine, *modules = case
 
     done = run_python(
-        *("-m", "pytest", "-p", "testdb.plugin", "--database", engine, f"tests/{module}.py"),
+        *("-m", "pytest", "-p", "testdb.plugin", "--database", engine),
+        *(f"tests/{module}.py" for module in modules),
         cwd=suite(style),
         TEST_DATABASE_URL=server,
-        **({"WITH_CLICKHOUSE": "1"} if module in CLICKHOUSE else {}),
+        **({"WITH_CLICKHOUSE": "1"} if CLICKHOUSE & {*modules} else {}),
     )
 
     if done.returncode != 0:
@@ -55,7 +73,10 @@ def test_a_module_of_the_suite_passes(
 def test_what_a_test_author_writes_is_typed(
     suite: Suite, run_python: RunPython, style: str
 ) -> None:
-    done = run_python("-m", "mypy", "--strict", "service", "tests", cwd=suite(style))
+    MYPY_CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(MYPY_CACHE / "lock"):
+        cache = ("--cache-dir", MYPY_CACHE)
+        done = run_python(*("-m", "mypy", "--strict", *cache, "service", "tests"), cwd=suite(style))
 
     if done.returncode != 0:
         pytest.fail(done.stdout, pytrace=False)

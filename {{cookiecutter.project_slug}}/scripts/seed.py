@@ -19,8 +19,9 @@ from collections.abc import Sequence
 import migrator
 import sqlalchemy as sa
 from migrator import Exit, MigrationError, RefusedError
-from migrator.soundness import check_foreign_keys
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from migrator.calls import fail
+from migrator.seeding import report, seeding
+from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service import migrate
 from placeholder_service.analytics.client import (  # if analytics == clickhouse
@@ -46,16 +47,13 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
     """Add a scenario to the configured database, and say what was added.
 
     Raises:
-        RefusedError: The database is not migrated, or not empty.
+        RefusedError: The database is of production, not migrated, or not empty.
         sqlalchemy.exc.SQLAlchemyError: The database refused; nothing was added.
     """
-    migrations = migrate.database()
-    found = migrations.status()
-    if found.revisions != found.heads:
-        raise RefusedError(f"the database is at {found.revision}. Next: scripts/migrate.sh")
-    with migrations.engine().begin() as connection:
-        if not append:
-            check_empty(connection, scenario, scale)
+    size = f" SCALE={scale}" if scale != 1 else ""
+    command = None if append else f"make seed SCENARIO={scenario}{size} ARGS=--append"
+    migrations, upgrade = migrate.database(), migrate.SCRIPTS.upgrade
+    with seeding(migrations, Base.metadata, upgrade=upgrade, append=command) as connection:
         number = next_seed(connection)
         # if analytics == clickhouse
         events = rows_of_events(scenario, scale, number)
@@ -67,7 +65,6 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
         # if analytics == clickhouse
         load_outbox(connection, events, are_shipped=False)
         # end if
-        check_foreign_keys(connection)
         next_step = scenarios.next_step(connection)
     # if analytics == clickhouse
     if events:
@@ -79,21 +76,6 @@ def seed(settings: Settings, scenario: str, scale: int, append: bool) -> None:
     # end if
     rows = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in added.items())
     print(f"Added {rows}.\n{next_step}")
-
-
-def check_empty(connection: sa.Connection, scenario: str, scale: int) -> None:
-    """Raise `RefusedError` if the database has rows that the new ones would mix with."""
-    filled = [
-        table.name
-        for table in Base.metadata.sorted_tables
-        if connection.scalar(sa.select(sa.select(table).exists()))
-    ]
-    if filled:
-        size = f" SCALE={scale}" if scale != 1 else ""
-        raise RefusedError(
-            f"the database is not empty: there are rows in {', '.join(filled)}."
-            f" To add to them: make seed SCENARIO={scenario}{size} ARGS=--append"
-        )
 
 
 # if analytics == clickhouse
@@ -169,8 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except scenarios.ScenarioError as error:
         example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"
         return fail(Exit.USAGE, f"Wrong call: {error}. Next: {example}")
-    except RefusedError as error:
-        return fail(Exit.REFUSED, f"Refused: {error}")
     # if analytics == clickhouse
     except NotMigratedError as error:
         return fail(Exit.REFUSED, f"Refused: {error}")
@@ -178,16 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(Exit.FAILED, f"Failed: {error}")
     # end if
     except (MigrationError, SQLAlchemyError, RuntimeError) as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error)
-        reason = reason.strip().partition("\n")[0].rstrip(".")
-        return fail(Exit.FAILED, f"Failed, nothing was added: {reason}. Next: fix it and try again")
+        return report(error)
     return Exit.DONE
-
-
-def fail(code: Exit, message: str) -> Exit:
-    """Print what went wrong, and return the exit code."""
-    print(message, file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

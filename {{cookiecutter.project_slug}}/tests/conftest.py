@@ -19,16 +19,17 @@ from placeholder_service.models import Base
 from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
 
 from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
-from tests.fixtures.scenarios import load
+from tests.fixtures.scenarios import load  # if domain == sample
 
 pytest_plugins = [
     "tests.fixtures.base",
     "tests.fixtures.users",
-    "tests.fixtures.contexts",
-    "tests.fixtures.thoughts",
-    "tests.fixtures.tasks",
+    "tests.fixtures.contexts",  # if domain == sample
+    "tests.fixtures.thoughts",  # if domain == sample
+    "tests.fixtures.tasks",  # if domain == sample
     "tests.fixtures.api",
     "tests.fixtures.databases",
+    "tests.fixtures.seed",  # if domain == sample
 ]
 
 # What is protected
@@ -47,6 +48,7 @@ for name in [name for name in os.environ if name.lower() in Settings.model_field
     if name.lower() == "migration_database_url" or not name.lower().endswith("_url"):
         del os.environ[name]
 os.environ["ENVIRONMENT"] = Environment.TEST
+os.environ["OTEL_SDK_DISABLED"] = "true"
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
 os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
@@ -76,9 +78,9 @@ isolation = Isolation(
     schemas={
         "basic": ["users"],
         "user_management": ["api_keys", "audit_log"],
-        "thread_messages": ["thought_relationships"],
+        "thread_messages": ["thought_relationships"],  # if domain == sample
     },
-    seed=load,
+    seed=load,  # if domain == sample
 )
 
 

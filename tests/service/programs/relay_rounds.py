@@ -27,6 +27,8 @@ EVENTS = 5000
 PATIENCE = 10
 NAMES = ["thought.created", "thought.updated", "task.created"]
 ENGINE = sa.create_engine(Settings().url, poolclass=sa.NullPool)
+# Each query sees what others have committed.
+WATCHING = ENGINE.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def write() -> None:
@@ -45,24 +47,27 @@ def write() -> None:
         connection.execute(sa.insert(OutboxEvent), rows)
 
 
-def waiting() -> int:
+def waiting(connection: sa.Connection) -> int:
     """Return how many events were not shipped."""
     query = sa.select(sa.func.count()).where(OutboxEvent.shipped_at.is_(None))
-    with ENGINE.connect() as connection:
-        return connection.scalar(query) or 0
+    return connection.scalar(query) or 0
 
 
 def kill_one(number: int) -> int:
     """Start a relay, kill it, and return how many events it left."""
-    before = waiting()
-    with subprocess.Popen(["scripts/relay-events.sh", "--follow"], stderr=subprocess.PIPE) as relay:
+    with (
+        WATCHING.connect() as connection,
+        subprocess.Popen(["scripts/relay-events.sh", "--follow"], stderr=subprocess.PIPE) as relay,
+    ):
+        before = waiting(connection)
         # Most of them while they ship: a start takes a second or two, a batch some milliseconds.
-        while number % 4 and waiting() == before:
+        while number % 4 and waiting(connection) == before:
             assert relay.poll() is None, relay.communicate()
-            time.sleep(0.005)
+            time.sleep(0.01)
         time.sleep(random.uniform(0, 0.15 if number % 4 else 2))  # noqa: S311
         relay.kill()
-    return waiting()
+        relay.wait()
+        return waiting(connection)
 
 
 def main() -> None:
@@ -78,13 +83,14 @@ def main() -> None:
     with ENGINE.connect() as connection:
         query = sa.select(OutboxEvent.event_id, OutboxEvent.name, OutboxEvent.occurred_at)
         outbox = connection.execute(query).all()
+        left_over = waiting(connection)
     client = open_client(Settings().clickhouse)
     stored = [row[0] for row in client.query("SELECT event_id FROM events").result_rows]
     counted = client.query("SELECT name, toDate(bucket), value FROM metrics FINAL").result_rows
     told = Counter((row.name, row.occurred_at.date()) for row in outbox)
     found = {
         "left": left,
-        "waiting": waiting(),
+        "waiting": left_over,
         "written": len(outbox),
         "stored": len(stored),
         "lost": len({row.event_id for row in outbox}.difference(stored)),

@@ -1,4 +1,4 @@
-"""A personal knowledge service: thoughts, their relations, contexts and tasks."""
+"""The service. `main.create_app` puts it together."""
 
 # What people call the service: the title of its API.
 TITLE = "Placeholder Service"

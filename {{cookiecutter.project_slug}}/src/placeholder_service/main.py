@@ -10,7 +10,12 @@ from migrator.readiness import ReadinessCheck
 from placeholder_service import TITLE, migrate, observability
 from placeholder_service.analytics.client import LazyClient  # if analytics == clickhouse
 from placeholder_service.analytics.relay import BackgroundRelay  # if analytics == clickhouse
-from placeholder_service.api import health, problems, thoughts
+from placeholder_service.api import (
+    health,
+    problems,
+    thoughts,  # if domain == sample
+    users,  # if domain == blank
+)
 from placeholder_service.api.admission import make_places
 from placeholder_service.api.analytics import router as analytics  # if analytics == clickhouse
 from placeholder_service.api.bodies import BodyLimit
@@ -60,6 +65,8 @@ def create_app(
         version=about["Version"],
         responses=problems.PROBLEM_RESPONSES,
         openapi_url="/openapi.json" if settings.serve_docs else None,
+        # Where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Its log records would hold messages of errors.
+        telemetry={"auto_configure": True, "logs": False},
         lifespan=make_lifespan(on_startup, on_shutdown),
     )
     app.state.session_maker = session_maker
@@ -74,7 +81,8 @@ def create_app(
     app.add_middleware(answer_head)
     problems.install(app)
     app.include_router(health.router)
-    app.include_router(thoughts.router)
+    app.include_router(thoughts.router)  # if domain == sample
+    app.include_router(users.router)  # if domain == blank
     # if analytics == clickhouse
     app.include_router(analytics)
     # end if

@@ -3,8 +3,9 @@
 import re
 
 from migrator import redaction
-from migrator.redaction import REDACTED
 from sqlalchemy import URL
+
+REDACTED = redaction.REDACTED
 
 # Names whose values are secrets, in headers, settings, addresses and connection strings.
 SECRET_NAME = re.compile(
@@ -16,5 +17,5 @@ API_KEY = re.compile(r"\b[0-9a-f]{12}\.[\w-]+")
 
 
 def redact(text: str, *urls: URL) -> str:
-    """Return a text without the passwords of `urls` and whatever looks like a secret; cut if long."""
+    """Return a text without the passwords of `urls` and what looks like a secret; cut if long."""
     return API_KEY.sub(REDACTED, redaction.redact(text, *urls, names=SECRET_NAME))

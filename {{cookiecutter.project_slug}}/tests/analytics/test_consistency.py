@@ -43,6 +43,7 @@ def add_event(client: Client, user: UUID | None, event: UUID | None = None) -> N
     client.insert("events", [row])
 
 
+# if domain == sample
 async def test_the_scenario_for_analytics_is_consistent(
     isolated_full_stack: AsyncFullStack,
 ) -> None:
@@ -60,6 +61,7 @@ async def test_the_scenario_for_analytics_is_consistent(
     assert ("schema", "postgresql: migrations are applied") in report.findings
 
 
+# end if
 async def test_users_may_be_gone_and_events_may_wait_for_their_mark(
     isolated_full_stack: AsyncFullStack,
 ) -> None:

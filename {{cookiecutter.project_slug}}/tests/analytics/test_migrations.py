@@ -19,10 +19,10 @@ ROWS = {
     "0001": [
         """
         INSERT INTO events (event_id, occurred_at, user_id, name, entity_id, properties)
-        SELECT generateUUIDv4(), now64(6), NULL, 'thought.created', generateUUIDv4(), '{}'
+        SELECT generateUUIDv4(), now64(6), NULL, 'user.created', generateUUIDv4(), '{}'
         FROM numbers(3)
         """,
-        "INSERT INTO metrics (name, bucket, value) VALUES ('thought.created', now(), 3)",
+        "INSERT INTO metrics (name, bucket, value) VALUES ('user.created', now(), 3)",
     ],
 }
 

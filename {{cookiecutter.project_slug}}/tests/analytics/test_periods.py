@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from placeholder_service.schemas.analytics import Period, TopTags
+from placeholder_service.schemas.analytics import (
+    Period,
+    TopTags,  # if domain == sample
+)
 
 pytestmark = pytest.mark.unit
 
@@ -28,16 +31,24 @@ def test_without_a_period_it_is_the_last_thirty_days() -> None:
         ({"until": "2100-01-01"}, "2099-12-31"),
         ({"since": "yesterday"}, "date"),
         ({"days": 7}, "Extra inputs"),
-        ({"limit": 0}, "greater than or equal to 1"),
-        ({"limit": 101}, "less than or equal to 100"),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        TopTags.model_validate(given)
+        Period.model_validate(given)
 
 
+# if domain == sample
+def test_the_number_of_tags_has_bounds() -> None:
+    for limit in (0, 101):
+        with pytest.raises(ValidationError, match="limit"):
+            TopTags.model_validate({"limit": limit})
+
+    assert [TopTags(limit=limit).limit for limit in (1, 100)] == [1, 100]
+
+
+# end if
 def test_the_bounds_themselves_are_accepted() -> None:
-    period = TopTags.model_validate({"since": "2024-01-01", "until": "2024-12-31", "limit": 100})
+    period = Period.model_validate({"since": "2024-01-01", "until": "2024-12-31"})
 
     assert len(list(period.days())) == 366

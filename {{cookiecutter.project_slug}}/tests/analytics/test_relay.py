@@ -64,9 +64,9 @@ def write(engine: sa.Engine, count: int, **values: object) -> list[UUID]:
             "event_id": event_id,
             "occurred_at": NOW + timedelta(hours=number),
             "user_id": UUID(int=1),
-            "name": "thought.created",
+            "name": "user.created",
             "entity_id": uuid4(),
-            "properties": {"tags": ["idea"]},
+            "properties": {"is_active": True},
             **values,
         }
         for number, event_id in enumerate(ids)
@@ -96,16 +96,16 @@ def metrics(client: Client) -> dict[tuple[str, str], float]:
 
 def test_events_arrive_as_they_were(engine: sa.Engine, clickhouse: Client) -> None:
     time = datetime(2026, 5, 4, 23, 59, 59, 123456, tzinfo=UTC)
-    properties = {"tags": ["it's", 'a "tag"', "naïve\t\\"]}
+    properties = {"words": ["it's", 'a "word"', "naïve\t\\"]}
     [event_id] = write(engine, 1, user_id=None, occurred_at=time, properties=properties)
 
     relay(engine, lambda: clickhouse)
 
     [row] = clickhouse.query(
         "SELECT event_id, toString(occurred_at), user_id, name,"
-        " JSONExtract(properties, 'tags', 'Array(String)') FROM events"
+        " JSONExtract(properties, 'words', 'Array(String)') FROM events"
     ).result_rows
-    expected = (event_id, "2026-05-04 23:59:59.123456", None, "thought.created", properties["tags"])
+    expected = (event_id, "2026-05-04 23:59:59.123456", None, "user.created", properties["words"])
     assert row == expected
 
 
@@ -140,16 +140,16 @@ def test_a_second_run_ships_only_what_came_since(engine: sa.Engine, clickhouse: 
 
 def test_the_days_of_a_batch_are_counted(engine: sa.Engine, clickhouse: Client) -> None:
     write(engine, 20)
-    write(engine, 1, name="task.created")
+    write(engine, 1, name="user.updated")
     relay(engine, lambda: clickhouse)
     write(engine, 1)
 
     relay(engine, lambda: clickhouse)
 
     assert metrics(clickhouse) == {
-        ("thought.created", "2026-05-04"): 13,
-        ("thought.created", "2026-05-05"): 8,
-        ("task.created", "2026-05-04"): 1,
+        ("user.created", "2026-05-04"): 13,
+        ("user.created", "2026-05-05"): 8,
+        ("user.updated", "2026-05-04"): 1,
     }
 
 
@@ -178,7 +178,7 @@ def test_a_run_that_broke_off_is_repeated(
 
         assert Counter(shipped(clickhouse)) == Counter(ids)
         assert unmarked(engine) == 0
-        assert metrics(clickhouse) == {("thought.created", "2026-05-04"): len(ids)}
+        assert metrics(clickhouse) == {("user.created", "2026-05-04"): len(ids)}
 
 
 def test_relays_at_the_same_time_take_turns(

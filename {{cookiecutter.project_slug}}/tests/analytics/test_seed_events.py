@@ -20,7 +20,7 @@ from placeholder_service.models import (
 
 from scripts import seed
 from tests.fixtures import events, scenarios
-from tests.fixtures.databases import Seed
+from tests.fixtures.seed import Seed
 
 pytestmark = pytest.mark.integration
 

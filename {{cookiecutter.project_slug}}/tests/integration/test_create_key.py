@@ -11,7 +11,7 @@ from placeholder_service import __main__ as commands
 from placeholder_service import migrate
 from placeholder_service.models import ApiKey, User
 
-from scripts import seed
+from scripts import seed  # if domain == sample
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,12 @@ def test_a_wrong_call_is_explained(
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments"), [(commands, CREATE_KEY), (migrate, ["status"]), (seed, ["minimal"])]
+    ("module", "arguments"),
+    [
+        (commands, CREATE_KEY),
+        (migrate, ["status"]),
+        (seed, ["minimal"]),  # if domain == sample
+    ],
 )
 def test_invalid_settings_end_a_command_with_one_message(
     monkeypatch: pytest.MonkeyPatch, module: ModuleType, arguments: list[str]

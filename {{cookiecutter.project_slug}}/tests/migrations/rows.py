@@ -11,6 +11,7 @@ ROWS: Rows = {
         INSERT INTO users (id, email, name)
         VALUES ('11111111111111111111111111111111', 'me@example.com', 'Me')
         """,
+        # if domain == sample
         """
         INSERT INTO contexts (id, user_id, name, data)
         VALUES ('22222222222222222222222222222222', '11111111111111111111111111111111', 'C', '{}')
@@ -20,5 +21,6 @@ ROWS: Rows = {
         VALUES ('33333333333333333333333333333333', '11111111111111111111111111111111',
                 '22222222222222222222222222222222', 'An idea.', '[]')
         """,
+        # end if
     ],
 }

@@ -1,28 +1,15 @@
-"""What works on the event loop in both styles: bodies, admission and the lifespan."""
+"""What works on the event loop in both styles: admission and the lifespan."""
 
 import asyncio
 
 import anyio
 import pytest
 from fastapi import FastAPI, HTTPException, Request
-from starlette.types import Receive, Scope, Send
 
 from placeholder_service.api import admission
-from placeholder_service.api.bodies import BodyLimit
 from placeholder_service.lifespan import make_lifespan
 
 pytestmark = pytest.mark.unit
-
-
-def test_only_the_bodies_of_http_are_limited() -> None:
-    seen: list[str] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["type"])
-
-    asyncio.run(BodyLimit(app, max_bytes=3)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
-
-    assert seen == ["lifespan"]
 
 
 def test_a_request_that_waits_too_long_for_the_database_is_sent_away(

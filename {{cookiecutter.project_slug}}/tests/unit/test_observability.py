@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError
 
 from placeholder_service.observability import configure_logging
+from placeholder_service.redaction import redact
 from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -98,3 +99,8 @@ def test_a_failure_is_logged_without_secrets_and_briefly(
     assert "in fail" in logged
     assert not [part for part in (KEY, "s3cr", BODY) if part in logged]
     assert len(logged) < 8000
+
+
+@pytest.mark.parametrize("text", ["https://h?token=s3cret", "X-API-Key: s3cret", "Cookie: s3cret"])
+def test_a_secret_is_known_by_its_place(text: str) -> None:
+    assert "s3cret" not in redact(text)

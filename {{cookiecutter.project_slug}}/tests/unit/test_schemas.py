@@ -33,6 +33,8 @@ pytestmark = pytest.mark.unit
         (ContextCreate, {"name": "x" * 101}, "name"),
         (ContextCreate, {"name": "x", "description": "x" * 501}, "description"),
         (ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, ""),
+        (ContextCreate, {"name": "x", "data": {"a": 1e999}}, ""),
+        (ContextCreate, {f"field {number}": "x" for number in range(1001)}, ""),
     ],
 )
 def test_bad_input_is_refused_at_its_field(

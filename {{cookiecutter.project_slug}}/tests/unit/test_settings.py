@@ -1,13 +1,16 @@
 """Settings: clear refusals, and no unsafe production."""
 
+import re
+
 import pytest
 from migrator.redaction import secrets
 from pydantic import ValidationError
 from sqlalchemy import make_url
 
-from placeholder_service.settings import Settings, explain
+from placeholder_service.settings import PROJECT_ROOT, Settings, explain
 
 pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize(
     ("value", "message"),
@@ -45,13 +48,13 @@ def test_production_accepts_what_is_safe(url: str) -> None:
     assert settings.url == make_url(url)
 
 
-def test_settings_do_not_show_their_secrets() -> None:
+def test_settings_do_not_show_their_secrets_and_know_every_spelling() -> None:
     url = "postgresql://u:p%40s%20s@h/d?sslpassword=q9"
     settings = Settings(database_url=url, migration_database_url="postgresql://u:m8@h/d")
 
     for shown in (repr(settings), settings, settings.model_dump(), settings.model_dump_json()):
         assert not [secret for secret in secrets(*settings.urls) if secret in str(shown)]
-    assert secrets(*settings.urls) >= {"p@s s", "q9", "m8"}
+    assert secrets(*settings.urls) >= {"p@s s", "p%40s%20s", "q9", "m8"}
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,14 @@ def test_what_is_wrong_is_told_by_variable_and_without_its_value(
 
     assert explained in told
     assert "secret" not in told
+
+
+def test_the_gates_of_the_suite_are_there(pytestconfig: pytest.Config) -> None:
+    assert "--cov-fail-under=95" in pytestconfig.getini("addopts")
+    assert (PROJECT_ROOT / "tests/integration/test_isolation.py").exists()
+
+
+def test_the_example_lists_every_setting() -> None:
+    listed = re.findall("^#?([A-Z_]+)=", (PROJECT_ROOT / ".env.example").read_text(), re.MULTILINE)
+
+    assert {*listed} == {name.upper() for name in Settings.model_fields}

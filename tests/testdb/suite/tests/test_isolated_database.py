@@ -314,6 +314,19 @@ def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: 
     postgresql_server.execute(f'DROP DATABASE "{name}"')
 
 
+# What there is, in words: names, columns, comments and rights.
+SCHEMA = """
+    SELECT string_agg(it, E'\n' ORDER BY it) FROM (
+    SELECT concat_ws(' ', nspname, relname, relacl, obj_description(c.oid, 'pg_class')) AS it
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname !~ '^pg_'
+    UNION ALL SELECT concat_ws(' ', attrelid::regclass, attname, atttypid::regtype)
+    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname !~ '^pg_'
+    UNION ALL SELECT typname FROM pg_type UNION ALL SELECT proname FROM pg_proc) AS parts
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "needed"),
@@ -321,7 +334,22 @@ def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: 
         ("SELECT 1", "nothing"),
         (user(1), "rows"),
         (f"SET session_replication_role = replica; {user(1)}", "rows"),
-        ("CREATE TABLE extra (id INTEGER)", "spare"),
+        ("CREATE TABLE extra (id UUID REFERENCES users); DROP TABLE extra", "schema"),
+        (f"CREATE TABLE extra (id UUID REFERENCES users); {user(1)}", "schema"),
+        (
+            "CREATE SCHEMA extra CREATE TABLE extra (id SERIAL) CREATE VIEW one AS SELECT 1",
+            "schema",
+        ),
+        ("CREATE TYPE extra AS ENUM ('one'); CREATE TABLE more (it extra)", "schema"),
+        ("CREATE TEMPORARY TABLE extra (id INTEGER)", "schema"),
+        ("ALTER TABLE users ADD extra INTEGER", "spare"),
+        ("ALTER TABLE users ADD extra INTEGER; ALTER TABLE users DROP extra", "spare"),
+        ("CREATE TABLE extra (id INTEGER); TRUNCATE log", "spare"),
+        ("CREATE FUNCTION extra() RETURNS INTEGER LANGUAGE sql AS 'SELECT 1'", "spare"),
+        ("CREATE INDEX extra ON users (name)", "spare"),
+        ("COMMENT ON TABLE users IS 'extra'", "spare"),
+        ("GRANT SELECT ON users TO pg_monitor", "spare"),
+        ("DROP TABLE log", "spare"),
     ],
 )
 def test_the_cheapest_way_back_is_taken(
@@ -330,10 +358,30 @@ def test_the_cheapest_way_back_is_taken(
     needed: str,
 ) -> None:
     with own_database.connected() as connection:
+        before = connection.scalar(text(SCHEMA))
         connection.execute(text(statement))
         connection.commit()
 
     assert own_database.renew() == needed
+    with own_database.connected() as connection:
+        assert connection.scalar(text(SCHEMA)) == before
+
+
+@twice
+async def test_a_table_of_the_same_name_may_have_other_columns_in_the_next_test(
+    isolated_database: AsyncIsolatedDatabase, run: int
+) -> None:
+    kind, value = ("INTEGER", 1) if run == 1 else ("TEXT", "one")
+    async with isolated_database.engine.connect() as connection:
+        await connection.execute(text(f"CREATE TABLE extra (it {kind})"))
+        await connection.execute(text("INSERT INTO extra VALUES (:it)"), {"it": value})
+        await connection.commit()
+
+        # Drivers prepare what they are asked repeatedly.
+        found = [(await connection.execute(text("SELECT * FROM extra"))).scalar() for _ in range(7)]
+        await connection.commit()
+
+    assert found == [value] * 7
 
 
 # What migrations can make, what a test does to it, and what is there again afterwards.
@@ -520,7 +568,7 @@ def test_spare_copies_are_new_and_what_they_replace_is_dropped(
         with own_database.connected() as connection:
             assert connection.scalar(text("SELECT count(*) FROM users")) == 0
             connection.execute(text(user(1)))
-            connection.execute(text("CREATE TABLE extra (id INTEGER)"))
+            connection.execute(text("ALTER TABLE users ADD extra INTEGER"))
             connection.commit()
         own_database.renew()
         used.add(own_database.name)

@@ -339,7 +339,7 @@ LAYOUTS = {
     "script_location = %(here)s/../{name}/migrations": False,
     "script_location = migrations\nrecursive_version_locations = true": False,
     "script_location = %(here)s%(there)s\nthere = /migrations": True,
-    "script_location = migrations\npath_separator = space\nversion_locations = %(here)s/migrations": True,
+    "script_location = migrations\npath_separator = os\nversion_locations = migrations": True,
     "script_location = tests:migrations": True,
 }
 

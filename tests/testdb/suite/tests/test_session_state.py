@@ -1,5 +1,6 @@
 """What a test sets on a connection: the next test finds it as the service opens it."""
 
+import dataclasses
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -7,8 +8,9 @@ from typing import Any
 
 import pytest
 import testdb.database
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from testdb import Isolation
 from testdb.asyncio import AsyncIsolatedDatabase
 from testdb.run import Run
 
@@ -246,11 +248,15 @@ async def test_all_connections_of_a_pool_are_as_they_were(
     assert before == [[clean]] * 5
 
 
-def test_a_connection_that_is_as_it_was_is_used_again(own_run: Run) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["with options", "plain"])
+def test_a_connection_that_is_as_it_was_is_used_again(own_run: Run, *, plain: bool) -> None:
     if own_run.isolation.is_async:
         pytest.skip("the database is the same, in a greenlet")
+    isolation: Isolation[Any] = own_run.isolation
+    if plain:
+        isolation = dataclasses.replace(isolation, engine=create_engine)
     with own_run.backend.isolated() as storage:
-        database = testdb.database.IsolatedDatabase(storage, own_run.isolation, own_run.report)
+        database = testdb.database.IsolatedDatabase(storage, isolation, own_run.report)
         statement, _, _ = SETTING[storage.kind]
         used = []
         for do in (ADD_USER, ADD_USER, ADD_USER, statement, "SELECT 1"):

@@ -18,6 +18,7 @@ ACTIVE_USERS = """
     WHERE day BETWEEN {first:Date} AND {last:Date}
     GROUP BY day
 """
+# if domain == sample
 TOP_TAGS = """
     SELECT
         arrayJoin(JSONExtract(properties, 'tags', 'Array(String)')) AS tag,
@@ -29,6 +30,7 @@ TOP_TAGS = """
     ORDER BY thoughts DESC, tag
     LIMIT {limit:UInt32}
 """
+# end if
 
 
 def events_per_day(client: Client, user_id: UUID, first: date, last: date) -> dict[date, int]:
@@ -49,6 +51,7 @@ def active_users(client: Client, first: date, last: date) -> dict[date, int]:
     return pairs(client, ACTIVE_USERS, {"first": first, "last": last})
 
 
+# if domain == sample
 def top_tags(
     client: Client,
     user_id: UUID,
@@ -65,6 +68,7 @@ def top_tags(
     return pairs(client, TOP_TAGS, given)
 
 
+# end if
 def pairs(client: Client, query: str, given: dict[str, object]) -> dict[Any, int]:
     """Run a query whose rows are a key and a number."""
     with explained():

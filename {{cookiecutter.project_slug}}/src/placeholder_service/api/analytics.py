@@ -18,8 +18,8 @@ from placeholder_service.domain import Scope
 from placeholder_service.schemas.analytics import (
     EventsOfDay,
     Period,
-    TagUse,
-    TopTags,
+    TagUse,  # if domain == sample
+    TopTags,  # if domain == sample
     UsersOfDay,
 )
 
@@ -79,16 +79,7 @@ def get_events_per_day(
     return [EventsOfDay(day=day, events=found.get(day, 0)) for day in period.days()]
 
 
-@router.get("/active-users", dependencies=[Security(get_reader, scopes=[Scope.READ])])
-def get_active_users(
-    client: ClientDep,
-    period: Annotated[Period, Query()],
-) -> list[UsersOfDay]:
-    """Count the users who did something, day by day: how many, not who."""
-    found = queries.active_users(client, period.first, period.last)
-    return [UsersOfDay(day=day, users=found.get(day, 0)) for day in period.days()]
-
-
+# if domain == sample
 @router.get("/top-tags")
 def get_top_tags(
     user_id: Reader,
@@ -98,3 +89,14 @@ def get_top_tags(
     """List your tags by the number of thoughts you used them in."""
     found = queries.top_tags(client, user_id, top.first, top.last, top.limit)
     return [TagUse(tag=tag, thoughts=count) for tag, count in found.items()]
+
+
+# end if
+@router.get("/active-users", dependencies=[Security(get_reader, scopes=[Scope.READ])])
+def get_active_users(
+    client: ClientDep,
+    period: Annotated[Period, Query()],
+) -> list[UsersOfDay]:
+    """Count the users who did something, day by day: how many, not who."""
+    found = queries.active_users(client, period.first, period.last)
+    return [UsersOfDay(day=day, users=found.get(day, 0)) for day in period.days()]

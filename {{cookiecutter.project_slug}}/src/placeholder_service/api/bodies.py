@@ -58,12 +58,9 @@ class BodyLimit:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; only HTTP requests are limited."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        declared = Request(scope).headers.get("Content-Length", "")
-        is_refused = declared.isdecimal() and int(declared) > self.max_bytes
+        """Serve one connection. What has no body, such as the lifespan, is under the limit."""
+        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
+        is_refused = declared.isdigit() and int(declared) > self.max_bytes
         more_body = True
         received = 0
 

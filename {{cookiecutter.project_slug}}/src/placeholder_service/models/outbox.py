@@ -1,8 +1,8 @@
 """The outbox: what happened to the domain's rows, kept until analytics have been told.
 
 Sessions write it by themselves, in the transaction of the change: a commit keeps both, a rollback
-neither. What a session does not see has no event: bulk statements such as `update(Thought)`, and
-what the database deletes together with a user.
+neither. What a session does not see has no event: bulk statements such as `update(User)`, and what
+the database deletes together with a user.
 """
 
 from collections.abc import Iterable
@@ -16,17 +16,19 @@ from sqlalchemy.orm import Mapped, Session, UOWTransaction, mapped_column
 
 from placeholder_service.domain import NAME_MAX
 from placeholder_service.models.base import IDENTITY, Base, utc_now
-from placeholder_service.models.contexts import Context
-from placeholder_service.models.tasks import Task
-from placeholder_service.models.thoughts import Thought
+from placeholder_service.models.contexts import Context  # if domain == sample
+from placeholder_service.models.tasks import Task  # if domain == sample
+from placeholder_service.models.thoughts import Thought  # if domain == sample
 from placeholder_service.models.users import User
 
 # What is told of each entity besides its owner: enough to count, but no text, name or address.
 PROPERTIES: dict[type[Base], tuple[str, ...]] = {
     User: ("is_active",),
+    # if domain == sample
     Context: (),
     Thought: ("status", "tags"),
     Task: ("status", "priority"),
+    # end if
 }
 
 Values = dict[str, Any]
@@ -38,7 +40,7 @@ class OutboxEvent(Base):
     Attributes:
         id: The order in which events are shipped.
         event_id: What tells whether an event was shipped before.
-        name: What happened, such as `thought.created`.
+        name: What happened, such as `user.created`.
         shipped_at: When it was in ClickHouse for certain.
     """
 

@@ -51,12 +51,23 @@ class Period(Input):
             yield self.first + number * DAY
 
 
+# if domain == sample
 class TopTags(Period):
     """A period, and how many tags to name."""
 
     limit: int = Field(default=10, ge=1, le=100)
 
 
+# end if
+# if domain == sample
+class TagUse(BaseModel):
+    """In how many thoughts a tag was used."""
+
+    tag: str
+    thoughts: int
+
+
+# end if
 class EventsOfDay(BaseModel):
     """How many events a day had."""
 
@@ -69,10 +80,3 @@ class UsersOfDay(BaseModel):
 
     day: date
     users: int
-
-
-class TagUse(BaseModel):
-    """In how many thoughts a tag was used."""
-
-    tag: str
-    thoughts: int

@@ -7,5 +7,5 @@ class NotFoundError(Exception):
     """The entity does not exist, or it belongs to another user; callers cannot tell which."""
 
     def __init__(self, what: str, key: UUID) -> None:
-        """Say what was looked for, such as "thought", and by which id."""
+        """Say what was looked for, such as "user", and by which id."""
         super().__init__(f"There is no {what} {key}.")

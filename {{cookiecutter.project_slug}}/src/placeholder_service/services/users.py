@@ -1,11 +1,35 @@
 """Finds and adds users."""
 
+from uuid import UUID  # if domain == blank
+
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from placeholder_service.domain import AuditAction  # if domain == blank
 from placeholder_service.models import User
+from placeholder_service.schemas.users import UserUpdate  # if domain == blank
+from placeholder_service.services import audit  # if domain == blank
 
 
+# if domain == blank
+async def get(session: AsyncSession, user_id: UUID) -> User:
+    """Return a user who is known to exist."""
+    return (await session.scalars(select(User).where(User.id == user_id))).one()
+
+
+async def update(session: AsyncSession, user_id: UUID, data: UserUpdate) -> User:
+    """Change the fields of a user that were sent, and no others."""
+    user = await get(session, user_id)
+    changes = data.changes()
+    if changes:
+        for name, value in changes.items():
+            setattr(user, name, value)
+        await session.flush()
+        audit.record(session, user_id, AuditAction.UPDATE, "user", user_id, changes)
+    return user
+
+
+# end if
 async def get_or_create(session: AsyncSession, email: str, name: str) -> User:
     """Return the user with this address, adding them if they are new."""
     email = email.strip().lower()

@@ -92,8 +92,10 @@ class IsolatedDatabase:
             self.forget_settings()
         needed = self.storage.renew(is_in_use=leaked > 0)
         self.report.add(f"{self.storage.kind} reset ({needed})", started)
-        if self.url != self.storage.url:
+        if needed in ("schema", "spare"):
+            # Its connections may have prepared statements for tables that are gone.
             sync_engine_of(self.engine).dispose()
+        if self.url != self.storage.url:
             self.open_engine()
         if leaked:
             raise LeakedConnectionError(leaked)

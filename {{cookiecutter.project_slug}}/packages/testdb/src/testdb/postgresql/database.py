@@ -27,6 +27,8 @@ from .templates import connected
 # knows.
 DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
 
+PSYCOPG = ("psycopg", "psycopg_async")
+
 # Modules whose listeners set nothing that the statements below take back.
 KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
 
@@ -135,25 +137,30 @@ class PostgresqlDatabase:
             return not used
         try:
             for record in used:
-                connection = record.dbapi_connection
-                assert connection is not None
-                dialect.set_isolation_level(connection, "AUTOCOMMIT")
+                connection: Any = record.dbapi_connection
+                # Not the dialect's levels: they leave one on a connection that had none.
+                autocommit = connection.autocommit
+                connection.autocommit = True
                 execute(dialect, connection, *FORGET_SETTINGS)
-                dialect.reset_isolation_level(connection)
+                connection.autocommit = autocommit
         except dialect.loaded_dbapi.Error:
             # The test has closed it, or the server has.
             return False
         return True
 
     def reset(self) -> str:
-        """Put back rows, sequences and schema. Returns what was needed: nothing, rows or copy."""
+        """Put back rows, sequences and schema. Returns what was needed, as `renew` does."""
         if done := self.reset_rows():
             return done
         self.copy_from(self.template)
         return "copy"
 
     def renew(self, *, is_in_use: bool = False) -> str:
-        """Put it back, maybe as another database. Returns what was needed, a spare one included."""
+        """Put it back, maybe as another database.
+
+        Returns what was needed: nothing; rows; schema, if new tables were dropped; spare, if
+        another database took its place.
+        """
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.release_connection()
@@ -259,6 +266,15 @@ class PostgresqlDatabase:
         self.server.drop(self.name)
 
 
+def run_at_once(connection: Any, statements: str) -> None:
+    """Run statements by libpq itself, on a connection of psycopg in either style."""
+    from psycopg import errors, pq
+
+    result = connection.pgconn.exec_(statements.encode())
+    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+        raise errors.error_from_result(result)
+
+
 def messages(dialect: Dialect, *statements: str) -> tuple[str, ...]:
     """Return statements as the driver takes them: psycopg takes several in one message.
 
@@ -276,6 +292,12 @@ def send(connection: Connection, *statements: str) -> None:
 
 def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> None:
     """Run statements on the driver's own or a pool's connection."""
+    raw: Any = getattr(connection, "driver_connection", connection)
+    # Past psycopg's cursors, which take longer than the server; a query of another task would be
+    # in the way.
+    if dialect.driver in PSYCOPG and not raw.lock.locked() and not raw.closed:
+        run_at_once(raw, "; ".join(statements))
+        return
     cursor = connection.cursor()
     for message in messages(dialect, *statements):
         cursor.execute(message)

@@ -2,8 +2,9 @@
 
 In a template, every table has a trigger that calls `nextval` on a sequence of its own: sequences
 take no lock, and a rollback does not take the mark back. After a test, a function reads the marks
-and gives the marked tables their first rows. An event trigger marks changes of the schema; a role
-that may not make event triggers gets another copy of the template instead.
+and gives the marked tables their first rows. An event trigger marks changes of the schema: then the
+function drops what is new. If any row of the catalogue is not what it was, or if the role may not
+make event triggers, another copy of the template is needed.
 """
 
 from collections.abc import Sequence
@@ -34,17 +35,20 @@ BEGIN
 END $$;
 """
 
-# Returns what was needed: nothing, rows, or if that is not enough, a copy. It works as a replica
-# applies changes: no foreign keys and no triggers but the marks, which it takes back.
+# Returns what was needed: nothing, rows, schema, or if that is not enough, a copy. It works as a
+# replica applies changes: no foreign keys and no triggers but the marks, which it takes back.
 RESET = f"""
 CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE plpgsql
   SET session_replication_role = replica SET lock_timeout = '{LOCK_TIMEOUT}' AS $reset$
-DECLARE needed text := 'nothing';
+DECLARE needed text := 'nothing'; schema text;
 BEGIN
-  IF (SELECT is_called FROM {OWN_SCHEMA}.ddl) OR {OWN_SCHEMA}.outside() <> 'OUTSIDE'
-    THEN RETURN 'copy'; END IF;
+  IF {OWN_SCHEMA}.outside() <> 'OUTSIDE' THEN RETURN 'copy'; END IF;
+  IF (SELECT is_called FROM {OWN_SCHEMA}.ddl) THEN
+    schema := 'schema';
+    IF NOT {OWN_SCHEMA}.drop_new() THEN RETURN 'copy'; END IF;
+  END IF;
   UNDO
-  RETURN needed;
+  RETURN coalesce(schema, needed);
 END $reset$;
 """
 
@@ -62,6 +66,60 @@ BEGIN
     || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
       ORDER BY loid, pageno)) FROM pg_largeobject o), '');
 END $$;
+"""
+
+# The number of rows in each table of the catalogue, and another number if one was written `since`:
+# a change leaves a row of a later transaction, or one less. Left out is what says nothing about the
+# schema, and the namespaces of temporary tables, which stay.
+CATALOGUE = f"""
+CREATE TABLE {OWN_SCHEMA}.first (since xid, newest oid, catalogue bigint[]);
+DO $do$ BEGIN EXECUTE (
+  SELECT 'CREATE FUNCTION {OWN_SCHEMA}.catalogue(since xid) RETURNS bigint[] LANGUAGE plpgsql AS '
+    || quote_literal('BEGIN RETURN ARRAY[' || string_agg(
+      '(SELECT count(*) - 1000000 * count(*) FILTER (WHERE age(xmin) < age(since)) FROM '
+        || oid::regclass || CASE relname WHEN 'pg_namespace'
+        THEN ' WHERE nspname !~ ''^pg_(toast_)?temp_'')' ELSE ')' END, ', ') || ']; END')
+  FROM pg_class
+  WHERE relkind = 'r' AND relnamespace = 'pg_catalog'::regnamespace AND NOT relisshared
+    AND relname NOT IN
+      ('pg_largeobject', 'pg_largeobject_metadata', 'pg_statistic', 'pg_statistic_ext_data'));
+END $do$;
+"""
+
+# Drops schemas, tables, views, sequences and types that are newer than the template.
+DROP_NEW = f"""
+CREATE FUNCTION {OWN_SCHEMA}.drop_new() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE first {OWN_SCHEMA}.first; statement text;
+BEGIN
+  SELECT * INTO first FROM {OWN_SCHEMA}.first;
+  IF {OWN_SCHEMA}.catalogue(first.since) <> first.catalogue THEN
+    FOR statement IN
+      SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', nspname)
+      FROM pg_namespace WHERE oid > first.newest AND nspname !~ '^pg_'
+      UNION ALL SELECT format('DROP %s IF EXISTS %I.%I CASCADE',
+        CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+          WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, nspname, relname)
+      FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE pg_class.oid > first.newest AND relkind IN ('r', 'p', 'v', 'm', 'S', 'c')
+        AND relpersistence <> 't'
+      UNION ALL SELECT format('DROP TYPE IF EXISTS %I.%I CASCADE', nspname, typname)
+      FROM pg_type JOIN pg_namespace n ON n.oid = typnamespace
+      WHERE pg_type.oid > first.newest AND typtype IN ('d', 'e', 'r')
+    LOOP EXECUTE statement; END LOOP;
+    IF {OWN_SCHEMA}.catalogue(first.since) <> first.catalogue THEN RETURN false; END IF;
+  END IF;
+  PERFORM setval('{OWN_SCHEMA}.ddl', 1, false);
+  RETURN true;
+END $$;
+"""
+
+# In a transaction behind that of all that is there.
+NOTE_FIRST = f"""
+INSERT INTO {OWN_SCHEMA}.first SELECT since,
+  greatest((SELECT max(oid) FROM pg_class), (SELECT max(oid) FROM pg_type),
+    (SELECT max(oid) FROM pg_namespace)),
+  {OWN_SCHEMA}.catalogue(since)
+FROM CAST(CAST(pg_current_xact_id() AS text) AS xid) AS since
 """
 
 # Tables, each behind all that inherit from it or are its partitions: a statement on a table marks
@@ -113,8 +171,12 @@ def install_marks(connection: Connection) -> None:
         run(connection, OUTSIDE)
         outside = connection.scalar(text(f"SELECT {OWN_SCHEMA}.outside()"))
         reset = RESET.replace("OUTSIDE", str(outside)).replace("UNDO", "\n  ".join(undo))
+        run(connection, CATALOGUE)
+        run(connection, DROP_NEW)
         run(connection, reset)
         run(connection, SCHEMA_TRIGGERS)
+        connection.commit()
+        run(connection, NOTE_FIRST)
     else:
         run(connection, NO_RESET)
     connection.commit()

@@ -1,0 +1,1 @@
+"""Tests of updates, on a small template with three versions."""
