@@ -6,6 +6,7 @@ define COMBINATIONS
 sync-sqlite
 async-postgresql session_style=async database=postgresql
 async-postgresql-clickhouse session_style=async database=postgresql analytics=clickhouse ci=gitlab
+sync-sqlite-blank domain=blank
 endef
 export COMBINATIONS
 

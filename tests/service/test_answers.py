@@ -97,7 +97,7 @@ def test_every_prompt_and_choice_has_a_text() -> None:
 
 
 def test_pressing_enter_takes_the_defaults(cli: Run, project: Project, tmp_path: Path) -> None:
-    result = cli(cwd=tmp_path, text="\n" * 12)
+    result = cli(cwd=tmp_path, text="\n" * 13)
 
     assert result.returncode == 0, result.stderr
     assert "How the code talks to the database" in result.stdout
@@ -150,7 +150,7 @@ TYPED = {"quotes", "backslashes", *JINJA}
 def test_any_typed_text_describes_and_signs_a_project(cli: Run, tmp_path: Path, text: str) -> None:
     line = " ".join(text.split())
 
-    result = cli(cwd=tmp_path, text=f"\n\n\n{line}\n{line}\n" + "\n" * 7)
+    result = cli(cwd=tmp_path, text=f"\n\n\n{line}\n{line}\n" + "\n" * 8)
 
     assert result.returncode == 0, result.stderr
     assert_shown(tmp_path / "my-service", description=line, author=line)
