@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from record import NAME
 from tree import ALWAYS_ASYNC, LIBRARIES, PACKAGE
 
 from tests.conftest import Project
@@ -80,6 +81,7 @@ def test_nothing_of_the_template_is_left(project: Project, answers: dict[str, st
     found = [
         path
         for path in files(rendered)
+        if path.name != NAME  # it names the template
         if names.search(f"{path.name}\n{path.read_text()}")
         or (path.suffix != ".py" and jinja.search(path.read_text()))
     ]
@@ -209,9 +211,8 @@ def test_linters_find_nothing_whatever_the_package_is_called(
     check(rendered, files(rendered, ".sh"), "shellcheck", "--external-sources")
 
 
-# Every line outside of the libraries is one that a team reads and maintains. The aim for all of
-# them is 5,500: the limit is what has been reached, and only ever goes down.
-@pytest.mark.parametrize(("folder", "most_lines"), [(".", 5795), ("tests", 2300)])
+# Every line outside of the libraries is one that a team reads and maintains.
+@pytest.mark.parametrize(("folder", "most_lines"), [(".", 5500), ("tests", 2200)])
 def test_the_default_project_stays_small(project: Project, folder: str, most_lines: int) -> None:
     rendered = project()
 

@@ -14,7 +14,6 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testdb import Isolation, replace_settings
 
-from placeholder_service import migrate
 from placeholder_service.db import engine, session
 from placeholder_service.models import Base
 from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
@@ -64,10 +63,9 @@ def make_engine(url: URL) -> AsyncEngine:
     return engine.make_engine(settings)  # noqa: TID251  # only testdb calls it
 
 
-alembic = migrate.database().config()
-alembic.attributes["history"] = False
 isolation = Isolation(
-    alembic=alembic,
+    alembic=PROJECT_ROOT / "alembic.ini",
+    attributes={"history": False},
     database="postgresql",  # if database == postgresql
     protected=real,
     # if analytics == clickhouse

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 
 import migrator
-from migrator import Database, Names
-from migrator.clickhouse import ClickHouse  # if analytics == clickhouse
+from migrator import Names
+from migrator import clickhouse  # if analytics == clickhouse
 
 from placeholder_service.settings import (
     PROJECT_ROOT,
@@ -22,11 +22,11 @@ SCRIPTS = Names(
 )
 
 
-def database() -> Database:
+def database() -> "migrator.Database":
     """Return the migrations of the database in `MIGRATION_DATABASE_URL` or `DATABASE_URL`."""
     settings = read_settings()
     is_apart = settings.migration_url != settings.url
-    return Database(
+    return migrator.Database(
         url=settings.migration_url,
         ini=PROJECT_ROOT / "alembic.ini",
         name="placeholder_service",
@@ -41,10 +41,10 @@ def database() -> Database:
 
 
 # if analytics == clickhouse
-def analytics() -> ClickHouse:
+def analytics() -> "clickhouse.ClickHouse":
     """Return the migrations of the ClickHouse in `CLICKHOUSE_URL`."""
     transactional = database()
-    return ClickHouse(
+    return clickhouse.ClickHouse(
         url=read_settings().clickhouse,
         ini=transactional.ini,
         section="analytics",

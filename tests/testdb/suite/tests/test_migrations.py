@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from testdb.migrations import (
     MigrationError,
     UnusedConnectionError,
     fingerprint,
+    folders,
     heads,
     migrate,
+    usual_folders,
 )
 
 REVISION = """
@@ -327,3 +330,29 @@ def test_all_heads_are_applied_wherever_they_are(
 
     assert {"made_by_three", "made_by_four"} <= set(inspect(connection).get_table_names())
     assert set(heads(alembic)) == {"three", "four"}
+
+
+# Options of alembic.ini, by whether Alembic is needed to find the folders that they name.
+LAYOUTS = {
+    "script_location = %(here)s/migrations": False,
+    "script_location = migrations": False,
+    "script_location = %(here)s/../{name}/migrations": False,
+    "script_location = migrations\nrecursive_version_locations = true": False,
+    "script_location = %(here)s%(there)s\nthere = /migrations": True,
+    "script_location = migrations\npath_separator = os\nversion_locations = migrations": True,
+    "script_location = tests:migrations": True,
+}
+
+
+@pytest.mark.parametrize("options", LAYOUTS)
+def test_a_path_leads_to_the_folders_that_alembic_finds(
+    alembic: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(f"[alembic]\n{options.replace('{name}', tmp_path.name)}\n")
+    monkeypatch.chdir(tmp_path)
+    isolation = Isolation(alembic=ini, protected=[], engine=create_engine, sessions=sessionmaker)
+
+    assert bool(usual_folders(ini)) is not LAYOUTS[options]
+    if "tests:" not in options:
+        assert folders(isolation) == folders(replace(isolation, alembic=isolation.configuration))

@@ -4,10 +4,12 @@ import argparse
 import sys
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from alembic.script import Script
+if TYPE_CHECKING:
+    from alembic.script import Script
 
-from migrator.database import Database
+    from migrator.database import Database
 
 
 class Exit(IntEnum):
@@ -49,7 +51,7 @@ class Call:
         option: The option that selects this database, such as `--analytics`; empty for the first.
     """
 
-    target: Database
+    target: "Database"
     arguments: argparse.Namespace
     names: Names
     option: str = ""
@@ -59,12 +61,12 @@ class Call:
         return " ".join(filter(None, (name, self.option, *words)))
 
 
-def show_step(script: Script, seconds: float) -> None:
+def show_step(script: "Script", seconds: float) -> None:
     """Print a line for a revision that ran."""
     print(f"  {script.revision}  {title(script)}  ({seconds:.2f} s)", flush=True)
 
 
-def title(script: Script) -> str:
+def title(script: "Script") -> str:
     """Return the first line of a revision's docstring."""
     return str(script.doc).rstrip(".")
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from alembic import command
 from alembic.config import Config
@@ -14,19 +14,22 @@ from sqlalchemy import URL, Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from migrator import adoption, backup, drafts, engine, heads, history, planning, runs
-from migrator.adoption import Adoption
+from migrator import engine, history, runs
 from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
-from migrator.losses import Loss, find_losses
 from migrator.poolers import find_unfit_pooler
-from migrator.recording import Record
 from migrator.redaction import redact
-from migrator.rehearsal import first_line
 from migrator.scratch import scratch_at, scratch_beside
 from migrator.scripts import read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
+
+# What only some commands need is imported by them: most runs have nothing to do.
+if TYPE_CHECKING:
+    from migrator.adoption import Adoption, Dialect
+    from migrator.losses import Loss
+    from migrator.planning import Plan
+    from migrator.recording import Record
 
 INSUFFICIENT_PRIVILEGE = "42501"
 # No such column, no such table.
@@ -255,13 +258,15 @@ class Database:
             if not read_revisions(connection):
                 connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
 
-    def plan(self, revision: str = "head", connection: Connection | None = None) -> planning.Plan:
+    def plan(self, revision: str = "head", connection: Connection | None = None) -> "Plan":
         """Return what an upgrade to `revision` would do. Read-only.
 
         Raises:
             RefusedError: The upgrade would be refused.
             UnknownRevisionError: There is no such revision.
         """
+        from migrator import planning
+
         if connection is None:
             self.require_session()
         state = self.status(connection)
@@ -288,6 +293,8 @@ class Database:
         Raises:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
+        from migrator import drafts, heads
+
         require_one_head(self.scripts())
         record: Record = {}
         with self.scratch() as connection:
@@ -331,7 +338,7 @@ class Database:
             for script in scripts:
                 connection.execute(history.insert(script, "accept", None))
 
-    def adopt(self, revision: str | None = None) -> Adoption:
+    def adopt(self, revision: str | None = None) -> "Adoption":
         """Record the revision that a database without one equals; change nothing else.
 
         With `revision` the database has to equal this one. What it equals or differs in is in the
@@ -342,17 +349,19 @@ class Database:
             RefusedError: There is no way to make a scratch database.
             UnknownRevisionError: There is no such revision.
         """
+        from migrator import adoption
+
         chain = adoption.run_revisions(self.dialect())
         wanted = adoption.resolve(self.scripts(), revision)
         with self.only_run() as connection, connection.begin():
             if not self.status(connection).unversioned:
-                return Adoption()
+                return adoption.Adoption()
             found = adoption.compare(self.dialect(), connection, chain, wanted)
             if found.revision:
                 self.record(connection, found.equal[0])
             return found
 
-    def dialect(self) -> adoption.Dialect:
+    def dialect(self) -> "Dialect":
         """Return what an adoption needs to know about the kind of database."""
         from migrator.adoption.postgresql import PostgreSQL
         from migrator.adoption.sqlite import SQLite
@@ -367,13 +376,15 @@ class Database:
         connection.execute(CreateTable(history.HISTORY, if_not_exists=True))
         connection.execute(history.insert(script, "adopted", None))
 
-    def losses(self, found: Status, target: str) -> list[Loss]:
+    def losses(self, found: Status, target: str) -> "list[Loss]":
         """Return the tables and columns that a downgrade to `target` would delete.
 
         Raises:
             RefusedError: The revisions run on PostgreSQL only, and the role may not create the
                 scratch database that would show it; or another run drops tables meanwhile.
         """
+        from migrator.losses import find_losses
+
         with self.scratch_for_losses(found.revisions[0]) as scratch, self.reading() as connection:
             try:
                 return find_losses(connection, scratch, self.config(scratch), target)
@@ -388,6 +399,8 @@ class Database:
     @contextmanager
     def scratch_for_losses(self, revision: str) -> Iterator[Connection]:
         """Yield a connection to a scratch database at a revision: on SQLite, if nothing else."""
+        from migrator.rehearsal import first_line
+
         with ExitStack() as stack:
             try:
                 scratch = stack.enter_context(self.scratch())
@@ -405,8 +418,10 @@ class Database:
                     ) from error
             yield scratch
 
-    def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
+    def back_up(self, found: Status, lost: "Sequence[Loss]") -> Path | None:
         """Store a verified backup and return its path; None if there is nothing to back up."""
+        from migrator import backup
+
         return backup.back_up(self.url, found.revision, self.backup_folder, self.wait_seconds)
 
     def faults(self) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import pytest
-from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
@@ -16,6 +15,7 @@ from .guard.urls import unreachable
 from .settings import remembered
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 Database = Literal["sqlite", "postgresql"]
@@ -69,14 +69,17 @@ class Isolation(Generic[Sessions]):
     Whether the service is synchronous or asynchronous is seen from what `engine` returns.
 
     Attributes:
-        alembic: Alembic's configuration. Migrations run on the connection in its attributes, which
-            `env.py` must use: `config.attributes["connection"]`.
+        alembic: The path of Alembic's configuration file, or a `Config`. Migrations run on the
+            connection in its attributes, which `env.py` must use:
+            `config.attributes["connection"]`. Of a path, the `Config` is made when migrations run:
+            Alembic takes as long to import as SQLAlchemy.
         protected: Databases that no test may connect to: URLs, such as `replace_settings` returns,
             or a function that returns them.
         engine: The service's own function that makes an engine for a URL. Its options, events and
             PRAGMAs hold in tests as they do in production.
         sessions: The service's own function that makes a session factory for an engine; for a
             global factory, `lambda engine: SessionLocal`.
+        attributes: What else `env.py` finds in `config.attributes`, for a path.
         replaced: Environment variables that conftest.py has replaced itself. A process that a test
             starts without them gets them back, and reads no settings file for them.
         database: What tests run on unless `--database` says otherwise.
@@ -89,10 +92,11 @@ class Isolation(Generic[Sessions]):
         clickhouse: A `testdb.clickhouse.Clickhouse`, if the service uses ClickHouse.
     """
 
-    alembic: Config
+    alembic: "Config | Path"
     protected: Sequence[URL | str] | Callable[[], Sequence[URL | str]]
     engine: "Callable[[URL], Engine | AsyncEngine]"
     sessions: Callable[[Any], Sessions]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     replaced: Sequence[str] = ("DATABASE_URL",)
     database: Database = "sqlite"
     database_free: Sequence[Path] = ()
@@ -108,6 +112,20 @@ class Isolation(Generic[Sessions]):
         given = self.protected() if callable(self.protected) else self.protected
         urls = (*map(make_url, given), *remembered())
         return tuple(dict.fromkeys(url for url in urls if url != unreachable(url)))
+
+    @cached_property
+    def configuration(self) -> "Config":
+        """Alembic's configuration."""
+        if not isinstance(self.alembic, Path):
+            return self.alembic
+        from alembic.config import Config
+
+        made = Config(self.alembic)
+        # The parser gives percent signs a meaning, also in the path that %(here)s stands for.
+        here = made.file_config.defaults()["here"].replace("%", "%%")
+        made.file_config.set("DEFAULT", "here", here)
+        made.attributes.update(self.attributes)
+        return made
 
     @property
     def scenarios(self) -> Seed:

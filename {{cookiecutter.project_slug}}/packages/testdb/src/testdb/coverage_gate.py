@@ -1,9 +1,11 @@
-"""Lifts the coverage gate where only a part of the tests runs.
+"""Leaves coverage out where only a part of the tests runs.
 
-`--cov-fail-under` and the reports of `addopts` apply to a full run: a part of the tests covers a
-part of the code. A report that the command line asks for is made.
+`--cov`, `--cov-fail-under` and the reports of `addopts` apply to a full run: a part of the tests
+covers a part of the code. What the command line asks for is measured and reported.
 """
 
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,19 +23,36 @@ SELECTIONS = (
 )
 
 
+def leave_out_coverage(early_config: pytest.Config) -> None:
+    """Do not start it, nor import it, for a part of the tests, unless the command line asks for it.
+
+    To be called before pytest-cov begins, which is before any conftest.py is loaded.
+    """
+    options, start = early_config.known_args_namespace, early_config.invocation_params.dir
+    given = [(start / name.partition("::")[0]).resolve() for name in options.file_or_dir]
+    # As pytest does without arguments.
+    if not given and start != early_config.rootpath:
+        given = [start]
+    if runs_a_part(early_config, options, given) and not asks_for_coverage(early_config):
+        options.no_cov = True
+
+
 def lift_gate(config: pytest.Config) -> None:
-    """Switch the gate and the reports off unless everything runs."""
+    """Switch the gate off unless everything runs."""
     coverage = config.pluginmanager.getplugin("_cov")
-    if coverage is not None and runs_a_part(config):
+    chosen = [Path(argument).resolve() for argument in config.args]
+    if coverage is not None and runs_a_part(config, config.option, chosen):
         coverage.options.cov_fail_under = 0
-        asked = (argument.startswith("--cov") for argument in config.invocation_params.args)
-        if not any(asked):
-            coverage.options.cov_report = {}
 
 
-def runs_a_part(config: pytest.Config) -> bool:
-    """Tell whether anything on the command line leaves tests out."""
-    chosen = {Path(argument).resolve() for argument in config.args}
+def asks_for_coverage(config: pytest.Config) -> bool:
+    """Tell whether the command line does, and not `addopts` alone."""
+    return any(argument.startswith("--cov") for argument in config.invocation_params.args)
+
+
+def runs_a_part(config: pytest.Config, options: Namespace, chosen: Sequence[Path]) -> bool:
+    """Tell whether options leave tests out, or the chosen files and folders; none are all."""
     everything = {(config.rootpath / path).resolve() for path in config.getini("testpaths")}
-    selects = any(getattr(config.option, name, None) for name in SELECTIONS)
-    return selects or not (everything <= chosen or config.rootpath in chosen)
+    selects = any(getattr(options, name, None) for name in SELECTIONS)
+    is_part = bool(chosen) and config.rootpath not in chosen and not everything <= {*chosen}
+    return selects or is_part

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import URL, Connection, Engine
@@ -54,10 +55,15 @@ class IsolatedDatabase:
         self.isolation = isolation
         self.report = report
         self.test_id = test_id
-        # A part of the schema is made from the models, and no migration is applied.
-        self.heads: Sequence[str] = heads(isolation.alembic) if schema == FULL else ()
+        self.schema = schema
         self.snapshots: list[str] = []
         self.open_engine()
+
+    @cached_property
+    def heads(self) -> Sequence[str]:
+        """The revisions it should be at."""
+        # A part of the schema is made from the models, and no migration is applied.
+        return heads(self.isolation.configuration) if self.schema == FULL else ()
 
     def open_engine(self) -> None:
         """Make the service's engine for the present URL."""

@@ -8,19 +8,21 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from configparser import ConfigParser
 from contextlib import chdir, contextmanager
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
+
+# Alembic itself is imported where it runs: a run that finds its template has no use for it.
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 # What configures a logger: level, disabled, propagate, handlers, filters.
 State = tuple[int, bool, bool, list[Any], list[Any]]
@@ -71,7 +73,7 @@ class UnusedConnectionError(MigrationError):
     """env.py does not run migrations on the connection that it is given."""
 
 
-def migrate(alembic: Config, connection: Connection) -> None:
+def migrate(alembic: "Config", connection: Connection) -> None:
     """Apply all migrations on a connection, and on no other database.
 
     Raises:
@@ -99,15 +101,17 @@ def hint(error: Exception) -> str:
     return ROLES if is_of_role else ""
 
 
-def find_configuration(alembic: Config, root: Path) -> None:
+def find_configuration(isolation: Isolation[Any], root: Path) -> None:
     """Complete the name of Alembic's configuration file, which may be relative to a project's root.
 
     Raises:
         pytest.UsageError: There is no such file.
     """
-    if alembic.config_file_name is None:
+    alembic = isolation.alembic
+    name = alembic if isinstance(alembic, Path) else alembic.config_file_name
+    if name is None:
         return
-    places = [Path(alembic.config_file_name).absolute(), root / alembic.config_file_name]
+    places = [Path(name).absolute(), root / name]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         looked = " or ".join(dict.fromkeys(map(str, places)))
@@ -115,16 +119,22 @@ def find_configuration(alembic: Config, root: Path) -> None:
             f"Alembic's configuration is not at {looked}: give Isolation a"
             ' Config(Path(__file__).parents[1] / "alembic.ini")'
         )
-    alembic.config_file_name = str(found)
+    if isinstance(alembic, Path):
+        object.__setattr__(isolation, "alembic", found)
+    else:
+        alembic.config_file_name = str(found)
 
 
 @contextmanager
-def at_configuration(alembic: Config) -> Iterator[ScriptDirectory]:
+def at_configuration(alembic: "Config") -> Iterator["ScriptDirectory"]:
     """Give the migrations, in the folder that people run Alembic in: relative paths start there.
 
     Raises:
         TemplateError: The configuration does not lead to migrations.
     """
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
     name = alembic.config_file_name
     with chdir(Path(name).parent if name is not None else Path()):
         try:
@@ -135,14 +145,16 @@ def at_configuration(alembic: Config) -> Iterator[ScriptDirectory]:
         yield scripts
 
 
-def run_env(alembic: Config) -> None:
+def run_env(alembic: "Config") -> None:
     """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
     with at_configuration(alembic) as scripts:
         run_env_of(alembic, scripts)
 
 
-def run_env_of(alembic: Config, scripts: ScriptDirectory) -> None:
+def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
     """Run the env.py of a folder of migrations."""
+    from alembic.runtime.environment import EnvironmentContext
+
     was_run = False
 
     def revisions(current: Any, _: object) -> Any:
@@ -167,7 +179,7 @@ def run_env_of(alembic: Config, scripts: ScriptDirectory) -> None:
         raise unused(scripts, "did not call context.run_migrations()")
 
 
-def unused(scripts: ScriptDirectory, deed: str) -> UnusedConnectionError:
+def unused(scripts: "ScriptDirectory", deed: str) -> UnusedConnectionError:
     """Return the error that says what env.py did, and how to change it."""
     return UnusedConnectionError(
         f"{scripts.env_py_location} does not use the connection that the tests put into"
@@ -198,7 +210,7 @@ def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> No
     Raises:
         TemplateError: A migration or the service's `prepare` fails.
     """
-    migrate(isolation.alembic, connection)
+    migrate(isolation.configuration, connection)
     try:
         if isolation.prepare is not None:
             isolation.prepare(connection)
@@ -257,23 +269,38 @@ def state_of(logger: logging.Logger) -> State:
     )
 
 
-def heads(alembic: Config) -> Sequence[str]:
+def heads(alembic: "Config") -> Sequence[str]:
     """Return the revisions that a migrated database is at."""
     with at_configuration(alembic) as scripts:
         return scripts.get_heads()
 
 
-def folders(alembic: Config) -> list[Path]:
+def folders(isolation: Isolation[Any]) -> list[Path]:
     """Return the folders with everything that migrations are made of."""
-    with at_configuration(alembic) as scripts:
+    if isinstance(isolation.alembic, Path) and (usual := usual_folders(isolation.alembic)):
+        return usual
+    with at_configuration(isolation.configuration) as scripts:
         versions = scripts.version_locations or ()
         return [Path(folder).resolve() for folder in (scripts.dir, *versions)]
+
+
+def usual_folders(ini: Path) -> list[Path]:
+    """Return what `folders` does, without Alembic; nothing where only Alembic knows it."""
+    parser = ConfigParser(interpolation=None)
+    parser.read(ini)
+    options = dict(parser["alembic"]) if parser.has_section("alembic") else {}
+    place = options.get("script_location", "")
+    folder = ini.parent / place.replace("%(here)s", str(ini.parent))
+    is_usual = not ("%" in place.replace("%(here)s", "") or ":" in str(folder))
+    if place and is_usual and "version_locations" not in options and folder.is_dir():
+        return [folder.resolve()]
+    return []
 
 
 def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
     """Return a hash of what templates come from, this library and SQLite's version included."""
     digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
-    places = folders(isolation.alembic)
+    places = folders(isolation)
     migrations = {
         path
         for folder in places
@@ -298,6 +325,6 @@ def source_of(function: Callable[..., object]) -> bytes:
     return Path(inspect.getfile(inspect.unwrap(function))).read_bytes()
 
 
-def family(alembic: Config, owner: str) -> str:
+def family(isolation: Isolation[Any], owner: str) -> str:
     """Return what all templates of a service and an owner have in common, outdated ones as well."""
-    return hashlib.sha256(f"{folders(alembic)[0]} {owner}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{folders(isolation)[0]} {owner}".encode()).hexdigest()[:16]

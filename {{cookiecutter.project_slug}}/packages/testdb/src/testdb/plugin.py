@@ -14,7 +14,7 @@ import pytest
 from . import config as hooks
 from . import guard, settings
 from .config import Isolation
-from .coverage_gate import lift_gate
+from .coverage_gate import leave_out_coverage, lift_gate
 from .fixtures import make_fixtures
 from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
@@ -72,6 +72,7 @@ def pytest_load_initial_conftests(
 
     Otherwise a run of `pytest e2e` or `pytest test_x.py` would not be guarded.
     """
+    leave_out_coverage(early_config)
     known = early_config.known_args_namespace
     given, root = known.file_or_dir, early_config.rootpath
     # The value of an option that is added below is not a folder.
@@ -109,7 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--database-file is for one process: leave out -n")
     refuse_foreign(option.testdb_database_file)
     is_worker = hasattr(config, "workerinput")
-    find_configuration(isolation.alembic, config.rootpath)
+    find_configuration(isolation, config.rootpath)
     guard.protect(isolation.protected_urls)
     close_earlier_connections()
     run = config.stash[run_key] = Run(config, isolation)

@@ -1,9 +1,13 @@
 """Records the revision that a database without one equals, or says what differs."""
 
-from migrator.adoption import Adoption
+from typing import TYPE_CHECKING
+
 from migrator.calls import Call, Exit, fail, title
 from migrator.errors import RefusedError
 from migrator.scripts import require_one_head
+
+if TYPE_CHECKING:
+    from migrator.adoption import Adoption
 
 # How many objects of others a command lists.
 SHOWN = 20
@@ -36,7 +40,7 @@ def adopt(call: Call) -> Exit:
     return Exit.DONE
 
 
-def show_adoption(call: Call, found: Adoption) -> None:
+def show_adoption(call: Call, found: "Adoption") -> None:
     """Print which revision was recorded, and what the comparison cannot know."""
     target = call.target
     print(f"Adopted: {target.label} equals {found.revision}, which is recorded now.")
@@ -50,7 +54,7 @@ def show_adoption(call: Call, found: Adoption) -> None:
         print(f"Next: {next_command} applies {', '.join(it.revision for it in pending)}.")
 
 
-def refuse_ambiguous(call: Call, found: Adoption) -> Exit:
+def refuse_ambiguous(call: Call, found: "Adoption") -> Exit:
     """Say that only rows tell several revisions apart, and how to choose one."""
     names = [script.revision for script in found.equal]
     choices = [
@@ -65,7 +69,7 @@ def refuse_ambiguous(call: Call, found: Adoption) -> Exit:
     )
 
 
-def refuse_different(call: Call, found: Adoption) -> Exit:
+def refuse_different(call: Call, found: "Adoption") -> Exit:
     """Say in what a database differs from the nearest revision, and the SQL that would help."""
     assert found.differences is not None
     assert found.nearest is not None

@@ -3,14 +3,17 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from alembic.script import Script
 from alembic.util import to_tuple
 
 from migrator.calls import Call, Exit, show_step
 from migrator.errors import RefusedError, UnknownRevisionError
-from migrator.losses import Loss
 from migrator.status import Status
+
+if TYPE_CHECKING:
+    from migrator.losses import Loss
 
 
 def downgrade(call: Call) -> Exit:
@@ -73,7 +76,7 @@ class Steps:
         has_begun: Whether it found the state that it expected.
     """
 
-    def __init__(self, call: Call, before: Status, revision: str, lost: Sequence[Loss]) -> None:
+    def __init__(self, call: Call, before: Status, revision: str, lost: "Sequence[Loss]") -> None:
         """Store the state that was shown, where the downgrade ends, and what it deletes."""
         self.call = call
         self.lost = lost

@@ -2,16 +2,16 @@
 
 import sys
 
-from migrator import heads
 from migrator.calls import Call, Exit, fail
 from migrator.errors import LinterError
-from migrator.repository import Repository
 from migrator.scripts import find_scripts
 
 
 def lint(call: Call) -> Exit:
     """Print what is wrong with the revisions, and what could not be checked."""
+    from migrator import heads
     from migrator.linter.released import find_releases
+    from migrator.repository import Repository
 
     target = call.target
     head_file = heads.head_file(find_scripts(target.config()))

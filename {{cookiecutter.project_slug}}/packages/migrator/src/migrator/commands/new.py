@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from migrator import heads
 from migrator.calls import Call, Exit, fail, title
 from migrator.database import Database
 from migrator.errors import RefusedError
@@ -78,6 +77,8 @@ def is_empty(path: Path) -> bool:
 
 def rebase(call: Call) -> Exit:
     """Put the revisions of one branch behind those of another, and say what follows from that."""
+    from migrator import heads
+
     target = call.target
     moves = heads.rebase(target.scripts(), call.arguments.rebase)
     for move in moves:

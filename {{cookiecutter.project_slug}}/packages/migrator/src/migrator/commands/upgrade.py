@@ -7,8 +7,6 @@ from alembic.script import Script
 
 from migrator.calls import Call, Exit, fail, show_step, title
 from migrator.commands.adopt import adopt
-from migrator.planning import own_statements
-from migrator.rehearsal import LOCKS
 from migrator.status import Status
 
 
@@ -78,6 +76,9 @@ def find_missing(after: Status, wanted: Sequence[Script]) -> list[str]:
 
 def show_plan(call: Call) -> Exit:
     """Print what an upgrade would do."""
+    from migrator.planning import own_statements
+    from migrator.rehearsal import LOCKS
+
     planned = call.target.plan(call.arguments.revision)
     if not planned.pending:
         print(f"Nothing to do: {call.target.label} is at {call.target.status().revision}.")

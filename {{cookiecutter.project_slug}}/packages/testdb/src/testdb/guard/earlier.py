@@ -31,9 +31,13 @@ def close_earlier_connections() -> None:
     }
     if psycopg := sys.modules.get("psycopg"):
         routes[psycopg.BaseConnection] = (look_at_psycopg, lambda found: found.pgconn.finish())
-    # Not isinstance: some objects that stand for others are made by asking for their class.
+    # A process has many objects, and few types.
+    objects = gc.get_objects()
+    types = set(map(type, objects))
     for kind, (look, close) in routes.items():
-        for found in [thing for thing in gc.get_objects() if issubclass(type(thing), kind)]:
+        # Not isinstance: some objects that stand for others are made by asking for their class.
+        kinds = {its for its in types if issubclass(its, kind)}
+        for found in [thing for thing in objects if type(thing) in kinds] if kinds else ():
             try:
                 look(found)
             except rules.ProtectedDatabaseError:

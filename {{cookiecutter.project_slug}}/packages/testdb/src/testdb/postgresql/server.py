@@ -16,7 +16,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -165,6 +164,9 @@ def embedded_server(project: Path) -> Iterator[URL]:
         pytest.skip(str(reason))
     name = hashlib.sha256(f"{os.getuid()} {project} {major}".encode()).hexdigest()[:16]
     data = memory_folder() / f"test-postgresql-{name}"
+    # Here: tests on SQLite have no use for it.
+    from filelock import FileLock
+
     lock = FileLock(data.with_suffix(".lock"))
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")

@@ -93,7 +93,7 @@ class Templates:
         `fill` fails, nothing is kept.
         """
         server, name = self.server, f"{self.key}{part}"
-        comment = f"{COMMENT} template of {family(self.isolation.alembic, self.owner)}"
+        comment = f"{COMMENT} template of {family(self.isolation, self.owner)}"
         lock = f"building {name}"
         server.call("pg_advisory_lock", lock)
         # Held until the process ends: the template is in use.

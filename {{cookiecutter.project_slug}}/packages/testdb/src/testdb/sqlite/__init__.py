@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from sqlalchemy import event
 
 from ..config import Isolation
@@ -53,6 +52,9 @@ class SqliteBackend:
         """Return the image, and build it before if there is none, or on `recreate`."""
         path = self.file
         if recreate or not path.exists():
+            # Here: a run that finds its template has no use for it.
+            from filelock import FileLock
+
             # Processes may ask at the same time: one builds, the others wait for it.
             with self.report.timed("sqlite template built"), FileLock(self.cache / "lock"):
                 if recreate or not path.exists():

