@@ -48,8 +48,6 @@ REMOVE_UNLESS = (
     ("domain", "sample", "tests/fixtures/events.py"),
     ("domain", "sample", "tests/fixtures/scenarios.py"),
     ("domain", "sample", "tests/fixtures/seed.py"),
-    ("domain", "sample", "tests/unit/test_factories.py"),
-    ("domain", "sample", "tests/unit/test_scenarios.py"),
     ("domain", "blank", "docs/first-entity.md"),
     ("domain", "blank", "src/placeholder_service/api/users.py"),
     ("domain", "blank", "src/placeholder_service/schemas/users.py"),
@@ -133,7 +131,8 @@ def template_files(answers: Answers, root: Path = PROJECT) -> list[TemplateFile]
 
 def is_below(path: Path, pattern: str) -> bool:
     """Tell whether a path is the one of a pattern, or in a folder of that name."""
-    return any(fnmatchcase(folder.as_posix(), pattern) for folder in (path, *path.parents))
+    name = path.as_posix()
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}/*")
 
 
 def placed(path: Path, answers: Answers, files: Container[Path]) -> TemplateFile:

@@ -80,6 +80,8 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
     template, project = Repository(TEMPLATE), Repository(options.project.resolve())
     if not project.folder.is_dir():
         raise RefusalError(f"there is no folder {project.folder}: name the project's")
+    if project.folder == TEMPLATE:
+        raise RefusalError("name the folder of the project: PROJECT=../my-service")
     refuse_unready(project)
     recorded = read_record(project.folder)
     given = read_answers(options.answers)

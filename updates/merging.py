@@ -105,7 +105,8 @@ class Merger:
         self.prefix = project.git("rev-parse", "--show-prefix").rstrip("\n")
         self.head = project.git("rev-parse", "HEAD").strip()
         self.scratch = Repository(scratch, author)
-        self.scratch.git("init", "--quiet", ".")
+        kind = project.git("rev-parse", "--show-object-format").strip()
+        self.scratch.git("init", "--quiet", f"--object-format={kind}", ".")
         for name, target in (("objects", "objects/info/alternates"), ("shallow", "shallow")):
             found = project.folder / project.git("rev-parse", "--git-path", name).strip()
             if name == "objects":
@@ -207,8 +208,11 @@ def refuse_unready(project: Repository) -> None:
             raise RefusalError(
                 f"a merge or rebase is in progress in {folder}: finish or abort it first"
             )
-    status = ("--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", ".")
-    if changed := project.git(*status).splitlines():
+    status = ("--no-optional-locks", "status", "--porcelain")
+    # Around the project, what git does not know is in nobody's way.
+    found = project.git(*status, "--untracked-files=no")
+    found += project.git(*status, "--untracked-files=all", "--", ".")
+    if changed := dict.fromkeys(found.splitlines()):
         raise RefusalError(
             f"not all of {folder} is committed. Commit it, or add it to .gitignore, and repeat:\n"
             + "\n".join(few(f"  {line}" for line in changed))

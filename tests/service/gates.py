@@ -31,8 +31,9 @@ class Gates:
 
     service: Service
 
-    def commit(self) -> None:
-        """Commit all files, as the last release."""
+    def prepare(self) -> None:
+        """Bring the project's environment, and commit all files, as the last release."""
+        self.service.bring_environment()
         for command in (("add", "--all"), ("commit", "--quiet", "--message", "All")):
             succeeded(run(*GIT, *command, cwd=self.service.folder))
 

@@ -52,11 +52,15 @@ class Service:
     style: str
     database: str
 
-    def install(self) -> None:
-        """Bring its environment by the template's uv, and start its server if it has one."""
+    def bring_environment(self, *arguments: str) -> None:
+        """Bring its environment by the template's uv; arguments of make may name a Python."""
         if (uv := TEMPLATE / ".uv").exists():
             (self.folder / ".uv").symlink_to(uv)
-        succeeded(self.make("env"))
+        succeeded(self.make("env", *arguments))
+
+    def install(self) -> None:
+        """Bring its environment, and start its server if it has one."""
+        self.bring_environment()
         if self.database == "postgresql":
             succeeded(self.make("database"))
 

@@ -74,7 +74,8 @@ HEAD = "migrations/head.txt"
 
 def module(text: str) -> tuple[Change, ...]:
     """Return the change that adds a module to the service."""
-    return added(MODULE, f'"""Reports."""\n\n{text}')
+    space = "\n\n\n" if text.startswith("def ") else "\n\n"
+    return added(MODULE, f'"""Reports."""{space}{text}')
 
 
 def suite(body: str, *, imports: str = "", arguments: str = "") -> tuple[Change, ...]:
@@ -88,11 +89,11 @@ def revision(
     downgrade: str | None = 'op.execute("SELECT 1")',
     *,
     name: str = "0002",
-    imports: str = "",
+    imports: str = "from alembic import op\n",
     before: str = "",
 ) -> tuple[Change, ...]:
     """Return the change that adds a revision behind the first one."""
-    text = f'"""Reports."""\n\nfrom alembic import op\n{imports}\n'
+    text = f'"""Reports."""\n\n{imports}\n'
     text += f'revision = "{name}"\ndown_revision = "0001"\n{before}'
     text += f"\n\ndef upgrade() -> None:\n    {upgrade}\n"
     if downgrade is not None:
@@ -132,7 +133,7 @@ SABOTAGES = (
         added(
             TEST,
             f'"""Reports."""\n\nfrom {PACKAGE}.db.session import make_session_maker\n\n\n'
-            "def test_report() -> None:\n    assert make_session_maker\n",
+            "def test_report() -> None:\n    assert callable(make_session_maker)\n",
         ),
     ),
     Sabotage(
@@ -157,7 +158,7 @@ SABOTAGES = (
     Sabotage(
         "a function without types",
         "mypy",
-        (f"{MODULE}:3: error: Function is missing a type annotation",),
+        (f"{MODULE}:4: error: Function is missing a type annotation",),
         module('def report(day):\n    """Report."""\n    return day\n'),
     ),
     Sabotage(
@@ -197,7 +198,11 @@ SABOTAGES = (
         "an application import in a revision",
         "migrate lint",
         ("application-import", f"imports {PACKAGE}.models, which will change"),
-        revision(TRIM, imports=f"\nfrom {PACKAGE}.models import User as User\n") + NEXT_HEAD,
+        revision(
+            TRIM,
+            imports=f"from alembic import op\n\nfrom {PACKAGE}.models import User as User\n",
+        )
+        + NEXT_HEAD,
         also=IN_TESTS,
     ),
     Sabotage(
@@ -273,12 +278,11 @@ SABOTAGES = (
             '        sa.Column("id", sa.Uuid(), nullable=False),\n'
             '        sa.Column("user_id", sa.Uuid(), nullable=False),\n'
             '        sa.PrimaryKeyConstraint("id", name="pk_reports"),\n'
-            "        sa.ForeignKeyConstraint(\n"
-            '            ["user_id"], ["users.id"], name="fk_reports_user_id_users"\n'
-            "        ),\n"
+            '        sa.ForeignKeyConstraint(["user_id"], ["users.id"],'
+            ' name="fk_reports_user_id_users"),\n'
             "    )",
             'op.drop_table("reports")',
-            imports="import sqlalchemy as sa\n",
+            imports="import sqlalchemy as sa\nfrom alembic import op\n",
         )
         + NEXT_HEAD
         + replaced(
@@ -419,7 +423,7 @@ SABOTAGES = (
         f"{TEST}::test_report",
         ("ProtectedDatabaseError",),
         suite(
-            f'subprocess.run(["env", f"DATABASE_URL=sqlite:///{{PROJECT_ROOT}}/data/{PACKAGE}.db"])',
+            f'subprocess.run(["/usr/bin/env", f"DATABASE_URL=sqlite:///{{PROJECT_ROOT}}/data/{PACKAGE}.db"])',
             imports=f"import subprocess\n\nfrom {PACKAGE}.settings import PROJECT_ROOT\n",
         ),
     ),
@@ -439,7 +443,7 @@ SABOTAGES = (
         "isolation that is switched off",
         "start",
         ("unknown hook 'pytest_testdb_isolation'",),
-        replaced("pytest.ini", "    -p testdb.plugin\n", ""),
+        replaced("pytest.ini", "-p testdb.plugin ", ""),
     ),
     Sabotage(
         "a canary that is skipped",
@@ -496,32 +500,40 @@ SABOTAGES = (
         },
     ),
     Sabotage(
-        "a well-known password in production",
+        "a production that runs on a scratch database",
         "tests/unit/test_settings.py::test_production_refuses_what_is_unsafe",
-        ("DID NOT RAISE", "well-known"),
-        replaced(f"{SRC}/settings.py", "urls.is_guessable(self.url)", "not self.url.password"),
+        ("DID NOT RAISE", "absolute path"),
+        replaced(f"{SRC}/settings.py", '":////" not in', '":///" not in'),
     ),
     Sabotage(
-        "a secret in a dump of the settings",
-        "tests/unit/test_settings.py::test_settings_do_not_show_their_secrets_and_know_every_spelling",
+        "documentation that production shows",
+        "tests/integration/test_errors_api.py::test_production_does_not_show_its_insides",
+        ("/docs", "assert 200 == 404"),
+        replaced(
+            f"{SRC}/settings.py", "serve_docs: bool = IN_DEVELOPMENT", "serve_docs: bool = True"
+        ),
+    ),
+    Sabotage(
+        "settings that show their password",
+        "tests/unit/test_settings.py::test_settings_do_not_show_their_secrets",
         ("p%40s%20s",),
         replaced(
             f"{SRC}/settings.py",
             "    @property\n    def migration_url(self)",
-            "    @computed_field  # type: ignore[prop-decorator]\n    @property\n"
-            '    def address(self) -> str:\n        """Where it is."""\n'
+            '    def __str__(self) -> str:\n        """Return where the database is."""\n'
             "        return self.database_url.get_secret_value()\n\n"
             "    @property\n    def migration_url(self)",
-        )
-        + replaced(
-            f"{SRC}/settings.py", "ValidationError, field", "ValidationError, computed_field, field"
         ),
     ),
     Sabotage(
         "a secret in the log",
-        "tests/unit/test_observability.py::test_a_secret_is_known_by_its_place",
-        ("s3cret", "token"),
-        replaced(f"{SRC}/redaction.py", "|secret|token", "|secret"),
+        "tests/unit/test_observability.py::test_a_failure_is_logged_without_secrets_and_briefly",
+        ("0123456789ab.key-of_a-caller",),
+        replaced(
+            f"{SRC}/redaction.py",
+            "API_KEY.sub(REDACTED, redaction.redact(text, *urls, names=SECRET_NAME))",
+            "redaction.redact(text, *urls, names=SECRET_NAME)",
+        ),
     ),
     Sabotage(
         "a setting that .env.example does not have",
@@ -542,6 +554,16 @@ SABOTAGES = (
             f"{SRC}/api/problems.py",
             "    app.exception_handler(PoolTimeoutError)(on_database_error)\n",
             "",
+        ),
+    ),
+    Sabotage(
+        "errors that the API describes as something else",
+        "tests/integration/test_contract.py",
+        ("Undocumented Content-Type", "Documented: application/json"),
+        replaced(
+            f"{SRC}/api/problems.py",
+            "PROBLEM_CONTENT = {MEDIA_TYPE:",
+            'PROBLEM_CONTENT = {"application/json":',
         ),
     ),
     Sabotage(

@@ -1,6 +1,7 @@
 """The documents for three readers work word by word."""
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -32,7 +33,7 @@ def test_who_starts_a_service_gets_one_that_runs(run: Run, tmp_path: Path) -> No
 
     printed = follow(DOCS / "starting-a-service.md", template)
 
-    assert "240 passed" in printed
+    assert re.search(r"\b\d{3} passed", printed)
     assert '"content":"Read more"' in printed
     assert "Nothing to do: the database is at 0001." in printed
     log = succeeded(run("git", "log", "--format=%s", cwd=tmp_path / "book-club"))

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import threading
-import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,9 +12,9 @@ import pytest
 import yaml
 
 from tests.conftest import Project, Render
-from tests.running import BIN, TEMPLATE, UV, Result, run, succeeded
+from tests.running import BIN, TEMPLATE, UV, Result, clean_environment, run, succeeded
 from tests.service.deployment import instructions
-from tests.service.project import PACKAGE
+from tests.service.server import served
 from tests.service.sources import Change, changed
 from tests.service.test_rendering import CHOICES
 
@@ -196,13 +195,15 @@ def test_pins_can_have_hashes_which_are_verified(own_project: Path, tmp_path: Pa
     assert "ash mismatch" in wrong.stderr
 
 
-def test_the_entry_point_of_fastapi_is_one(project: Project) -> None:
-    rendered = project()
-    tool = tomllib.loads((rendered / "pyproject.toml").read_text())["tool"]
+def test_fastapi_serves_the_entry_point(own_project: Path, tmp_path: Path) -> None:
+    pins = ("--constraints", "constraints.txt", "--with-editable", ".")
+    fastapi = (UV, "tool", "run", "--quiet", "--from", "fastapi-cli", *pins, "fastapi")
+    command = (*fastapi, "run", "--host", "127.0.0.1", "--port", "0")
 
-    module, _, factory = tool["fastapi"]["entrypoint"].partition(":")
+    with served(command, own_project, tmp_path / "log", clean_environment()) as server:
+        response = server.get("/health/live")
 
-    assert (module, factory) == (f"{PACKAGE}.main", "serve")
+    assert response.status_code == 200
 
 
 @each_python

@@ -227,23 +227,6 @@ def test_no_package_can_have_the_name_of_a_library(service: Service) -> None:
     assert [name for name in free if name.islower() and name[0] != "_"] == []
 
 
-@one_of_each_style
-def test_a_test_with_a_production_session_fails_the_checks(
-    service: Service, change: Change
-) -> None:
-    change(
-        service.folder / "tests" / "unit" / "test_wrong.py",
-        f'"""Wrong."""\n\nfrom {PACKAGE}.db.session import make_session_maker\n\n'
-        "def test_wrong() -> None:\n    assert make_session_maker\n",
-    )
-
-    result = service.make("check")
-
-    assert result.returncode != 0
-    assert "TID251" in result.stdout
-    assert "TESTING.md" in result.stdout
-
-
 # Of SQLite's own functions.
 DIALECT = '''"""What only one of the two databases can do."""
 
@@ -267,18 +250,6 @@ def test_its_tests_run_on_the_database_that_was_chosen(service: Service, change:
     assert (chosen.returncode == 0) == (service.database == "sqlite"), chosen.stdout
     assert ("randomblob" in chosen.stdout) == (service.database == "postgresql")
     succeeded(on_sqlite)
-
-
-@the_default_project
-def test_a_lost_downgrade_fails_the_tests(service: Service, change: Change) -> None:
-    (revision,) = (service.folder / "migrations" / "versions").glob("*.py")
-    text = revision.read_text()
-    change(revision, text.replace("def downgrade(", "def downgrade() -> None: ...\n\n\ndef lost("))
-
-    result = service.run("pytest", "tests/migrations/test_migrations.py")
-
-    assert result.returncode == 1
-    assert "FAILED tests/migrations" in result.stdout
 
 
 # All tests in one process, as most people run them.

@@ -35,8 +35,6 @@ SAMPLE = (
     "tests/integration/test_seed.py",
     "tests/integration/test_thoughts_api.py",
     "tests/migrations/rows.py",
-    "tests/unit/test_factories.py",
-    "tests/unit/test_scenarios.py",
     "tests/unit/test_schemas.py",
 )
 # The lines of other files that name the sample: a pattern, and what takes its place.

@@ -17,10 +17,8 @@ from tests.service.gates import Gates, SabotageError
 from tests.service.project import Service
 from tests.service.sabotages import (
     CANARY,
-    MODULE,
     SABOTAGES,
     SYNC,
-    Change,
     Sabotage,
     added,
     module,
@@ -33,10 +31,9 @@ KINDS = {it.gate.partition("::")[0]: it for it in reversed(SABOTAGES) if it.proj
 SAMPLE = [sabotage for kind, sabotage in KINDS.items() if kind != "coverage"]
 
 
-def each(sabotages: list[Sabotage] | tuple[Sabotage, ...]) -> pytest.MarkDecorator:
-    """Run a test with these sabotages; all of one project go to one worker."""
-    ids = [f"sabotaged {sabotage.project}: {sabotage.name}" for sabotage in sabotages]
-    return pytest.mark.parametrize("sabotage", sabotages, ids=ids)
+def name_of(sabotage: Sabotage) -> str:
+    """Return the id of a test: all of one project go to one worker."""
+    return f"sabotaged {sabotage.project}: {sabotage.name}"
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +54,7 @@ def gates_of(render: Render) -> Iterator[Callable[[str], Gates]]:
         yield gates_of
 
 
-@each(SAMPLE)
+@pytest.mark.parametrize("sabotage", SAMPLE, ids=name_of)
 def test_a_sabotage_is_stopped_by_its_gate(
     gates_of: Callable[[str], Gates], sabotage: Sabotage
 ) -> None:
@@ -65,7 +62,7 @@ def test_a_sabotage_is_stopped_by_its_gate(
 
 
 @pytest.mark.complete
-@each(SABOTAGES)
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=name_of)
 def test_a_sabotage_is_stopped_by_its_gate_alone(
     gates_of: Callable[[str], Gates], sabotage: Sabotage
 ) -> None:
@@ -78,27 +75,62 @@ def test_there_are_many_sabotages_of_many_gates() -> None:
 
 
 UNUSED = module("import json\n")
+SAME = replaced(CANARY, "import sys\n", "import sys\n")
 
 
 @pytest.mark.parametrize(
-    ("gate", "words", "changes", "fault"),
+    ("sabotage", "fault"),
     [
-        ("ruff check", (), (), "nothing is changed"),
-        ("ruff check", (), replaced(CANARY, "def", "def"), "times, not once"),
-        ("ruff check", (), replaced(CANARY, "no such text", "x"), "0 times, not once"),
-        ("ruff check", (), replaced(CANARY, "import sys\n", "import sys\n"), "nothing is changed"),
-        ("ruff check", (), added(CANARY, "x"), "is there already"),
-        ("ruff check", (), (Change(MODULE, "", None),), "No such file"),
-        ("bandit", (), UNUSED, "names 0 steps"),
-        ("ruff", (), UNUSED, "names 2 steps"),
+        (Sabotage("nothing", "ruff check", (), ()), "nothing changes nothing"),
+        (Sabotage("the same", "ruff check", (), SAME), "the same changes nothing"),
+        (Sabotage("no text", "ruff check", (), replaced(CANARY, "?", "x")), "0 times, not once"),
+        (Sabotage("twice", "ruff check", (), replaced(CANARY, "def ", "x")), "times, not once"),
+        (Sabotage("a file", "ruff check", (), added(CANARY, "x")), "is there already"),
+        (Sabotage("no gate", "bandit", (), UNUSED), "bandit names 0 steps"),
+        (Sabotage("two gates", "ruff", (), UNUSED), "ruff names 2 steps"),
     ],
+    ids=lambda value: name_of(value) if isinstance(value, Sabotage) else "",
 )
-def test_a_sabotage_that_cannot_be_done_is_a_fault(
-    gates: Gates,
-    gate: str,
-    words: tuple[str, ...],
-    changes: tuple[Change, ...],
-    fault: str,
+def test_a_sabotage_that_cannot_be_done_is_an_error(
+    gates_of: Callable[[str], Gates], sabotage: Sabotage, fault: str
 ) -> None:
-    with pytest.raises((SabotageError, FileNotFoundError), match=fault):
-        gates.judge(Sabotage("x", gate, words, changes))
+    with pytest.raises(SabotageError, match=fault):
+        gates_of(sabotage.project).judge(sabotage)
+
+
+OTHER = "tests/unit/test_times.py"
+MYPY = ".venv/bin/mypy"
+STOPPED = Sabotage("verdicts", "mypy", ("as said",), UNUSED, also={OTHER: "a reason"})
+RED = {MYPY: "as said", f"{OTHER}::test_naive_times_are_refused": ""}
+VERDICTS: list[tuple[dict[str, str], list[str]]] = [
+    (RED, []),
+    (RED | {MYPY: "else"}, [f"{MYPY} does not say 'as said':\nelse"]),
+    (RED | {"start": "early"}, ["another gate is red: start\nearly"]),
+    ({MYPY: "as said"}, [f"the other gate is green: {OTHER}"]),
+    ({OTHER: ""}, [f"the gate is green: {MYPY}"]),
+]
+GREEN = Sabotage("a green gate", "ruff format", ("x",), UNUSED)
+
+
+@pytest.mark.parametrize("sabotage", [STOPPED], ids=name_of)
+def test_a_sabotage_that_its_gate_does_not_stop_alone_is_a_fault(
+    gates_of: Callable[[str], Gates], sabotage: Sabotage
+) -> None:
+    gates = gates_of(sabotage.project)
+
+    found = [gates.find_faults(sabotage, red, alone=True) for red, _ in VERDICTS]
+
+    assert found == [faults for _, faults in VERDICTS]
+
+
+@pytest.mark.parametrize("sabotage", [GREEN], ids=name_of)
+def test_a_gate_that_stays_green_is_a_fault_and_the_project_is_put_back(
+    gates_of: Callable[[str], Gates], sabotage: Sabotage
+) -> None:
+    gates = gates_of(sabotage.project)
+    before = gates.service.state()
+
+    faults = gates.judge(sabotage)
+
+    assert faults == ["the gate is green: .venv/bin/ruff format --check ."]
+    assert gates.service.state() == before

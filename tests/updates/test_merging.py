@@ -8,7 +8,7 @@ from cookiecutter.main import cookiecutter
 from record import NAME
 
 from tests.running import succeeded
-from tests.updates.conftest import TEN, Make, Updated, commit
+from tests.updates.conftest import TEN, Make, Updated, commit, git
 from updates.__main__ import TEMPLATE, choose_source
 
 BRANCH = "template-update-1.1.0"
@@ -210,11 +210,17 @@ def test_a_project_may_be_a_folder_of_a_repository(project: Updated, tmp_path: P
     service = Updated(whole / "services" / "shop", project.template, project.scratch)
     outside = {"app.py": "other\n", "packages/lib/a.py": "other\n", "sample.py": "other\n"}
     mine = {"services/shop/app.py": TEN.replace("line 9", "mine")}
-    Updated(whole, project.template, project.scratch).git("init", "--quiet")
+    git(whole, "init", "--quiet")
     commit(whole, outside | mine)
+    (whole / "unknown.txt").write_text("other\n")
+    (whole / "app.py").write_text("changed\n")
+    refused = service.update("--apply")
+    changed = (whole / "app.py").read_text()
+    git(whole, "checkout", "--quiet", "app.py")
 
     succeeded(service.update("--apply"))
 
+    assert (refused.returncode, changed) == (1, "changed\n")
     after = service.files(whole)
     assert {name: after[name] for name in outside} == outside
     assert "line two" in after["services/shop/app.py"]

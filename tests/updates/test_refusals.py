@@ -148,6 +148,15 @@ def test_a_folder_that_is_not_there_is_refused(project: Updated) -> None:
     assert "nowhere" in result.stderr
 
 
+def test_the_template_is_no_project(project: Updated) -> None:
+    template = Updated(project.template, project.template, project.scratch)
+
+    result = template.update()
+
+    assert result.returncode == REFUSED
+    assert "PROJECT=" in result.stderr
+
+
 def test_a_template_without_history_is_refused(project: Updated) -> None:
     shutil.rmtree(project.template / ".git")
 

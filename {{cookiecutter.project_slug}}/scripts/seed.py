@@ -22,6 +22,7 @@ from migrator import Exit, MigrationError, RefusedError
 from migrator.calls import fail
 from migrator.seeding import report, seeding
 from sqlalchemy.exc import SQLAlchemyError
+from testdb.scenarios import ScenarioError
 
 from placeholder_service import migrate
 from placeholder_service.analytics.client import (  # if analytics == clickhouse
@@ -148,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if code != Exit.DONE:
                 return code
         seed(settings, scenario, scale, arguments.append)
-    except scenarios.ScenarioError as error:
+    except ScenarioError as error:
         example = "make seed SCENARIO=minimal, or SCENARIO=performance SCALE=2"
         return fail(Exit.USAGE, f"Wrong call: {error}. Next: {example}")
     # if analytics == clickhouse

@@ -20,7 +20,7 @@ from tests.fixtures.client import ApiClient, client_of
 
 pytestmark = pytest.mark.integration
 
-router = APIRouter(prefix="/notes", route_class=JsonRoute)
+router = APIRouter(prefix="/_test", route_class=JsonRoute)
 
 
 def of_the_driver(**code: object) -> Exception:
@@ -85,11 +85,13 @@ async def client() -> AsyncIterator[ApiClient]:
     ids=["fields", "values", "JSON"],
 )
 async def test_an_invalid_body_is_answered_briefly(
-    client: ApiClient, body: bytes, listed: int
+    client: ApiClient,
+    body: bytes,
+    listed: int,
 ) -> None:
     headers = {"Content-Type": "application/json"}
 
-    response = await client.post("/notes", content=body, headers=headers)
+    response = await client.post("/_test", content=body, headers=headers)
 
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -107,7 +109,7 @@ async def in_parts(body: bytes) -> AsyncIterator[bytes]:
 async def test_a_body_that_is_too_large_is_refused(client: ApiClient, declared: bool) -> None:
     body = b" " * (Settings().max_body_bytes + 1)
 
-    response = await client.post("/notes", content=body if declared else in_parts(body))
+    response = await client.post("/_test", content=body if declared else in_parts(body))
 
     assert response.status_code == 413
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -118,10 +120,10 @@ async def test_a_body_that_is_too_large_is_refused(client: ApiClient, declared: 
     ("method", "path", "status", "allow"),
     [
         ("GET", "/nowhere", 404, None),
-        ("GET", f"/notes/{UUID(int=0)}", 404, None),
-        ("GET", f"/notes/{UUID(int=0)}?limit=0", 422, None),
-        ("PUT", "/notes", 405, "POST"),
-        ("OPTIONS", "/notes/x", 405, "DELETE, GET, HEAD"),
+        ("GET", f"/_test/{UUID(int=0)}", 404, None),
+        ("GET", f"/_test/{UUID(int=0)}?limit=0", 422, None),
+        ("PUT", "/_test", 405, "POST"),
+        ("OPTIONS", "/_test/x", 405, "DELETE, GET, HEAD"),
         ("POST", "/docs", 405, "GET, HEAD"),
     ],
 )
@@ -137,7 +139,7 @@ async def test_a_refusal_is_a_problem_too(
 
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_a_failure_tells_the_client_only_whose_it_is(client: ApiClient, failure: str) -> None:
-    response = await client.delete(f"/notes/{failure}")
+    response = await client.delete(f"/_test/{failure}")
 
     assert response.status_code == FAILURES[failure][1]
     assert ("Retry-After" in response.headers) == (response.status_code == 503)

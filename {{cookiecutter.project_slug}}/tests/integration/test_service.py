@@ -5,30 +5,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError
 
 from placeholder_service import main
-from placeholder_service.api.dependencies import SessionDep
 from placeholder_service.db import engine
 from placeholder_service.settings import Settings
 
-from tests.fixtures.client import client_of
-
 pytestmark = pytest.mark.integration
-
-
-async def test_the_service_serves_from_its_database(migrated_url: URL) -> None:
-    app = main.create_app()
-
-    @app.get("/query")
-    async def query(session: SessionDep) -> None:
-        await session.execute(text("SELECT count(*) FROM alembic_version"))
-
-    async with client_of(app) as client:
-        response = await client.get("/query")
-
-    assert response.status_code == 200
 
 
 def test_the_server_gets_an_app_that_logs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from typing import Literal, NoReturn
 
 import pytest
 from asgi_correlation_id import correlation_id
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError
 
 from placeholder_service.observability import configure_logging
@@ -68,30 +67,14 @@ def fail(error: Exception, calls: int = 30) -> NoReturn:
     raise error from RuntimeError(f"after {key}")
 
 
-def validation_error() -> ValidationError:
-    with pytest.raises(ValidationError) as refusal:
-        TypeAdapter(list[int]).validate_python([BODY] * 10_000)
-    return refusal.value
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError(f"{MESSAGE} " * 10_000),
-        ExceptionGroup(MESSAGE, [ExceptionGroup(MESSAGE, [ValueError(MESSAGE)] * 99)] * 99),
-        validation_error(),
-        OperationalError("INSERT", {"content": BODY}, Exception(f"{MESSAGE}\nDETAIL:  ({BODY})")),
-    ],
-    ids=["long", "group", "validation", "driver"],
-)
 def test_a_failure_is_logged_without_secrets_and_briefly(
-    capsys: pytest.CaptureFixture[str], error: Exception
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging(Settings(database_url=URL, log_format="json"))
 
     try:
-        fail(error)
-    except Exception as raised:
+        fail(OperationalError("INSERT", {"content": BODY}, Exception(f"{MESSAGE}\n({BODY})")))
+    except OperationalError as raised:
         details = {"reason": raised, "headers": {"X-API-Key": KEY}, "password": PASSWORD}
         logging.getLogger("service").exception("failed for %s", MESSAGE, extra=details)
 

@@ -1,8 +1,9 @@
 """A ClickHouse database of a test's own: what it may do, and that nothing of it is left."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +14,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from testdb import Finding
 from testdb.clickhouse import ClickhouseEnvironment, OpenClickhouse
 from testdb.clickhouse.database import ClickhouseDatabase, flush_buffers, look
+from testdb.clickhouse.sent import Sent
 from testdb.clickhouse.server import ClickhouseServer
 from testdb.signature import PREFIX
 
@@ -172,6 +174,72 @@ def test_the_cheapest_way_back_is_taken(own_database: ClickhouseDatabase) -> Non
         needed.append(own_database.reset())
 
     assert needed == ["nothing", "rows", "rows", "nothing", "copy", "nothing"]
+
+
+# Ways to change rows, each of which the next reset has to see.
+CHANGES: dict[str, Callable[[Client], object]] = {
+    "command": lambda it: it.command("INSERT INTO metrics VALUES ('visits', '2025-01-01', 1)"),
+    "comment": lambda it: it.command(
+        "/* note */ insert into metrics VALUES ('visits', '2025-01-01', 1)"
+    ),
+    "query": lambda it: it.query("INSERT INTO metrics SELECT 'visits', '2025-01-01', 1"),
+    "insert": lambda it: it.insert("metrics", [["visits", datetime(2025, 1, 1, tzinfo=UTC), 1]]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_rows_are_put_back_whichever_way_they_came(
+    own_database: ClickhouseDatabase, change: Callable[[Client], object]
+) -> None:
+    own_database.reset()
+    with closing(own_database.server.connect(own_database.name)) as client:
+        change(client)
+
+        needed = own_database.reset()
+
+        assert (needed, client.command("SELECT count() FROM metrics")) == ("rows", 0)
+
+
+def test_after_a_test_that_only_read_nothing_is_asked(
+    own_database: ClickhouseDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_database.reset()
+    asked: list[str] = []
+    with closing(own_database.server.connect(own_database.name)) as client:
+        client.query("SELECT * FROM metrics")
+    monkeypatch.setattr(ClickhouseServer, "rows", lambda _, query: asked.append(query) or [])
+
+    needed = own_database.reset()
+
+    assert (needed, asked) == ("nothing", [])
+
+
+# A call, and what it counts as: results left to be read, added rows, anything else.
+CALLS = [
+    ("query", "  select 1", (0, 0, 0)),
+    ("query", "SHOW TABLES", (0, 0, 0)),
+    ("query", "SET max_threads = 1", (0, 0, 0)),
+    ("query", "SET ROLE other", (0, 0, 1)),
+    ("query", "SELECT 1; DROP TABLE metrics", (0, 0, 1)),
+    ("query", "WITH 1 AS one SELECT one", (0, 0, 1)),
+    ("query", "INSERT INTO metrics VALUES ('a;', '2025-01-01', 1)", (0, 0, 1)),
+    ("query", "INSERT INTO FUNCTION remote('here', 'other.table') SELECT 1", (0, 0, 1)),
+    ("query", "insert into metrics SELECT 1", (0, 1, 0)),
+    ("query", "SYSTEM FLUSH LOGS", (0, 0, 1)),
+    ("send_query", "SELECT 1", (1, 0, 0)),
+    ("execute", "SELECT 1", (1, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("method", "statement", "counts"), CALLS)
+def test_a_statement_is_reading_only_if_it_can_be_nothing_else(
+    method: str, statement: str, counts: tuple[int, int, int]
+) -> None:
+    sent = Sent()
+
+    sent.note(method, [statement, "Native"])
+
+    assert (sent.streams, sent.inserts, sent.others) == counts
 
 
 def test_views_are_copied_behind_what_they_are_made_from(

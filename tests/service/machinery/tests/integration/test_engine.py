@@ -32,6 +32,14 @@ def app_with_query(sql: str) -> FastAPI:
     return app
 
 
+@pytest.mark.usefixtures("migrated_url")
+async def test_the_service_serves_from_its_database() -> None:
+    async with client_of(app_with_query("SELECT count(*) FROM alembic_version")) as client:
+        response = await client.get("/query")
+
+    assert response.status_code == 200
+
+
 @pytest.mark.parametrize("size", [1, 3])
 async def test_the_pool_holds_as_many_connections_as_set(sqlite_file: Path, size: int) -> None:
     settings = Settings(database_pool_size=size)

@@ -25,6 +25,7 @@ from sqlalchemy import NullPool
 from ..migrations import migrate
 from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX
+from .sent import sent
 from .server import ClickhouseServer
 
 # Engines without parts whose rows are copied by a query, and engines without rows of their own. All
@@ -56,6 +57,12 @@ class Table(NamedTuple):
     statement: str
     uuid: UUID
     storage: str
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether what is only read changes it, or nothing at all does."""
+        refreshes = re.match(r"CREATE MATERIALIZED VIEW \S+ REFRESH ", self.statement)
+        return self.hides_rows or self.engine == "Dictionary" or refreshes is not None
 
     @property
     def hides_rows(self) -> bool:
@@ -129,6 +136,7 @@ class ClickhouseDatabase:
         self.snapshots: dict[str, Kept] = {}
         rows = copy_database(server, template, name, tables)
         self.first = Kept(template, look(server, name), rows)
+        self.is_first = False
 
     def look(self) -> State:
         """Return what the database looks like now."""
@@ -136,11 +144,29 @@ class ClickhouseDatabase:
 
     def reset(self) -> str:
         """Go back to the first state. Returns what was needed: nothing, rows or copy."""
-        return self.put_back(self.first)
+        needed = self.put_back(self.first) if self.may_differ() else "nothing"
+        # What is written in the background shows when the next test is over.
+        self.is_first = needed == "nothing"
+        sent.forget()
+        return needed
+
+    def may_differ(self) -> bool:
+        """Tell whether the database may be in another state than the first."""
+        return (
+            self.server.folder is None
+            or bool(sent.inserts or sent.others)
+            or not self.is_first
+            or any(table.is_restless for table in self.first.state.tables.values())
+        )
 
     def put_back(self, kept: Kept) -> str:
         """Go back to a state that was kept. Returns what was needed: nothing, rows or copy."""
-        now, then = self.look(), kept.state
+        then = kept.state
+        if kept is self.first and self.server.folder is not None and not sent.others:
+            # Only rows were added, which leaves all tables there.
+            now = State(then.tables, look_at_parts(self.server, self.name, then.tables))
+        else:
+            now = self.look()
         if (
             now.tables != then.tables
             or any(table.hides_rows for table in now.tables.values())
@@ -233,12 +259,20 @@ def look(server: ClickhouseServer, database: str) -> State:
     for storage in found.keys() & inner.keys():
         engine, view = found.pop(storage).engine, inner[storage]
         found[view] = found[view]._replace(engine=engine, storage=storage)
+    return State(found, look_at_parts(server, database, found))
+
+
+def look_at_parts(
+    server: ClickhouseServer, database: str, tables: Mapping[str, Table]
+) -> dict[str, set[str]]:
+    """Return the names of each table's parts, for those that have any."""
+    names = {table.storage: name for name, table in tables.items()}
     parts: defaultdict[str, set[str]] = defaultdict(set)
-    for table, part in server.rows(
+    for storage, part in server.rows(
         f"SELECT table, name FROM system.parts WHERE database = '{database}' AND active"
     ):
-        parts[inner.get(table, table)].add(part)
-    return State(found, dict(parts))
+        parts[names.get(storage, storage)].add(part)
+    return dict(parts)
 
 
 def has_loaded_dictionaries(server: ClickhouseServer, database: str, state: State) -> bool:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from ..guard import rules
 from ..guard.addresses import same_server
 from ..guard.drivers import watch
 from ..guard.earlier import close_earlier_connections
+from .sent import sent
 from .server import named_clickhouse
 
 # The part of chdb that is not Python, and what there takes a statement.
@@ -88,10 +90,12 @@ def watch_engine(engine: ModuleType) -> None:
     functions = vars(engine)
     connection, cursor = functions["connect"], functions["cursor"]
     connection.__init__ = noting(looking(connection.__init__, refuse_target))
-    functions["query"] = looking(functions["query"], refuse_target, refuse_statement)
+    note = partial(sent.note, "query")
+    functions["query"] = looking(functions["query"], refuse_target, refuse_statement, note)
     for kind in (connection, cursor):
         for name in vars(kind).keys() & STATEMENTS:
-            setattr(kind, name, looking(getattr(kind, name), refuse_statement))
+            note = partial(sent.note, name)
+            setattr(kind, name, looking(getattr(kind, name), refuse_statement, note))
     for name in vars(connection).keys() & {*STATEMENTS, "cursor"}:
         setattr(connection, name, refusing_earlier(getattr(connection, name)))
 

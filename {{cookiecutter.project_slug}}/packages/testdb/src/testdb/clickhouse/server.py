@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from ..signature import COMMENT, PREFIX
 from .runs import alive, name_of_place, over, place, runs
+from .sent import sent
 
 # What every server has.
 BUILT_IN = ("default", "system", "information_schema", "INFORMATION_SCHEMA")
@@ -88,13 +89,16 @@ class ClickhouseServer:
 
         Those only in the embedded one, where no other process can have made them.
         """
-        running = self.rows(
-            f"SELECT query FROM system.processes WHERE current_database = '{database}'"
-        )
-        strays = self.rows(
-            f"SELECT name FROM system.databases WHERE name NOT IN {BUILT_IN}"
-            f" AND comment NOT LIKE '{COMMENT}%' AND {self.folder is not None}"
-        )
+        is_server, running, strays = self.folder is None, [], []
+        if is_server or sent.streams:
+            running = self.rows(
+                f"SELECT query FROM system.processes WHERE current_database = '{database}'"
+            )
+        if not is_server and sent.others:
+            strays = self.rows(
+                f"SELECT name FROM system.databases WHERE name NOT IN {BUILT_IN}"
+                f" AND comment NOT LIKE '{COMMENT}%'"
+            )
         for (name,) in strays:
             self.client.command(f"DROP DATABASE `{name}`")
         return [

@@ -1,0 +1,43 @@
+"""What chdb was told to do in this process: what was not asked for need not be put back."""
+
+import re
+from collections.abc import Sequence
+
+# With what a client says as it connects.
+READING = re.compile(
+    r"\s*((SELECT|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|USE)\b|SET\s+\w+\s*=)[^;]*$", re.IGNORECASE
+)
+INSERT = re.compile(r"\s*INSERT\s+INTO\s+(?!FUNCTION\b)[^;]*$", re.IGNORECASE)
+# Methods that return all of a result; others leave it to be read.
+AT_ONCE = ("query", "query_df")
+
+
+class Sent:
+    """The statements since the last call of `forget`, as the guard sees them.
+
+    Attributes:
+        streams: How many results were left to be read.
+        inserts: How many statements added rows to tables.
+        others: How many may have changed anything.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with another test."""
+        self.streams = self.inserts = self.others = 0
+
+    def note(self, method: str, texts: Sequence[str]) -> None:
+        """Count a call; its first text is the statement."""
+        statement = texts[0] if texts else ""
+        if method not in AT_ONCE:
+            self.streams += 1
+        if INSERT.match(statement) or method == "send_insert":
+            self.inserts += 1
+        elif not READING.match(statement):
+            self.others += 1
+
+
+# All of this process: chdb has one engine there.
+sent = Sent()
