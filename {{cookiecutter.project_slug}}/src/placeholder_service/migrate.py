@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import migrator
-from migrator import Names
-from migrator import clickhouse  # if analytics == clickhouse
+import migrator.clickhouse  # if analytics == clickhouse
 
 from placeholder_service.settings import (
     PROJECT_ROOT,
@@ -13,7 +12,7 @@ from placeholder_service.settings import (
     read_settings,
 )
 
-SCRIPTS = Names(
+SCRIPTS = migrator.Names(
     upgrade="scripts/migrate.sh",
     downgrade="scripts/migrate-down.sh",
     status="scripts/migrate-status.sh",
@@ -41,10 +40,10 @@ def database() -> "migrator.Database":
 
 
 # if analytics == clickhouse
-def analytics() -> "clickhouse.ClickHouse":
+def analytics() -> "migrator.clickhouse.ClickHouse":
     """Return the migrations of the ClickHouse in `CLICKHOUSE_URL`."""
     transactional = database()
-    return clickhouse.ClickHouse(
+    return migrator.clickhouse.ClickHouse(
         url=read_settings().clickhouse,
         ini=transactional.ini,
         section="analytics",

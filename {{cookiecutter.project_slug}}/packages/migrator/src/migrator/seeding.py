@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from migrator.calls import Exit, fail
-from migrator.database import Database
 from migrator.errors import RefusedError
 from migrator.soundness import check_foreign_keys
+
+if TYPE_CHECKING:
+    from migrator.database import Database
 
 
 @contextmanager
 def seeding(
-    database: Database, metadata: sa.MetaData, *, upgrade: str, append: str | None = None
+    database: "Database", metadata: sa.MetaData, *, upgrade: str, append: str | None = None
 ) -> Iterator[sa.Connection]:
     """Begin the transaction for the rows, and commit it if they refer to no missing ones.
 
