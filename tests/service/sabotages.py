@@ -443,7 +443,7 @@ SABOTAGES = (
         "isolation that is switched off",
         "start",
         ("unknown hook 'pytest_testdb_isolation'",),
-        replaced("pytest.ini", "-p testdb.plugin ", ""),
+        replaced("pytest.ini", "    -p testdb.plugin\n", ""),
     ),
     Sabotage(
         "a canary that is skipped",
