@@ -291,7 +291,8 @@ def copy_of_the_template(folder: Path) -> Path:
     for part in ("hooks", "{{cookiecutter.project_slug}}"):
         ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
         shutil.copytree(TEMPLATE / part, template / part, ignore=ignored)
-    shutil.copy(TEMPLATE / "cookiecutter.json", template)
+    for part in ("cookiecutter.json", "pyproject.toml"):
+        shutil.copy(TEMPLATE / part, template)
     return template
 
 
