@@ -497,6 +497,10 @@ SABOTAGES = (
             "tests/integration/test_models.py::test_a_context_leaves_its_thoughts_behind": (
                 "the other thing that the database does by foreign keys"
             ),
+            (
+                "tests/integration/test_service.py"
+                "::test_a_commit_that_fails_does_not_leave_the_database_locked"
+            ): "its commit fails because of a foreign key",
         },
     ),
     Sabotage(
