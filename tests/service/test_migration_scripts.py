@@ -40,6 +40,11 @@ PAUSE = """
     while not pathlib.Path({go!r}).exists():
         time.sleep(0.01)
 """
+# An empty database, as a test gets it.
+EMPTY = {
+    "sqlite": 'f"sqlite:///{tmp_path}/empty.db"',
+    "postgresql": 'request.getfixturevalue("postgresql_database")',
+}
 TESTS_OF_A_STRANGER = """
 import pytest
 import sqlalchemy as sa
@@ -52,8 +57,8 @@ from pytest_alembic.tests import (
 
 
 @pytest.fixture
-def alembic_engine(request):
-    engine = sa.create_engine(request.getfixturevalue("DATABASE_database"), poolclass=sa.NullPool)
+def alembic_engine(request, tmp_path):
+    engine = sa.create_engine(EMPTY, poolclass=sa.NullPool)
     yield engine
 """
 
@@ -169,7 +174,7 @@ def test_the_tests_of_a_stranger_pass(
     service: Service, pytest_alembic: Path, change: Change
 ) -> None:
     module = service.folder / "tests" / "migrations" / "test_others.py"
-    change(module, TESTS_OF_A_STRANGER.replace("DATABASE", service.database))
+    change(module, TESTS_OF_A_STRANGER.replace("EMPTY", EMPTY[service.database]))
 
     # Its way to collect them by itself does not work with this pytest.
     options = ("--no-cov", "-q", "-o", "pytest_alembic_tests_path=none")

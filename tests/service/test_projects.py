@@ -207,7 +207,7 @@ def test_a_key_can_be_made_by_make(service: Service) -> None:
 
 @the_default_project
 def test_invalid_settings_end_tests_and_alembic_with_one_message(service: Service) -> None:
-    commands = (["pytest", "tests/unit/test_times.py"], ["alembic", "check"])
+    commands = (["pytest", "tests/integration/test_models.py"], ["alembic", "check"])
 
     ended = [service.run(*it, DATABASE_URL="mysql://me:secret@host/x") for it in commands]
 

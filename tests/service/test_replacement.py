@@ -49,6 +49,13 @@ LINES = {
         (r'^    "tests\.fixtures\.(thoughts|tasks)",\n', ""),
         (r"^    schemas=\{\n(        .*\n)+    \},", '    schemas={"basic": ["accounts"]},'),
     ],
+    "tests/integration/test_contract.py": [
+        (
+            r"\(\n    app: .*, api_client: .*, api_headers: .*\n\)",
+            "(app: FastAPI, api_client: ApiClient)",
+        ),
+        (r", api_headers\)", ")"),
+    ],
     "Makefile": [
         (r"  ·  a key for them: make api-key .*\"", '"'),
         (r"^api-key: (.*\n)+?\n", ""),

@@ -16,7 +16,7 @@ from testdb import Isolation, replace_settings
 
 from placeholder_service.db import engine, session
 from placeholder_service.models import Base
-from placeholder_service.settings import PROJECT_ROOT, Environment, Settings
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings, read_settings
 
 from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load  # if domain == sample
@@ -53,6 +53,8 @@ os.environ["OTEL_SDK_DISABLED"] = "true"
 # No server listens there: a test that needs ClickHouse asks for it.
 os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
 # end if
+# Invalid ones end the run here, with one message.
+read_settings()
 
 # How databases are made
 
