@@ -199,6 +199,25 @@ def test_a_table_that_refers_to_two_rows_of_another_gets_rows(project: Project) 
         assert sum("INSERT INTO links" in it for it in statements) < 20
 
 
+CIRCLE = (
+    "CREATE TABLE shelves (id integer PRIMARY KEY, open integer)",
+    "CREATE TABLE books (id integer PRIMARY KEY, shelf integer NOT NULL REFERENCES shelves (id))",
+    "ALTER TABLE shelves ADD FOREIGN KEY (open) REFERENCES books (id)",
+)
+
+
+def test_tables_that_refer_to_each_other_get_rows(postgresql_project: Project) -> None:
+    with postgresql_project.database.only_run() as connection:
+        for statement in CIRCLE:
+            connection.exec_driver_sql(statement)
+
+        Seeds({}).insert(connection, "0001")
+
+        values = read_values(connection)
+        assert values["books"].is_covered
+        assert values["shelves"].is_covered
+
+
 def test_a_table_without_rows_is_named(project: Project) -> None:
     with project.database.only_run() as connection:
         connection.exec_driver_sql("CREATE TABLE t (id integer PRIMARY KEY CHECK (id * id = 1521))")

@@ -207,7 +207,12 @@ def test_after_a_test_that_only_read_nothing_is_asked(
     asked: list[str] = []
     with closing(own_database.server.connect(own_database.name)) as client:
         client.query("SELECT * FROM metrics")
-    monkeypatch.setattr(ClickhouseServer, "rows", lambda _, query: asked.append(query) or [])
+
+    def rows(_: ClickhouseServer, query: str) -> list[object]:
+        asked.append(query)
+        return []
+
+    monkeypatch.setattr(ClickhouseServer, "rows", rows)
 
     needed = own_database.reset()
 

@@ -45,7 +45,7 @@ def connection(storage: PostgresqlDatabase | SqliteFile) -> Iterator[Connection]
 @pytest.fixture
 def heads(own_run: Run) -> list[str]:
     """The revisions that a migrated database is at."""
-    return ScriptDirectory.from_config(own_run.isolation.alembic).get_heads()
+    return ScriptDirectory.from_config(own_run.isolation.configuration).get_heads()
 
 
 def validate_after(connection: Connection, heads: list[str], *statements: str) -> Report:

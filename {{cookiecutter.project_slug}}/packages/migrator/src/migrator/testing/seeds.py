@@ -103,9 +103,11 @@ class Seeds:
             return
         referred = Counter(it.referred_table for it in table.foreign_key_constraints)
         for parent, keys in referred.items():
-            if keys > 1 and parent is not table and has_one_row(connection, parent):
-                # Its keys may have to refer to different rows.
-                self.make_row(connection, parent, before, is_full=True)
+            # Of tables that refer to each other, one comes before its parent. And the keys of a
+            # table may have to refer to different rows.
+            if parent is not table:
+                for _ in range(count_rows(connection, parent), min(keys, 2)):
+                    self.make_row(connection, parent, before, is_full=True)
         reasons = [
             self.make_row(connection, table, before, is_full=is_full)
             for is_full in ((True,) if present else (True, False))
@@ -155,9 +157,9 @@ def read_tables(connection: Connection) -> list[sa.Table]:
         return metadata.sorted_tables
 
 
-def has_one_row(connection: Connection, table: sa.Table) -> bool:
-    """Tell whether a table has a single row."""
-    return len(connection.execute(sa.select(sa.text("1")).select_from(table).limit(2)).all()) == 1
+def count_rows(connection: Connection, table: sa.Table) -> int:
+    """Return how many rows a table has, at most two."""
+    return len(connection.execute(sa.select(sa.text("1")).select_from(table).limit(2)).all())
 
 
 class Row:
