@@ -55,7 +55,7 @@ def typed(answers: bytes, folder: Path, environment: dict[str, str]) -> str:
 
 
 def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path) -> None:
-    typed(b"Typed Name\n" + b"\n" * 11, tmp_path, environment)
+    typed(b"Typed Name\n" + b"\n" * 12, tmp_path, environment)
 
     assert (tmp_path / "typed-name" / "README.md").is_file()
 
@@ -63,7 +63,7 @@ def test_make_new_asks_in_a_terminal(environment: dict[str, str], tmp_path: Path
 def test_make_new_asks_again_for_what_is_refused(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    answers = b"Typed Name\n\nclass\n\n\nnobody\n" + b"\n" * 6
+    answers = b"Typed Name\n\nclass\n\n\nnobody\n" + b"\n" * 7
 
     told = typed(answers + b"typed\nann@example.com\n", tmp_path, environment)
 
