@@ -18,7 +18,7 @@ UV = shutil.which("uv") or str(TEMPLATE / ".uv" / "bin" / "uv")
 LIMIT = 900
 
 # What this run of pytest, or the make above it, tells its own children only.
-PRIVATE = ("COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
+PRIVATE = ("ARGS", "COV_", "COVERAGE_", "MAKE", "MFLAGS", "PYTEST_", "PYTHON", "VIRTUAL_ENV")
 # What would configure a rendered service.
 SETTINGS = ("CLICKHOUSE_", "DATABASE_", "ENVIRONMENT", "LOG_", "MIGRATION_", "SERVE_", "TEST_")
 
