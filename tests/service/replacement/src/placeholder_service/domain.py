@@ -7,6 +7,7 @@ EMAIL_MAX: Final = 255
 NAME_MAX: Final = 100
 ITEM_MAX: Final = 200
 QUANTITY_MAX: Final = 1000
+PRICE_MAX: Final = 10**12
 
 
 class OrderStatus(StrEnum):

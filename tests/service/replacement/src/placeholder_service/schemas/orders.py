@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from placeholder_service.domain import ITEM_MAX, QUANTITY_MAX, OrderStatus
+from placeholder_service.domain import ITEM_MAX, PRICE_MAX, QUANTITY_MAX, OrderStatus
 from placeholder_service.schemas.base import LEFT_OUT, Input, Output, PartialUpdate
 
 
@@ -14,7 +14,7 @@ class LineCreate(Input):
 
     item: Annotated[str, StringConstraints(min_length=1, max_length=ITEM_MAX)]
     quantity: Annotated[int, Field(ge=1, le=QUANTITY_MAX)] = 1
-    price: Annotated[int, Field(ge=0, lt=2**63)]
+    price: Annotated[int, Field(ge=0, le=PRICE_MAX)]
 
 
 class OrderCreate(Input):
