@@ -169,8 +169,9 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
     for dialect in DIALECTS:
         own = decorator.load_dialect_impl(dialect)
         if spell(own, dialect) != spell(found, dialect):
-            with suppress(NotImplementedError):  # what as_generic raises where there is none
-                # SQLAlchemy adapts types to a driver, in classes of its own.
+            # SQLAlchemy adapts types to a driver, in classes of its own. `as_generic` raises
+            # NotImplementedError for a type that has no generic one: the driver's is used then.
+            with suppress(NotImplementedError):
                 generic = own.as_generic()
                 own = generic if spell(generic, dialect) == spell(own, dialect) else own
             found = found.with_variant(own, dialect.name)

@@ -140,7 +140,9 @@ class Draft:
         said = self.of(table).columns.get(found.name)
         column = copied(found)
         if said is None or self.impl.compare_type(found, said):
-            with suppress(NotImplementedError):  # there is none: the type stays as it was found
+            # `as_generic` raises NotImplementedError for a type that has no generic one, such as
+            # INET of PostgreSQL: a draft then names the type as it was found.
+            with suppress(NotImplementedError):
                 column.type = found.type.as_generic()
             return column
         default: Any = found.server_default and (said.server_default or found.server_default)
