@@ -32,16 +32,27 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from sqlalchemy import NullPool, StaticPool, event, func, insert, make_url, select, text
+from sqlalchemy import NullPool, func, insert, make_url, select, text
 from sqlalchemy import create_engine as create_plain_engine
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-
+from my_service.db.engine import make_engine
+from my_service.db.session import make_session_maker
 from my_service.migrate import database
 from my_service.models import Base, Context, Thought, User
+from my_service.settings import Settings
 
 numbers = itertools.count()
 tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+
+
+def engine_on(url):
+    """Return the service's own engine, with all of its options and listeners."""
+    return make_engine(Settings(database_url=make_url(url).render_as_string(hide_password=False)))
+
+
+def session_on(engine):
+    """Return a session of the service's own factory."""
+    return make_session_maker(engine)()
 '''
 
 # What a small test does that needs a database: a few rows that belong together, a change, a look.
@@ -76,7 +87,7 @@ DDL = """
 PLAIN_SESSION = """
 @pytest.fixture
 async def session(bench_engine):
-    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+    async with session_on(bench_engine) as session:
         yield session
 """
 
@@ -93,7 +104,7 @@ SQLITE_ENGINE = (
     + """
 @pytest.fixture(scope="module")
 async def bench_engine():
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    engine = engine_on("sqlite://")
     async with engine.begin() as connection:
         for statement in read_schema():
             await connection.exec_driver_sql(statement)
@@ -106,7 +117,7 @@ SHARED_FILE = """
 @pytest.fixture(scope="module")
 async def bench_engine(tmp_path_factory):
     path = tmp_path_factory.mktemp("shared") / "test.db"
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+    engine = engine_on(f"sqlite:///{path}")
     yield engine
     await engine.dispose()
 """
@@ -116,7 +127,7 @@ CREATE_AND_DROP = """
 async def session(bench_engine):
     async with bench_engine.begin() as connection:
         await call(connection, Base.metadata.create_all)
-    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+    async with session_on(bench_engine) as session:
         yield session
     async with bench_engine.begin() as connection:
         await call(connection, Base.metadata.drop_all)
@@ -125,46 +136,26 @@ async def session(bench_engine):
 NEW_MEMORY_DATABASE = """
 @pytest.fixture
 async def session():
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    engine = engine_on("sqlite://")
     async with engine.{begin}() as connection:
         await call(connection, {make})
-    async with AsyncSession(engine, expire_on_commit=False) as session:
+    async with session_on(engine) as session:
         yield session
     await engine.dispose()
 """
 
 # "Joining a Session into an External Transaction" of
-# https://docs.sqlalchemy.org/en/21/orm/session_transaction.html, with what the page on SQLite asks
-# for: the driver must not begin by itself.
+# https://docs.sqlalchemy.org/en/21/orm/session_transaction.html; that the driver must not begin by
+# itself, as the page on SQLite asks, is among the engine's options.
 SAVEPOINT = (
-    SQLITE_SCHEMA
+    SQLITE_ENGINE
     + """
-@pytest.fixture(scope="module")
-async def bench_engine():
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def never_begin(connection, record):
-        connection.isolation_level = None
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection):
-        connection.exec_driver_sql("BEGIN")
-
-    async with engine.begin() as connection:
-        for statement in read_schema():
-            await connection.exec_driver_sql(statement)
-    yield engine
-    await engine.dispose()
-
-
 @pytest.fixture
 async def session(bench_engine):
     async with bench_engine.connect() as connection:
         transaction = await connection.begin()
-        async with AsyncSession(
-            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
-        ) as session:
+        sessions = make_session_maker(connection)
+        async with sessions(join_transaction_mode="create_savepoint") as session:
             yield session
         await transaction.rollback()
 """
@@ -173,7 +164,7 @@ async def session(bench_engine):
 DELETE = """
 @pytest.fixture
 async def session(bench_engine):
-    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+    async with session_on(bench_engine) as session:
         yield session
     async with bench_engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
@@ -197,7 +188,7 @@ POSTGRESQL_ENGINE = """
 @pytest.fixture(scope="module")
 async def bench_engine():
     name = os.environ["BENCH_PREFIX"] + "{database}"
-    engine = create_async_engine(make_url(os.environ["TEST_DATABASE_URL"]).set(database=name))
+    engine = engine_on(make_url(os.environ["TEST_DATABASE_URL"]).set(database=name))
     async with engine.begin() as connection:
         {prepare}
     yield engine
@@ -215,7 +206,7 @@ EMPTY = POSTGRESQL_ENGINE.format(
 TRUNCATE = """
 @pytest.fixture
 async def session(bench_engine):
-    async with AsyncSession(bench_engine, expire_on_commit=False) as session:
+    async with session_on(bench_engine) as session:
         yield session
     async with bench_engine.begin() as connection:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
@@ -249,8 +240,8 @@ postgresql = factories.postgresql("migrated")
 @pytest.fixture
 async def session(postgresql):
     url = server.set(database=postgresql.info.dbname)
-    engine = create_async_engine(url, poolclass=NullPool)
-    async with AsyncSession(engine, expire_on_commit=False) as session:
+    engine = engine_on(url)
+    async with session_on(engine) as session:
         yield session
     await engine.dispose()
 """

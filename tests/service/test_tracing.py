@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from sqlalchemy import text
 from {PACKAGE}.db.engine import make_engine
+from {PACKAGE}.db.tracing import trace_statements
 from {PACKAGE}.settings import Settings
 
 provider = TracerProvider()
@@ -31,7 +32,7 @@ def execute(connection):
     connection.execute(text("SELECT CAST(:value AS integer)"), {{"value": "the secret"}})
 
 async def main():
-    async with make_engine(Settings()).begin() as connection:
+    async with trace_statements(make_engine(Settings())).begin() as connection:
         await connection.run_sync(execute)
 
 asyncio.run(main())

@@ -22,6 +22,7 @@ from placeholder_service.api.bodies import BodyLimit
 from placeholder_service.api.methods import answer_head
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.session import SessionMaker, make_session_maker
+from placeholder_service.db.tracing import trace_statements
 from placeholder_service.lifespan import make_lifespan
 from placeholder_service.settings import Settings, read_settings
 
@@ -54,7 +55,7 @@ def create_app(
     on_shutdown.append(client.close)
     # end if
     if session_maker is None:
-        engine = make_engine(settings)
+        engine = trace_statements(make_engine(settings))
         session_maker = make_session_maker(engine)
         on_shutdown.append(engine.dispose)
 

@@ -8,7 +8,6 @@ from migrator.engine import with_limits
 from sqlalchemy import URL, ExceptionContext, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from placeholder_service.db.tracing import trace_statements
 from placeholder_service.settings import Settings
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -29,8 +28,8 @@ def make_engine(settings: Settings) -> AsyncEngine:
     pool = {"pool_size": settings.database_pool_size, "max_overflow": 1}
     if backend == "sqlite":
         in_memory = url.database in (None, "", ":memory:")
-        return trace_statements(make_sqlite_engine(url, {} if in_memory else pool))
-    engine = create_async_engine(
+        return make_sqlite_engine(url, {} if in_memory else pool)
+    return create_async_engine(
         with_limits(url.update_query_dict({"connect_timeout": "5", **url.query})),
         pool_pre_ping=True,
         hide_parameters=True,
@@ -38,7 +37,6 @@ def make_engine(settings: Settings) -> AsyncEngine:
         connect_args={"prepare_threshold": None},
         **pool,
     )
-    return trace_statements(engine)
 
 
 def make_sqlite_engine(url: URL, pool: dict[str, Any]) -> AsyncEngine:

@@ -63,6 +63,15 @@ class Connections:
         self.used.clear()
         return used
 
+    @property
+    def prepare_nothing(self) -> bool:
+        """Whether the driver prepares no statements on any of the open connections."""
+        return all(
+            getattr(record.driver_connection, "prepare_threshold", 0) is None
+            for record in self.opened
+            if record.dbapi_connection is not None
+        )
+
     def are_as_opened(self, records: Iterable[ConnectionPoolEntry]) -> bool:
         """Tell whether nothing is set on connections that was not when they were opened."""
         return all(self.opened[record] == (settings(record), record.info) for record in records)

@@ -92,7 +92,7 @@ class IsolatedDatabase:
             self.forget_settings()
         needed = self.storage.renew(is_in_use=leaked > 0)
         self.report.add(f"{self.storage.kind} reset ({needed})", started)
-        if needed in ("schema", "spare"):
+        if needed == "spare" or (needed == "schema" and not self.connections.prepare_nothing):
             # Its connections may have prepared statements for tables that are gone.
             sync_engine_of(self.engine).dispose()
         if self.url != self.storage.url:

@@ -36,12 +36,16 @@ END $$;
 """
 
 # Returns what was needed: nothing, rows, schema, or if that is not enough, a copy. It works as a
-# replica applies changes: no foreign keys and no triggers but the marks, which it takes back.
+# replica applies changes: no foreign keys and no triggers but the marks, which it takes back. The
+# connection stays one, as PostgreSQL forgets all plans with each change of that setting.
 RESET = f"""
-CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE plpgsql
-  SET session_replication_role = replica SET lock_timeout = '{LOCK_TIMEOUT}' AS $reset$
+CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE plpgsql AS $reset$
 DECLARE needed text := 'nothing'; schema text;
 BEGIN
+  IF current_setting('session_replication_role') <> 'replica' THEN
+    SET session_replication_role = replica;
+    SET lock_timeout = '{LOCK_TIMEOUT}';
+  END IF;
   IF {OWN_SCHEMA}.outside() <> 'OUTSIDE' THEN RETURN 'copy'; END IF;
   IF (SELECT is_called FROM {OWN_SCHEMA}.ddl) THEN
     schema := 'schema';

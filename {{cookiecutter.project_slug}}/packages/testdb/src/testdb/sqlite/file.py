@@ -46,6 +46,7 @@ class SqliteFile:
         self.kept.execute("PRAGMA synchronous = OFF")
         # Long enough for a thread that is about to commit.
         self.kept.execute("PRAGMA busy_timeout = 200")
+        self.first_version = self.schema_version()
 
     def watch(self, engine: Engine) -> None:
         """Let the service's connections tell what a test sets on them."""
@@ -65,10 +66,28 @@ class SqliteFile:
         # An error says that another connection is in the middle of a transaction.
         with suppress(sqlite3.OperationalError):
             if not is_in_use:
-                return self.reset()
+                return self.put_back()
         self.kept.close()
         self.open_next()
         return "spare"
+
+    def put_back(self) -> str:
+        """Put back the first state while no connection is in use.
+
+        A copy counts as a change of the schema, after which each connection reads that again and
+        prepares all its statements again. Where the test has changed rows alone, it need not.
+        """
+        before = self.schema_version()
+        self.reset()
+        if before == self.first_version:
+            self.kept.execute(f"PRAGMA schema_version = {before}")
+        self.first_version = self.schema_version()
+        return "rows"
+
+    def schema_version(self) -> int:
+        """Return the number by which connections see that the schema has changed."""
+        (version,) = self.kept.execute("PRAGMA schema_version").fetchone()
+        return int(version)
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name."""
