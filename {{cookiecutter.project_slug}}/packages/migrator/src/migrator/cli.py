@@ -2,9 +2,9 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from signal import Signals
 
-from migrator import commands
 from migrator.calls import Call, Exit, Names, fail
 from migrator.database import Database
 from migrator.errors import (
@@ -32,10 +32,10 @@ exit codes:
 """
 
 # What these print is all they do; after others, the state of the database counts.
-ONLY_PRINTING = (commands.status, commands.lint)
+ONLY_PRINTING = ("status", "lint")
 
 # Without an option, these act on every database, as long as no revision is named.
-ON_EVERY_DATABASE = (commands.upgrade, commands.status, commands.lint)
+ON_EVERY_DATABASE = ("upgrade", "status", "lint")
 
 
 def main(
@@ -61,7 +61,7 @@ def main(
     builders = {"": database} | {f"--{name}": build for name, build in others.items()}
     if arguments.option or getattr(arguments, "revision", "head") != "head":
         selected = [arguments.option]
-    elif arguments.run in ON_EVERY_DATABASE:
+    elif arguments.command in ON_EVERY_DATABASE:
         selected = list(builders)
     else:
         selected = [""]
@@ -69,12 +69,12 @@ def main(
     with printing() as out:
         for option in selected:
             code = max(code, build_and_run(builders[option], arguments, names, option))
-            if code is not Exit.DONE and arguments.run is not commands.lint:
+            if code is not Exit.DONE and arguments.command != "lint":
                 break
         out.flush()
         # A reader that has seen enough, such as head, is no failure.
         if out.error is not None and not isinstance(out.error, BrokenPipeError):
-            only_prints = arguments.run in ONLY_PRINTING or getattr(arguments, "plan", False)
+            only_prints = arguments.command in ONLY_PRINTING or getattr(arguments, "plan", False)
             lost = Exit.FAILED if only_prints else Exit.DONE
             code = max(code, fail(lost, f"The output could not be written: {out.error}."))
     return code
@@ -96,12 +96,18 @@ def run(call: Call) -> Exit:
     with interruptible() as signals:
         try:
             try:
-                code: Exit = call.arguments.run(call)
+                code = command(call.arguments.command)(call)
             except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # revisions are any code
                 code = report(call, signals[0] if signals else error)
         except KeyboardInterrupt:  # during the report; there is no second one
             code = report(call, signals[0])
     return code
+
+
+def command(name: str) -> Callable[[Call], Exit]:
+    """Import a command: none needs what the others do."""
+    found: Callable[[Call], Exit] = getattr(import_module(f"migrator.commands.{name}"), name)
+    return found
 
 
 def report(call: Call, cause: BaseException | Signals) -> Exit:
@@ -158,7 +164,7 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[Call], Exit], description: str) -> argparse.ArgumentParser:
+    def add(name: str, description: str) -> argparse.ArgumentParser:
         added = subparsers.add_parser(
             name,
             prog=getattr(names, name).rpartition("/")[2],
@@ -167,7 +173,7 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
             epilog=EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(run=run, option="")
+        added.set_defaults(command=name, option="")
         for other in others:
             added.add_argument(
                 f"--{other}",
@@ -178,7 +184,7 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
             )
         return added
 
-    up = add("upgrade", commands.upgrade, "apply migrations")
+    up = add("upgrade", "apply migrations")
     up.add_argument("revision", nargs="?", default="head", help="where to stop; default: the last")
     mode = up.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="show what would happen; change nothing")
@@ -192,7 +198,7 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         action="store_true",
         help="accept the current text of revisions that were edited after they were applied",
     )
-    down = add("downgrade", commands.downgrade, "undo migrations, after a backup")
+    down = add("downgrade", "undo migrations, after a backup")
     down.add_argument("target", nargs="?", help="steps, a revision, or base; default: one step")
     down.add_argument("--yes", action="store_true", help="skip the question")
     down.add_argument(
@@ -200,8 +206,8 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         action="store_true",
         help="permit a downgrade to a named target in production",
     )
-    add("status", commands.status, "show which migrations are applied and which are pending")
-    new = add("new", commands.new, "write a migration from the difference to the models")
+    add("status", "show which migrations are applied and which are pending")
+    new = add("new", "write a migration from the difference to the models")
     new.add_argument("message", nargs="?", help='what it does, such as "add users.locale"')
     new.add_argument(
         "--rebase",
@@ -217,5 +223,5 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     new.add_argument(
         "--on", action="append", default=[], metavar="URL", help="a further server for --squash"
     )
-    add("lint", commands.lint, "check the migrations and their SQL")
+    add("lint", "check the migrations and their SQL")
     return parser

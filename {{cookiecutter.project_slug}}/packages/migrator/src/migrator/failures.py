@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from migrator import commands
 from migrator.calls import Call
 from migrator.database import Database
 from migrator.engine import is_sqlite
@@ -107,7 +106,7 @@ def find_server(call: Call) -> str:
 def retry_command(call: Call) -> str:
     """Return the command that continues an interrupted run."""
     arguments = call.arguments
-    if arguments.run is not commands.downgrade or not arguments.target:
+    if arguments.command != "downgrade" or not arguments.target:
         return "the same command again"
     given = {"--yes": arguments.yes, "--allow-production": arguments.allow_production}
     flags = [option for option, is_given in given.items() if is_given]

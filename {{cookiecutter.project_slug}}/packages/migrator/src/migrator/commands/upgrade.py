@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from alembic.script import Script
 
 from migrator.calls import Call, Exit, fail, show_step, title
-from migrator.commands.adopt import adopt
 from migrator.status import Status
 
 
@@ -18,6 +17,8 @@ def upgrade(call: Call) -> Exit:
         with target.reserve(create=False, wait=False):
             return show_plan(call)
     if arguments.adopt:
+        from migrator.commands.adopt import adopt
+
         with target.reserve(create=False):
             return adopt(call)
     with target.reserve(create=True):
@@ -47,7 +48,7 @@ def apply(call: Call) -> Exit:
 
     if pending:
         target.upgrade(pending[-1].revision, report=report)
-    after = target.status()
+    after = target.status() if pending else before
     faults = [*target.faults(), *find_missing(after, pending)]
     if faults:
         first = f"Failed: {target.label} is at {after.revision}, but it is not sound:"
