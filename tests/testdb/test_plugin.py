@@ -163,6 +163,35 @@ def test_the_header_says_what_is_protected_and_which_template_is_used(
         assert "do-not-show" not in header
 
 
+# Where a template is kept, by an option of pytest.
+KEPT = {
+    "-rA": r"checkout/\.pytest_cache/d/testdb",
+    "-pno:cacheprovider": r"temporary/testdb-\w+",
+}
+
+
+@pytest.mark.parametrize("option", KEPT)
+def test_a_template_is_kept_in_the_cache_of_pytest_if_it_has_one(
+    suite: Suite, conftest: str, tmp_path: Path, run_python: RunPython, option: str
+) -> None:
+    checkout, temporary = tmp_path / "checkout", tmp_path / "temporary"
+    for folder in (checkout, temporary):
+        folder.mkdir()
+    (checkout / "pytest.ini").write_text(f"[pytest]\npythonpath = {suite('sync')}\n")
+    (checkout / "conftest.py").write_text(conftest)
+    (checkout / "test_it.py").write_text("def test_it(db_session):\n    pass\n")
+
+    runs = [
+        run_python(*PYTEST, option, "--isolation-report", cwd=checkout, TMPDIR=str(temporary))
+        for _ in range(2)
+    ]
+
+    for done, built in zip(runs, (True, False), strict=True):
+        template = rf"template: {re.escape(str(tmp_path))}/{KEPT[option]}/\w+\.sqlite$"
+        assert re.search(template, done.stdout, re.MULTILINE), done.stdout
+        assert ("sqlite template built" in done.stdout) == built
+
+
 @pytest.mark.parametrize(
     ("selection", "is_judged", "is_reported"),
     [

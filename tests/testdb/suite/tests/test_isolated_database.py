@@ -11,11 +11,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import testdb.database
 from alembic.config import Config
 from service.database import APPLICATION, BUSY_TIMEOUT_MS, ServiceSession
-from sqlalchemy import Connection, NullPool, create_engine, inspect, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import sessionmaker
 from testdb.asyncio import AsyncIsolatedDatabase
 from testdb.difference import TableDifference
 from testdb.migrations import TemplateError
@@ -275,6 +277,72 @@ def test_a_file_that_is_being_written_to_is_left_alone(own_run: Run, tmp_path: P
         needed = file.renew()
 
         assert (needed, file.url == first) == ("spare", False)
+
+
+# What a test does, and whether a connection has to prepare its statements again.
+CHANGES = {
+    "rows": (user(1), False),
+    "a table": ("CREATE TABLE extra (id INTEGER)", True),
+    "a table that is gone again": ("CREATE TABLE extra (id INTEGER); DROP TABLE extra", True),
+    "a column": ("ALTER TABLE users ADD extra INTEGER", True),
+}
+
+
+@pytest.mark.parametrize(("script", "is_prepared_again"), CHANGES.values(), ids=CHANGES)
+def test_connections_to_a_file_prepare_again_only_where_the_schema_has_changed(
+    own_run: Run, tmp_path: Path, script: str, *, is_prepared_again: bool
+) -> None:
+    prepared: list[int] = []
+    query = "SELECT * FROM users"
+
+    def note(action: int, *_: object) -> int:
+        prepared.append(action)
+        return sqlite3.SQLITE_OK
+
+    with (
+        closing(SqliteFile(tmp_path, own_run.sqlite.image)) as file,
+        closing(sqlite3.connect(file.path)) as connection,
+    ):
+        connection.set_authorizer(note)
+        columns = len(connection.execute(query).description)
+        # A table of the same name has other columns each time.
+        for column in ("number", "text"):
+            with closing(sqlite3.connect(file.path)) as other:
+                other.executescript(script.replace("id", column) if "extra" in script else script)
+            file.renew()
+            prepared.clear()
+            cursor = connection.execute(query)
+
+            assert cursor.fetchall() == []
+            assert len(cursor.description) == columns
+            assert bool(prepared) == is_prepared_again
+            assert not connection.execute(
+                "SELECT * FROM sqlite_master WHERE name = 'extra'"
+            ).fetchone()
+
+
+@pytest.mark.parametrize("threshold", [None, 5])
+def test_connections_that_prepare_nothing_outlive_a_table(
+    own_run: Run, own_database: PostgresqlDatabase, threshold: int | None
+) -> None:
+    def make_engine(url: URL) -> Engine:
+        options = {"prepare_threshold": threshold}
+        return create_engine(url.set(drivername="postgresql+psycopg"), connect_args=options)
+
+    isolation = replace(own_run.isolation, engine=make_engine, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+    processes = set()
+    for kind in ("INTEGER", "TEXT"):
+        with database.engine.connect() as connection:
+            connection.execute(text(f"CREATE TABLE extra (id {kind})"))
+            for _ in range(7):
+                assert connection.execute(text("SELECT * FROM extra")).all() == []
+            processes.add(connection.scalar(text("SELECT pg_backend_pid()")))
+            connection.commit()
+        database.renew()
+    database.close()
+
+    assert len(processes) == (1 if threshold is None else 2)
 
 
 @pytest.mark.slow

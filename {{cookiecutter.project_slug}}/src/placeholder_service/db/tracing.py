@@ -30,9 +30,10 @@ def trace_statements(engine: AsyncEngine) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def fail(error: ExceptionContext) -> None:
-        if span := getattr(error.execution_context, "span", None):
-            span.set_attribute("error.type", type(error.original_exception).__qualname__)
-            span.set_status(trace.StatusCode.ERROR)
-            span.end()
+        # Where a connection fails, there is no statement.
+        span = getattr(error.execution_context, "span", trace.INVALID_SPAN)
+        span.set_attribute("error.type", type(error.original_exception).__qualname__)
+        span.set_status(trace.StatusCode.ERROR)
+        span.end()
 
     return engine

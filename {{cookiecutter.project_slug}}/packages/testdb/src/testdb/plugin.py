@@ -96,11 +96,7 @@ def pytest_load_initial_conftests(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the run before any test is collected, if there is an isolation.
-
-    The template is built here, in the main process, before parallel workers exist. A migration that
-    fails ends the run with its error, not a thousand tests with theirs.
-    """
+    """Guard what is protected before any other code runs, if there is an isolation."""
     isolation = config.hook.pytest_testdb_isolation(config=config)
     if isolation is None:
         return
@@ -124,9 +120,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_worker:
         guard_processes(config, isolation)
     lift_gate(config)
-    if not (is_worker or option.collectonly or needs_no_database(config, isolation)):
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Build the template in the main process, before parallel workers exist and tests are collected.
+
+    A migration that fails ends the run with its error, not a thousand tests with theirs.
+    """
+    config = session.config
+    run = config.stash.get(run_key, None)
+    if run is None or hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    if not needs_no_database(config, run.isolation):
         try:
-            run.template = run.backend.build_template(recreate=option.testdb_recreate_template)
+            run.template = run.backend.build_template(
+                recreate=config.option.testdb_recreate_template
+            )
         except (pytest.skip.Exception, TemplateError) as reason:
             pytest.exit(str(reason), returncode=1)
 

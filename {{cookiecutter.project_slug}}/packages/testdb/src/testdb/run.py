@@ -3,7 +3,8 @@
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,14 +26,19 @@ class Run:
         # The same in all processes of a parallel run.
         self.id: str = worker.get("testrunuid") or uuid4().hex
         self.worker: str = worker.get("workerid", "main")
+        self.config = config
         self.options = config.option
         self.isolation = isolation
         # Its name, or its file; in a worker, and in a run without databases, there is none.
         self.template = ""
         self.report = IsolationReport()
-        self.sqlite = SqliteBackend(isolation, self.report, cache_folder(config))
         self.postgresql = PostgresqlBackend(isolation, self.report, config.rootpath, self.id)
         config.add_cleanup(self.postgresql.close)
+
+    @cached_property
+    def sqlite(self) -> SqliteBackend:
+        """What makes SQLite databases; pytest has to have its cache by then."""
+        return SqliteBackend(self.isolation, self.report, cache_folder(self.config))
 
     @property
     def backend(self) -> SqliteBackend | PostgresqlBackend:
@@ -63,9 +69,11 @@ def restored(database: IsolatedDatabase, name: str) -> Iterator[IsolatedDatabase
 
 
 def cache_folder(config: pytest.Config) -> Path:
-    """Return where templates are kept between runs: in pytest's own cache, if it has one."""
+    """Return where templates are kept between runs: in pytest's own cache, if it can write one."""
     if (cache := getattr(config, "cache", None)) is not None:
-        return Path(cache.mkdir("testdb"))
+        # In a checkout that is read-only, it cannot.
+        with suppress(OSError):
+            return Path(cache.mkdir("testdb"))
     owner = hashlib.sha256(f"{Path.home()} {config.rootpath}".encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"testdb-{owner}"
     folder.mkdir(exist_ok=True)
