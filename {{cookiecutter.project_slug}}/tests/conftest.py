@@ -56,7 +56,7 @@ os.environ["ENVIRONMENT"] = Environment.TEST
 os.environ["OTEL_SDK_DISABLED"] = "true"
 # if analytics == clickhouse
 # No server listens there: a test that needs ClickHouse asks for it.
-os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:p4@127.0.0.1:1/tests"
+os.environ["CLICKHOUSE_URL"] = "clickhouse://tests:not-a-secret@127.0.0.1:1/tests"
 # end if
 # Invalid ones end the run here, with one message.
 read_settings()
