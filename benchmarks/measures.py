@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figures
-from benchmarks.patterns import GROWING, PATTERNS, PRELUDE
+from benchmarks.patterns import GROWING, NONE, PATTERNS, PRELUDE
 from benchmarks.project import PROGRAMS, Project, in_style, with_clickhouse
 
 ENGINES = ("sqlite", "postgresql")
@@ -20,9 +20,17 @@ UNIT_TESTS = "tests/unit/test_schemas.py"
 # What a process runs whose start is measured, and the least that would do.
 STARTS = {
     "unit": ("python", "-m", "pytest", UNIT_TESTS),
+    "unit, pytest": (
+        *("python", "-m", "pytest", "-o", "addopts=", "--noconftest", "--disable-plugin-autoload"),
+        UNIT_TESTS,
+    ),
     "unit, imports": ("python", "-c", "import pytest, sqlalchemy, my_service.schemas.thoughts"),
     "migrate": ("scripts/migrate.sh",),
     "migrate, imports": ("python", "-c", "import sqlalchemy, alembic"),
+    "migrate, settings": (
+        *("python", "-c"),
+        "import sqlalchemy, alembic, my_service.settings as it; it.read_settings()",
+    ),
 }
 
 START = """
@@ -153,10 +161,13 @@ def measure_states(project: Project, figures: Figures, rounds: int) -> None:
 def note_states(
     project: Project, figures: Figures, engine: str, found: dict[str, list[float]]
 ) -> None:
-    """Note milliseconds; those of seeding are for 100 rows. The first of each does not count."""
+    """Note milliseconds; those of seeding are for 100 rows. The first of each does not count.
+
+    The driver alone takes what nobody can save who sends the same statements.
+    """
     rows = statistics.median(found.pop("rows"))
     for step, [_, *seconds] in found.items():
-        unit = 1000 / rows * 100 if step == "seed" else 1000
+        unit = 1000 / rows * 100 if step in ("seed", "driver") else 1000
         figures.add(f"{project.style}: {engine}, {step}", [it * unit for it in seconds])
 
 
@@ -198,15 +209,16 @@ def measure_revisions(project: Project, figures: Figures, rounds: int) -> None:
 def measure_workers(project: Project, figures: Figures, rounds: int) -> None:
     """Note how long one process takes for many tests, and how long two take, on the clock."""
     for engine in ENGINES:
-        project.write("test_many", PATTERNS[engine, "db_session"].suite(project.style, MANY))
-        runs: dict[str, list[float]] = {"0": [], "2": []}
-        for _ in range(rounds):
+        for pattern in (PATTERNS[engine, NONE], PATTERNS[engine, "db_session"]):
+            project.write("test_many", pattern.suite(project.style, MANY))
+            runs: dict[str, list[float]] = {"0": [], "2": []}
+            for _ in range(rounds):
+                for workers, seconds in runs.items():
+                    options = ("--database", engine, "-n", workers)
+                    seconds.append(project.test(["test_many"], *options).wall)
             for workers, seconds in runs.items():
-                seconds.append(
-                    project.test(["test_many"], "--database", engine, "-n", workers).wall
-                )
-        for workers, seconds in runs.items():
-            figures.add(f"{project.style}: {engine}, -n {workers}", seconds)
+                name = f"{project.style}: {engine}, {pattern.name}, -n {workers}"
+                figures.add(name, seconds)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.figures import Figures
 from benchmarks.measures import ENGINES, MANY, REVISIONS
-from benchmarks.patterns import PATTERNS, Pattern
+from benchmarks.patterns import NONE, PATTERNS, Pattern
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -149,14 +149,15 @@ def states() -> list[Goal]:
     """Return the goals of states and scenarios."""
     steps = {
         "seed": "seeding 100 rows",
+        "driver": "what the driver alone takes for them",
         "snapshot": "snapshot of `{}`",
         "restore": "restore of `{}`",
         "reset": "reset after a test that wrote",
         "reset of nothing": "reset after a test that did not write",
     }
-    limits: dict[str, dict[str, float]] = {
-        "sqlite": {"seed": 1, "snapshot": 1, "restore": 1},
-        "postgresql": {"seed": 2.5, "snapshot": 100, "restore": 100},
+    limits: dict[str, dict[str, float | None]] = {
+        "sqlite": {"seed": 1, "driver": None, "snapshot": 1, "restore": 1},
+        "postgresql": {"seed": 2.5, "driver": None, "snapshot": 100, "restore": 100},
         "clickhouse": {
             "seed": 0.8,
             "snapshot": 15,
@@ -189,11 +190,19 @@ def starting() -> list[Goal]:
         ),
         Goal("the same, CPU", lambda reader: reader.median("unit"), unit=" s"),
         Goal(
+            "what pytest alone takes for it, without conftest.py and plugins",
+            lambda reader: reader.ratio("unit, pytest", "unit, imports"),
+        ),
+        Goal(
             "`migrate.sh` with nothing to do, against importing SQLAlchemy and Alembic",
             lambda reader: reader.ratio("migrate", "migrate, imports"),
             1.3,
         ),
         Goal("the same, CPU", lambda reader: reader.median("migrate"), unit=" s"),
+        Goal(
+            "what importing them and reading the settings takes",
+            lambda reader: reader.ratio("migrate, settings", "migrate, imports"),
+        ),
     ]
 
     def revisions(engine: str, run: str) -> Callable[[Reader], float]:
@@ -224,18 +233,18 @@ def starting() -> list[Goal]:
 def workers() -> list[Goal]:
     """Return the goals of parallel runs."""
 
-    def speedup(engine: str) -> Callable[[Reader], float]:
-        return lambda reader: reader.ratio(f"{engine}, -n 0", f"{engine}, -n 2")
+    def speedup(engine: str, pattern: str) -> Callable[[Reader], float]:
+        name = f"{engine}, {pattern}, -n"
+        return lambda reader: reader.ratio(f"{name} 0", f"{name} 2")
 
-    return [
-        Goal(
-            f"{title}: `-n 2` faster than one process, {MANY:,} small tests",
-            speedup(engine),
-            1.6,
-            at_least=True,
-        )
-        for engine, title in TITLES.items()
-    ]
+    goals = []
+    for engine, title in TITLES.items():
+        words = f"{title}: `-n 2` faster than one process, {MANY:,} small tests"
+        goals += [
+            Goal(words, speedup(engine, "db_session"), 1.6, at_least=True),
+            Goal(f"{title}: the same, nothing isolated", speedup(engine, NONE)),
+        ]
+    return goals
 
 
 SECTIONS = {

@@ -13,7 +13,7 @@ from testdb.signature import PREFIX
 
 from placeholder_service import migrate
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.no_cover]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROWS = {
     "0001": [

@@ -27,7 +27,6 @@ CONFIGURATION = {
 
 
 @pytest.mark.integration
-@pytest.mark.no_cover  # made-up requests, most of whose time is spent on making them up
 async def test_answers_are_as_documented(
     app: FastAPI, api_client: ApiClient, api_headers: dict[str, str]
 ) -> None:

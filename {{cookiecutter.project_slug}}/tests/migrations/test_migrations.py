@@ -12,8 +12,7 @@ from placeholder_service import migrate
 
 from tests.migrations.rows import ROWS
 
-# Alembic's code, which takes twice as long where coverage is measured.
-pytestmark = [pytest.mark.integration, pytest.mark.no_cover]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
