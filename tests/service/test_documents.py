@@ -63,7 +63,7 @@ INSERT INTO books VALUES (1, 'Emma');
 """
 
 
-@combinations("sync-postgresql-clickhouse")
+@combinations(complete=["sync-postgresql-clickhouse"])
 def test_who_migrates_in_production_finds_each_command_to_work(service: Service) -> None:
     succeeded(service.script("migrate-down.sh", "--yes", "base"))
 

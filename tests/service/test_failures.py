@@ -91,7 +91,7 @@ def test_a_relay_that_fails_logs_no_secret(service: Service, tmp_path: Path) -> 
         assert_safe(once.stderr, "console")
 
 
-@combinations("sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse")
+@combinations("sync-sqlite", "async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_a_migration_that_fails_prints_no_secret(
     service: Service, change: Change, tmp_path: Path
 ) -> None:

@@ -244,7 +244,7 @@ def run_concerned(service: Service) -> str:
     return succeeded(service.make(target, "ARGS=-q -m 'not slow' --no-cov"))
 
 
-@combinations("async-postgresql", complete=["sync-sqlite"])
+@combinations(complete=["async-postgresql", "sync-sqlite"])
 def test_changes_of_any_kind_need_no_change_of_the_tests(migrated: Service, change: Change) -> None:
     """Add, and then grow and drop some of it: two revisions, up, down and up again."""
     users, folder = users_of(migrated), migrated.folder

@@ -53,8 +53,11 @@ def patched(text: str, diff: str) -> str:
 
 
 @combinations(
-    "sync-sqlite-none-blank",
-    complete=["async-postgresql-none-blank", "sync-postgresql-clickhouse-blank"],
+    complete=[
+        "sync-sqlite-none-blank",
+        "async-postgresql-none-blank",
+        "sync-postgresql-clickhouse-blank",
+    ],
 )
 def test_the_page_leads_to_an_entity_and_everything_stays_green(
     service: Service, change: Change

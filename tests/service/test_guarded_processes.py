@@ -9,7 +9,7 @@ from tests.service.project import Service, combinations
 ATTACK = Path(__file__).parent / "programs" / "processes_without_settings.py"
 
 
-@combinations("async-postgresql", "async-sqlite-clickhouse", complete=["sync-sqlite"])
+@combinations("async-postgresql", complete=["async-sqlite-clickhouse", "sync-sqlite"])
 def test_a_process_without_settings_does_not_find_the_development_data(
     service: Service, change: Change
 ) -> None:

@@ -11,7 +11,7 @@ from tests.service.project import PACKAGE, Service, combinations
 from tests.service.server import serve
 
 
-@combinations("sync-postgresql-clickhouse", "async-postgresql")
+@combinations("async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_requests_that_use_every_connection_stop_no_probe(service: Service, tmp_path: Path) -> None:
     service.migrate()
     headers = {"X-API-Key": service.create_key()}

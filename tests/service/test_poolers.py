@@ -35,7 +35,7 @@ def test_migrations_go_where_the_service_goes(monkeypatch, tmp_path):
 
 
 @needs_pgbouncer
-@combinations("sync-postgresql-clickhouse", "async-postgresql")
+@combinations("async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_no_request_fails_behind_a_pooler(service: Service, tmp_path: Path) -> None:
     direct = service.postgresql_url
     with (

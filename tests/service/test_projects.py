@@ -28,8 +28,8 @@ MACHINERY = Path(__file__).with_name("machinery")
 every_project = combinations(
     "sync-sqlite",
     "async-postgresql",
-    "sync-postgresql-clickhouse",
     "async-sqlite-clickhouse",
+    complete=["sync-postgresql-clickhouse"],
 )
 one_of_each_style = combinations("sync-sqlite", "async-postgresql")
 the_default_project = combinations("sync-sqlite")

@@ -15,7 +15,7 @@ HOLD = Path(__file__).parent / "programs" / "hold_folder.py"
 SEED = 20
 
 
-@combinations("sync-postgresql-clickhouse", "async-sqlite-clickhouse")
+@combinations("async-sqlite-clickhouse", complete=["sync-postgresql-clickhouse"])
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.complete)])
 def test_killed_relays_lose_nothing_and_double_nothing(service: Service, kills: int) -> None:
     # What other tests left in one of its databases only would count as lost.

@@ -7,7 +7,7 @@ from tests.running import TEMPLATE, run
 from tests.service.project import Service, combinations
 
 
-@combinations("async-postgresql", complete=["sync-sqlite"])
+@combinations(complete=["async-postgresql", "sync-sqlite"])
 def test_nothing_acknowledged_is_lost_and_every_outage_is_a_503(service: Service) -> None:
     soak = (sys.executable, "-m", "benchmarks.soak", service.folder, service.database)
     briefly = ("--seconds", "3", "--clients", "6", "--pause", "0.1")
