@@ -62,6 +62,10 @@ LONG = (
     "is_typed",
     "try_service",
     "test_services",
+    "test_compat",
+    "test_readme",
+    "test_merging",
+    "test_make_update",
 )
 
 
