@@ -297,7 +297,7 @@ def test_a_table_in_each_database_leaves_the_tests_green_and_the_development_dat
     assert migrated.state() == before
 
 
-@combinations("sync-sqlite")
+@combinations(complete=["sync-sqlite"])
 def test_a_revision_without_a_downgrade_leaves_the_tests_green(
     migrated: Service, change: Change
 ) -> None:

@@ -61,6 +61,7 @@ def test_make_brings_uv_where_it_is_missing(project: Path, elsewhere: Path) -> N
     assert shutil.which("uv") or (project / ".uv" / "bin" / "uv").exists()
 
 
+@pytest.mark.complete
 def test_uv_sync(project: Path, elsewhere: Path) -> None:
     succeeded(run(UV, "sync", "--quiet", cwd=project))
 
@@ -76,6 +77,7 @@ def test_uv_sync(project: Path, elsewhere: Path) -> None:
     assert succeeded(run("git", "check-ignore", "uv.lock", cwd=project)) == "uv.lock\n"
 
 
+@pytest.mark.complete
 def test_an_editable_install_with_uv_pip(project: Path, elsewhere: Path) -> None:
     python = project / ".venv" / "bin" / "python"
     succeeded(run(UV, "venv", "--quiet", ".venv", cwd=project))
