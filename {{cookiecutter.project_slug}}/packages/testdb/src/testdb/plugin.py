@@ -123,7 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Build the template in the main process, before parallel workers exist and tests are collected.
+    """Build the template in the main process, before there are workers and tests are collected.
 
     A migration that fails ends the run with its error, not a thousand tests with theirs.
     """

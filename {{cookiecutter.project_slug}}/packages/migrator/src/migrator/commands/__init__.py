@@ -1,3 +1,4 @@
-"""The commands of `migrator.main`, a module for each. It acts on one database, reports, and returns an
-exit code.
+"""The commands of `migrator.main`, a module for each.
+
+Each acts on one database, reports, and returns an exit code.
 """
