@@ -149,4 +149,4 @@ $(ENV): .venv/.cookiecutter
 	@python3 -m pip --version >/dev/null 2>&1 || { \
 		echo "Neither uv nor pip was found. Install one of them: python3-pip, or uv." >&2; exit 1; }
 	@PIP_USER=0 python3 -m pip install -qq --disable-pip-version-check --root-user-action=ignore \
-		--target .uv uv
+		--no-compile --no-deps --target .uv uv

@@ -35,13 +35,13 @@ QUICK = Effort(rounds=2, few_rounds=1)
 
 Part = Callable[[Project, Figures, int], None]
 
-# What is measured in each style. The last one adds packages to the environment.
+# What is measured in each style. The last two add packages to the environment, which pytest loads.
 PARTS: dict[str, Part] = {
-    "patterns": suites.measure_suites,
     "starting": measures.measure_starts,
     "states": measures.measure_states,
     "revisions": measures.measure_revisions,
     "workers": measures.measure_workers,
+    "patterns": suites.measure_suites,
     "ClickHouse": measures.measure_clickhouse,
 }
 LONG = ("workers",)

@@ -3,21 +3,26 @@
 import itertools
 import os
 import statistics
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figures
 from benchmarks.patterns import GROWING, NONE, PATTERNS, PRELUDE
-from benchmarks.project import PROGRAMS, Project, in_style, with_clickhouse
+from benchmarks.project import PROGRAMS, Project, in_style, spending, with_clickhouse
 
 ENGINES = ("sqlite", "postgresql")
 REVISIONS = 200
 MANY = 1000
-# How many more repeats there are of what takes milliseconds.
+# How many more repeats there are of what takes little time.
 MORE = 3
+COMPUTING = "sum(number * number for number in range(20_000_000))"
 
 UNIT_TESTS = "tests/unit/test_schemas.py"
+UNIT_IMPORTS = "pytest, sqlalchemy, my_service.schemas.thoughts"
+# What conftest.py cannot do without: it guards what the settings name, and has factories of rows.
+CONFTEST_IMPORTS = "my_service.settings, my_service.models, factory"
 # What a process runs whose start is measured, and the least that would do.
 STARTS = {
     "unit": ("python", "-m", "pytest", UNIT_TESTS),
@@ -25,7 +30,8 @@ STARTS = {
         *("python", "-m", "pytest", "-c", os.devnull, "--rootdir=.", "--noconftest"),
         *("--disable-plugin-autoload", UNIT_TESTS),
     ),
-    "unit, imports": ("python", "-c", "import pytest, sqlalchemy, my_service.schemas.thoughts"),
+    "unit, imports": ("python", "-c", f"import {UNIT_IMPORTS}"),
+    "unit, conftest": ("python", "-c", f"import {UNIT_IMPORTS}, {CONFTEST_IMPORTS}"),
     "migrate": ("scripts/migrate.sh",),
     "migrate, imports": ("python", "-c", "import sqlalchemy, alembic"),
     "migrate, settings": (
@@ -164,11 +170,12 @@ def note_states(
 ) -> None:
     """Note milliseconds; those of seeding are for 100 rows. The first of each does not count.
 
-    The driver alone takes what nobody can save who sends the same statements.
+    The driver alone takes what nobody can save who sends the same statements. COPY is PostgreSQL's
+    fastest way, and not an INSERT: rules, views and identity columns behave in another way.
     """
     rows = statistics.median(found.pop("rows"))
     for step, [_, *seconds] in found.items():
-        unit = 1000 / rows * 100 if step in ("seed", "driver") else 1000
+        unit = 1000 / rows * 100 if step in ("seed", "driver", "copy") else 1000
         figures.add(f"{project.style}: {engine}, {step}", [it * unit for it in seconds])
 
 
@@ -208,7 +215,11 @@ def measure_revisions(project: Project, figures: Figures, rounds: int) -> None:
 
 
 def measure_workers(project: Project, figures: Figures, rounds: int) -> None:
-    """Note how long one process takes for many tests, and how long two take, on the clock."""
+    """Note how long one process takes for many tests, and how long two take, on the clock.
+
+    Where two cores share what computes, two processes are less than twice as fast as one, whatever
+    they do: what only computes tells how much.
+    """
     for engine in ENGINES:
         compared = [PATTERNS[engine, "db_session"]]
         if engine == "sqlite":
@@ -224,6 +235,20 @@ def measure_workers(project: Project, figures: Figures, rounds: int) -> None:
             for workers, seconds in runs.items():
                 name = f"{project.style}: {engine}, {pattern.name}, -n {workers}"
                 figures.add(name, seconds)
+    command = (project.python, "-c", COMPUTING)
+    in_turn, at_once = [], []
+    for _ in range(MORE * rounds):
+        with spending() as spent:
+            for _ in range(2):
+                subprocess.run(command, check=True)
+        in_turn.append(spent[0].wall)
+        with spending() as spent:
+            both = [subprocess.Popen(command) for _ in range(2)]
+            for process in both:
+                process.wait()
+        at_once.append(spent[0].wall)
+    figures.add(f"{project.style}: computing, in turn", in_turn)
+    figures.add(f"{project.style}: computing, at once", at_once)
 
 
 @dataclass(frozen=True)

@@ -173,9 +173,9 @@ class Project:
         self.run(self.python, PROGRAMS / "prepare.py")
 
 
-def render(style: str, folder: Path, figures: Figures, analytics: str = "none") -> Project:
-    """Render a service, bring its environment with the plugins it is compared with, and time it."""
-    answers = {"session_style": style, "analytics": analytics}
+def render(style: str, folder: Path, figures: Figures) -> Project:
+    """Render a service, bring its environment, and time it."""
+    answers = {"session_style": style}
     environment = clean_environment()
     with spending() as rendering:
         path = Path(
@@ -183,6 +183,8 @@ def render(style: str, folder: Path, figures: Figures, analytics: str = "none") 
                 str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder)
             )
         )
+    with spending() as bringing:
+        subprocess.run(["make", ".uv/bin/uv"], cwd=path, env=environment, check=True)
     with spending() as installing:
         subprocess.run(
             ["make", "env"], cwd=path, env=environment, check=True, stdout=subprocess.DEVNULL
@@ -197,12 +199,9 @@ def render(style: str, folder: Path, figures: Figures, analytics: str = "none") 
             check=True,
             stdout=subprocess.DEVNULL,
         )
-    for step, spent in (("render", rendering), ("env", installing), ("test", testing)):
+    steps = {"render": rendering, "uv": bringing, "env": installing, "test": testing}
+    for step, spent in steps.items():
         figures.add(f"{style}: first {step}", [spent[0].wall])
-    uv = shutil.which("uv") or str(path / ".uv/bin/uv")
-    plugins = [f"{name}=={version(name)}" for name in ("pytest-postgresql", "pytest-sqla")]
-    install = ("pip", "install", "--quiet", "--python", project.python, "-c", "constraints.txt")
-    subprocess.run([uv, *install, *plugins], cwd=path, env=environment, check=True)
     return project
 
 
@@ -220,20 +219,27 @@ def projects(styles: list[str], figures: Figures) -> Iterator[list[Project]]:
             yield rendered
 
 
+def add(project: Project, *packages: str) -> None:
+    """Add packages to the environment, as the service pins them; `.` is the service."""
+    uv = shutil.which("uv") or project.python.parent.parent.parent / ".uv/bin/uv"
+    install = ("pip", "install", "--quiet", "--python", project.python, "-c", "constraints.txt")
+    subprocess.run([uv, *install, *packages], cwd=project.path, env=clean_environment(), check=True)
+
+
+def add_peers(project: Project) -> None:
+    """Add the plugins that the service is compared with. From then on, pytest loads them."""
+    names = ("pytest-postgresql", "pytest-sqla")
+    add(project, *(f"{name}=={version(name)}" for name in names))
+
+
 def with_clickhouse(project: Project) -> Project:
     """Render the same service with analytics, and add what that needs to the environment."""
     answers = {"session_style": project.style, "analytics": "clickhouse"}
     folder = project.path.parent / "clickhouse"
     path = cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder))
-    uv = shutil.which("uv") or str(project.path / ".uv/bin/uv")
-    install = ("pip", "install", "--quiet", "--python", project.python, "-c", "constraints.txt")
-    subprocess.run(
-        [uv, *install, "--group", "dev", "--editable", "."],
-        cwd=path,
-        env=clean_environment(),
-        check=True,
-    )
-    return Project(project.style, Path(path), project.python, dict(project.variables))
+    service = Project(project.style, Path(path), project.python, dict(project.variables))
+    add(service, "--group", "dev", "--editable", ".")
+    return service
 
 
 @contextmanager

@@ -150,20 +150,29 @@ def states() -> list[Goal]:
     steps = {
         "seed": "seeding 100 rows",
         "driver": "what the driver alone takes for them",
+        "copy": "what the driver takes with COPY",
         "snapshot": "snapshot of `{}`",
         "restore": "restore of `{}`",
         "reset": "reset after a test that wrote",
         "reset of nothing": "reset after a test that did not write",
+        "query": "a query that reads nothing",
     }
     limits: dict[str, dict[str, float | None]] = {
         "sqlite": {"seed": 1, "driver": None, "snapshot": 1, "restore": 1},
-        "postgresql": {"seed": 2.5, "driver": None, "snapshot": 100, "restore": 100},
+        "postgresql": {
+            "seed": 2.5,
+            "driver": None,
+            "copy": None,
+            "snapshot": 100,
+            "restore": 100,
+        },
         "clickhouse": {
             "seed": 0.8,
             "snapshot": 15,
             "restore": 15,
             "reset": 4,
             "reset of nothing": 1,
+            "query": None,
         },
     }
 
@@ -194,6 +203,10 @@ def starting() -> list[Goal]:
             lambda reader: reader.ratio("unit, pytest", "unit, imports"),
         ),
         Goal(
+            "what importing settings, models and factory_boy as well takes",
+            lambda reader: reader.ratio("unit, conftest", "unit, imports"),
+        ),
+        Goal(
             "`migrate.sh` with nothing to do, against importing SQLAlchemy and Alembic",
             lambda reader: reader.ratio("migrate", "migrate, imports"),
             1.3,
@@ -220,8 +233,9 @@ def starting() -> list[Goal]:
         return lambda reader: sum(reader.median(f"first {step}") for step in steps)
 
     seconds: dict[str, tuple[tuple[str, ...], float | None]] = {
-        "rendered to first green test, caches of packages warm": (("env", "test"), 12),
-        "of that, installing": (("env",), None),
+        "rendered to first green test, caches of packages warm": (("uv", "env", "test"), 12),
+        "of that, bringing uv where it is missing": (("uv",), None),
+        "of that, installing the packages": (("env",), None),
         "of that, the first tests": (("test",), None),
         "before that, rendering": (("render",), None),
     }
@@ -241,8 +255,14 @@ def workers() -> list[Goal]:
     for engine, title in TITLES.items():
         words = f"{title}: `-n 2` faster than one process, {MANY:,} small tests"
         goals.append(Goal(words, speedup(engine, "db_session"), 1.6, at_least=True))
-    nothing = "SQLite: the same where nothing is isolated"
-    return [*goals, Goal(nothing, speedup("sqlite", NONE))]
+    return [
+        *goals,
+        Goal("SQLite: the same where nothing is isolated", speedup("sqlite", NONE)),
+        Goal(
+            "two processes that only compute, at once instead of in turn",
+            lambda reader: reader.ratio("computing, in turn", "computing, at once"),
+        ),
+    ]
 
 
 SECTIONS = {

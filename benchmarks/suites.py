@@ -2,7 +2,7 @@
 
 from benchmarks.figures import Figures
 from benchmarks.patterns import POSTGRESQL, SQLITE
-from benchmarks.project import PROGRAMS, Project
+from benchmarks.project import PROGRAMS, Project, add_peers
 
 # The plugin that measures a module of tests.
 PLUGIN = "blocks"
@@ -16,6 +16,7 @@ def measure_suites(project: Project, figures: Figures, rounds: int) -> None:
     The patterns take turns, a module each. So a machine that is busy for a while is so for all, and
     nothing but the tests is measured: Python and pytest start once for all rounds.
     """
+    add_peers(project)
     project.install(PROGRAMS / f"{PLUGIN}.py")
     for engine, patterns in OF_ENGINE.items():
         modules = []

@@ -11,6 +11,8 @@ rows: list[int] = []
 @pytest.mark.parametrize("number", REPEATS)
 def test_states(isolated_clickhouse: tuple[Client, ClickhouseEnvironment], number: int) -> None:
     client, config = isolated_clickhouse
+    with timed("query"):
+        client.query("SELECT 1")
     with timed("seed"):
         config.seed("analytics")
     events, metrics = (client.command(f"SELECT count() FROM {t}") for t in ("events", "metrics"))

@@ -188,15 +188,14 @@ class ClickhouseDatabase:
                 copy_rows(self.server, kept.rows[name], self.name, table)
         if changed & kept.rows.keys():
             # The same rows, in new parts.
-            kept.state = self.look()
+            kept.state = State(now.tables, look_at_parts(self.server, self.name, now.tables))
         return "rows" if changed else "nothing"
 
     def snapshot(self, name: str) -> None:
         """Keep the present state under a name. Tables that have their first rows need no copy."""
         if name in self.snapshots:
             self.server.drop(self.snapshots.pop(name).copy)
-        flush_buffers(self.server, self.name, self.look())
-        state, first = self.look(), self.first.state
+        state, first = flush_buffers(self.server, self.name, self.look()), self.first.state
         copy = f"{PREFIX}{self.server.run}_{uuid4().hex[:8]}"
         self.server.create(copy)
         rows = {}
@@ -287,11 +286,12 @@ def has_loaded_dictionaries(server: ClickhouseServer, database: str, state: Stat
     )
 
 
-def flush_buffers(server: ClickhouseServer, database: str, state: State) -> None:
-    """Write the rows in buffers to the tables behind them."""
-    for table in state.tables.values():
-        if table.engine == "Buffer":
-            server.client.command(f"OPTIMIZE TABLE {database}.{quoted(table.storage)}")
+def flush_buffers(server: ClickhouseServer, database: str, state: State) -> State:
+    """Write the rows in buffers to the tables behind them, and return the new state."""
+    buffers = [table for table in state.tables.values() if table.engine == "Buffer"]
+    for table in buffers:
+        server.client.command(f"OPTIMIZE TABLE {database}.{quoted(table.storage)}")
+    return look(server, database) if buffers else state
 
 
 def tables_with_rows(state: State) -> list[str]:
