@@ -44,6 +44,7 @@ FIRST = (
     "guard_clickhouse",
     "test_rounds",
     "is_typed",
+    "test_who_starts",
     "clickhouse",
 )
 

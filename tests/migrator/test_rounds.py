@@ -41,7 +41,7 @@ def run_rounds(project: Project, kind: str, count: int, programs: int) -> list[F
     return found
 
 
-@rounds(4, 20)
+@rounds(2, 20)
 def test_eight_at_once_apply_each_revision_once(project: Project, count: int) -> None:
     write_revisions(project)
 
@@ -49,7 +49,7 @@ def test_eight_at_once_apply_each_revision_once(project: Project, count: int) ->
         check_together(found, [*REVISIONS, *NAMES])
 
 
-@rounds(3, 10)
+@rounds(2, 10)
 def test_eight_at_once_build_an_index_concurrently(postgresql_project: Project, count: int) -> None:
     write_revisions(postgresql_project)
     postgresql_project.write("concurrent", CONCURRENT_INDEX)

@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,30 @@ def mypy_cache(command: str) -> Iterator[dict[str, str]]:
         yield {"MYPY_CACHE_DIR": str(MYPY_CACHE)}
 
 
+def copy_mypy_cache(folder: Path) -> dict[str, str]:
+    """Copy what is in the cache so far, and return the variables that lead to the copy."""
+    with mypy_cache("check"):
+        copied = shutil.copytree(MYPY_CACHE, folder, ignore=shutil.ignore_patterns("lock"))
+    return {"MYPY_CACHE_DIR": str(copied)}
+
+
+def take_compiled(environment: Path) -> None:
+    """Give a new environment what Python has compiled for other projects: it takes long.
+
+    uv links the same files into all of them, and Python compares their time and size.
+    """
+    (packages,) = environment.glob("lib/*/site-packages")
+    for other in Path(tempfile.gettempdir()).glob("services-*/*/*/.venv"):
+        source = other / packages.relative_to(environment)
+        for compiled in source.glob("**/__pycache__/*.pyc"):
+            place = packages / compiled.relative_to(source)
+            if place.parent.parent.is_dir() and not place.exists():
+                place.parent.mkdir(exist_ok=True)
+                # The other project may go at any time.
+                with contextlib.suppress(FileNotFoundError):
+                    place.hardlink_to(compiled)
+
+
 @dataclass(frozen=True)
 class Service:
     """A rendered project with the default name, and how to run things in it.
@@ -57,6 +83,7 @@ class Service:
         if (uv := TEMPLATE / ".uv").exists():
             (self.folder / ".uv").symlink_to(uv)
         succeeded(self.make("env", *arguments))
+        take_compiled(self.folder / ".venv")
 
     def install(self) -> None:
         """Bring its environment, and start its server if it has one."""

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.running import TEMPLATE, UV, Run, succeeded
-from tests.service.project import Service, combinations
+from tests.service.project import Service, combinations, copy_mypy_cache
 from tests.walkthrough import follow
 
 DOCS = TEMPLATE / "docs"
@@ -30,8 +30,9 @@ def checkout(folder: Path, run: Run) -> Path:
 
 def test_who_starts_a_service_gets_one_that_runs(run: Run, tmp_path: Path) -> None:
     template = checkout(tmp_path / "template", run)
+    variables = copy_mypy_cache(tmp_path / "mypy")
 
-    printed = follow(DOCS / "starting-a-service.md", template)
+    printed = follow(DOCS / "starting-a-service.md", template, **variables)
 
     assert re.search(r"\b\d{3} passed", printed)
     assert '"content":"Read more"' in printed

@@ -58,7 +58,7 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
 
 @combinations("sync-postgresql-clickhouse")
 def test_its_tests_with_clickhouse_pass(service: Service) -> None:
-    succeeded(service.make("test", "ARGS=--no-cov tests/analytics"))
+    succeeded(service.make("test", "ARGS=--no-cov -m 'not slow' tests/analytics"))
 
 
 @one_of_each_style
@@ -77,7 +77,7 @@ def test_its_machinery_stands_what_its_own_tests_do_not_try(
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param("--no-cov -m 'not slow'", id="most"),
+        pytest.param("--no-cov -m 'not slow' tests/integration", id="most"),
         pytest.param("", id="all", marks=pytest.mark.complete),
     ],
 )

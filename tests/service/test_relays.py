@@ -5,28 +5,26 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.running import clean_environment, succeeded
 from tests.service.project import PACKAGE, Service, combinations
 
 ROUNDS = Path(__file__).parent / "programs" / "relay_rounds.py"
 HOLD = Path(__file__).parent / "programs" / "hold_folder.py"
+KILLS = 10
 SEED = 20
 
 
-@combinations("async-sqlite-clickhouse", complete=["sync-postgresql-clickhouse"])
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.complete)])
-def test_killed_relays_lose_nothing_and_double_nothing(service: Service, kills: int) -> None:
+@combinations(complete=["async-sqlite-clickhouse", "sync-postgresql-clickhouse"])
+def test_killed_relays_lose_nothing_and_double_nothing(service: Service) -> None:
     # What other tests left in one of its databases only would count as lost.
     for options in ([], ["--analytics"]):
         succeeded(service.run("scripts/migrate-down.sh", "--yes", *options, "base"))
     service.migrate()
 
-    done = service.run("python", ROUNDS, str(kills), str(SEED))
+    done = service.run("python", ROUNDS, str(KILLS), str(SEED))
 
     found = json.loads(succeeded(done).splitlines()[-1])
-    assert sum(left > 0 for left in found["left"]) == kills, found["left"]
+    assert sum(left > 0 for left in found["left"]) == KILLS, found["left"]
     assert found["written"] == found["stored"]
     assert (found["waiting"], found["lost"], found["doubled"]) == (0, 0, 0)
     assert found["metrics"]

@@ -38,7 +38,10 @@ def name_of(sabotage: Sabotage) -> str:
 
 @pytest.fixture(scope="session")
 def gates_of(render: Render) -> Iterator[Callable[[str], Gates]]:
-    """Return a function that gives the gates of a project, which are all green before."""
+    """Return a function that gives the gates of a project.
+
+    That all of them are green before, test_projects.py finds out for the daily run.
+    """
     # Not in pytest's own temporary folder, which runs of pytest in the projects would clean up.
     with tempfile.TemporaryDirectory(prefix="services-", ignore_cleanup_errors=True) as temporary:
 
@@ -48,7 +51,6 @@ def gates_of(render: Render) -> Iterator[Callable[[str], Gates]]:
             folder = render(answers, Path(temporary) / project)
             gates = Gates(Service(folder, answers["session_style"], answers["database"]))
             gates.prepare()
-            assert gates.all_red() == {}
             return gates
 
         yield gates_of
