@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -54,13 +55,14 @@ def take_compiled(environment: Path) -> None:
     (packages,) = environment.glob("lib/*/site-packages")
     for other in Path(tempfile.gettempdir()).glob("services-*/*/*/.venv"):
         source = other / packages.relative_to(environment)
-        for compiled in source.glob("**/__pycache__/*.pyc"):
-            place = packages / compiled.relative_to(source)
-            if place.parent.parent.is_dir() and not place.exists():
-                place.parent.mkdir(exist_ok=True)
-                # The other project may go at any time.
-                with contextlib.suppress(FileNotFoundError):
-                    place.hardlink_to(compiled)
+        for folder, _, names in os.walk(source):
+            place = packages / Path(folder).relative_to(source)
+            if place.name == "__pycache__" and place.parent.is_dir():
+                place.mkdir(exist_ok=True)
+                for name in names:
+                    # The other project may go at any time.
+                    with contextlib.suppress(FileExistsError, FileNotFoundError):
+                        (place / name).hardlink_to(Path(folder, name))
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ SENT = {
 }
 
 
-@combinations("sync-sqlite", "async-postgresql")
+@combinations("async-postgresql", complete=["sync-sqlite"])
 def test_hostile_bodies_cost_nothing(service: Service, tmp_path: Path) -> None:
     service.migrate()
     key = service.create_key()

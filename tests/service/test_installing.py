@@ -91,6 +91,7 @@ def test_an_editable_install_with_uv_pip(project: Path, elsewhere: Path) -> None
     assert not (project / "uv.lock").exists()
 
 
+@pytest.mark.complete
 def test_a_plain_install_with_pip_needs_no_more_of_the_project(
     project: Path, elsewhere: Path
 ) -> None:

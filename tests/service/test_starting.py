@@ -27,8 +27,8 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("run", RUNS)
 @combinations("sync-sqlite")
+@pytest.mark.parametrize("run", RUNS)
 def test_a_run_imports_nothing_that_it_has_no_use_for(service: Service, run: str) -> None:
     service.migrate()
     succeeded(service.run("pytest", "--no-cov", "tests/integration/test_models.py"))

@@ -8,16 +8,20 @@ import pytest
 from tests.conftest import Project
 from tests.testdb.conftest import SOURCES, RunPython, Suite
 
-PYTEST = ("-m", "pytest", "-p", "testdb.plugin", "-p", "no:randomly", "-p", "no:asyncio")
+PYTEST = (
+    *("-m", "pytest", "-p", "testdb.plugin"),
+    *("-p", "no:anyio", "-p", "no:asyncio", "-p", "no:randomly"),
+)
 
 
 CONFTEST = """
-from alembic.config import Config
+from pathlib import Path
+
 from service.database import make_engine, make_session_maker
 from testdb import Isolation
 
 isolation = Isolation(
-    alembic=Config("{suite}/alembic.ini"),
+    alembic=Path("{suite}/alembic.ini"),
     protected=["sqlite:///real.db"],
     engine=make_engine,
     sessions=make_session_maker,

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from alembic.config import Config
 from service.database import ServiceSession, make_engine, make_session_maker
 from service.models import Base
 from service.scenarios import load
@@ -39,7 +38,7 @@ def clickhouse() -> Extension | None:
 
 
 isolation = Isolation(
-    alembic=Config(ROOT / "alembic.ini"),
+    alembic=ROOT / "alembic.ini",
     protected=[DEVELOPMENT, REMOTE],
     engine=make_engine,
     sessions=make_session_maker,
