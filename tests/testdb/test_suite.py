@@ -69,6 +69,32 @@ def test_modules_of_the_suite_pass(
         pytest.fail(done.stdout, pytrace=False)
 
 
+# The suite's conftest.py protects a server at this address. Without a URL, testdb starts a server.
+@pytest.mark.parametrize("named", [True, False], ids=["named", "embedded"])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PGHOST": "192.0.2.1", "PGPORT": "2"},
+        {"PGHOSTADDR": "192.0.2.1", "PGPORT": "2", "PGDATABASE": "real"},
+        {"PGSERVICE": "somewhere"},
+    ],
+    ids=" ".join,
+)
+def test_variables_of_libpq_keep_no_test_from_its_own_server(
+    suite: Suite, run_python: RunPython, server: str, variables: dict[str, str], *, named: bool
+) -> None:
+    done = run_python(
+        *("-m", "pytest", "-p", "testdb.plugin", "--database", "postgresql"),
+        *("-k", "adds_a_user", "tests/victims.py"),
+        cwd=suite("sync"),
+        TEST_DATABASE_URL=server if named else "",
+        **variables,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_what_a_test_author_writes_is_typed(
     suite: Suite, run_python: RunPython, style: str

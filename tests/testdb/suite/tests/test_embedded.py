@@ -41,6 +41,25 @@ def test_a_server_runs_in_a_closed_folder_and_changes_no_other(tmp_path: Path, n
     assert not embedded.is_running(closed / name)
 
 
+def test_variables_that_are_about_other_servers_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    for name, value in {"PGPORT": "2", "PGHOST": "192.0.2.9", "PGDATABASE": "other"}.items():
+        monkeypatch.setenv(name, value)
+
+    url = embedded.start(data)
+    try:
+        monkeypatch.delenv("PGPORT")
+        again = embedded.start(data)
+        with psycopg.connect(url) as connection:
+            found = connection.execute("SELECT current_database()").fetchone()
+    finally:
+        embedded.stop(data)
+
+    assert (found, again) == (("postgres",), url)
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     data = tmp_path / "data"
     embedded.start(data)

@@ -554,6 +554,8 @@ def test_no_process_is_told_of_a_protected_database(command: list[str]) -> None:
 def test_no_process_gets_a_protected_server_by_variables_of_libpq(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
+    # It is replaced as well, where its port is that of the variables.
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     with refused("process"):
         subprocess.run(["serve"], env=os.environ | variables, check=True)
     for name, value in variables.items():

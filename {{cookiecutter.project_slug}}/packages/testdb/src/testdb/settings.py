@@ -123,9 +123,6 @@ def remember(urls: Iterable[URL]) -> None:
 
 def replace_protected() -> None:
     """Replace what still leads to a protected database: processes with it would not start."""
-    for name, value in list(os.environ.items()):
-        if name != REMEMBERED and leads_to_protected(value):
-            replace(name, unreachable(make_url(value)))
     # What libpq takes from the environment. No settings file stands behind it.
     if any(os.environ.get(name) for name in LIBPQ):
         os.environ.pop("PGSERVICE", None)
@@ -135,6 +132,10 @@ def replace_protected() -> None:
             except ProtectedDatabaseError:
                 os.environ.pop("PGHOSTADDR", None)
                 os.environ.update(nowhere)
+    # Last, because these variables stand for what a URL leaves out.
+    for name, value in list(os.environ.items()):
+        if name != REMEMBERED and leads_to_protected(value):
+            replace(name, unreachable(make_url(value)))
 
 
 def leads_to_protected(value: str) -> bool:

@@ -23,8 +23,10 @@ from .programs import Programs, find
 USER = "nobody"
 # Leads to the working folder without passing through the folders above it.
 HERE = Path("/proc/self/cwd")
+# Its number, for which PGPORT would stand otherwise, is part of the socket's name.
+PORT = 5432
 # The address of a socket has to fit into 104 bytes on macOS, 108 on Linux.
-SOCKET, ADDRESS_MAX = ".s.PGSQL.5432", 103
+SOCKET, ADDRESS_MAX = f".s.PGSQL.{PORT}", 103
 
 
 def start(data: Path) -> str:
@@ -44,9 +46,9 @@ def start(data: Path) -> str:
         if not (data / "PG_VERSION").exists():
             run(data, "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres")
         if not is_running(data):
-            options = "-c listen_addresses= -c unix_socket_directories=."
+            options = f"-c listen_addresses= -c unix_socket_directories=. -c port={PORT}"
             run(data, "pg_ctl", "start", "--wait", "--log=log", f"--options={options}")
-    return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(data)))}"
+    return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(data)))}&port={PORT}"
 
 
 def stop(data: Path) -> None:
@@ -61,8 +63,13 @@ def stop(data: Path) -> None:
 def is_running(data: Path) -> bool:
     """Return whether a server of a data folder accepts connections."""
     program = programs(data).folder / "pg_isready"
-    command = (program, "--quiet", "--host", socket_folder(data))
-    return subprocess.run(command, check=False).returncode == 0
+    command = (program, "--quiet", "--host", socket_folder(data), "--port", str(PORT))
+    return subprocess.run(command, env=own_environment(), check=False).returncode == 0
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment without what libpq takes from it: that is about other servers."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def give_to(user: pwd.struct_passwd, data: Path) -> None:
@@ -92,6 +99,7 @@ def run(data: Path, program: str, *arguments: str) -> None:
         result = subprocess.run(
             [programs(data).folder / program, *arguments, "--pgdata", folder],
             cwd=data,
+            env=own_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -162,6 +162,9 @@ def embedded_server(project: Path) -> Iterator[URL]:
         major = embedded.programs().major
     except NoPostgresqlError as reason:
         pytest.skip(str(reason))
+    # libpq would follow these whatever a URL says.
+    for variable in ("PGHOSTADDR", "PGSERVICE"):
+        os.environ.pop(variable, None)
     name = hashlib.sha256(f"{os.getuid()} {project} {major}".encode()).hexdigest()[:16]
     data = memory_folder() / f"test-postgresql-{name}"
     # Here: tests on SQLite have no use for it.
