@@ -77,7 +77,7 @@ def test_its_machinery_stands_what_its_own_tests_do_not_try(
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param("--no-cov -m 'not slow' tests/integration", id="most"),
+        pytest.param("--no-cov -m 'not slow' tests/integration tests/analytics", id="most"),
         pytest.param("", id="all", marks=pytest.mark.complete),
     ],
 )
