@@ -566,6 +566,23 @@ def test_no_process_gets_a_protected_server_by_variables_of_libpq(
     subprocess.run([sys.executable, "--version"], check=True)
 
 
+def test_a_url_is_hidden_that_leads_to_where_a_variable_of_libpq_leads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    protect([URL.create("postgresql+psycopg", "me", PASSWORD, REMOTE, database="real")])
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
+    monkeypatch.setenv("PGHOST", REMOTE)
+    # Recorded, so that it goes with the test.
+    monkeypatch.setenv("PGPORT", "5432")
+    monkeypatch.setenv("REPLICA_URL", f"postgresql://{REMOTE}/real")
+
+    replace_protected()
+
+    after = make_url(os.environ["REPLICA_URL"])
+    assert after == unreachable(make_url(f"postgresql://{REMOTE}/real"))
+    assert os.environ["PGHOST"] != REMOTE
+
+
 # What has the name of a protected file, or of a server, and does not open it.
 HARMLESS: dict[str, list[str]] = {
     "ls": ["ls", "50% real.db"],

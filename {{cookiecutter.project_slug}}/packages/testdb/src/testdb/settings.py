@@ -124,18 +124,28 @@ def remember(urls: Iterable[URL]) -> None:
 def replace_protected() -> None:
     """Replace what still leads to a protected database: processes with it would not start."""
     # What libpq takes from the environment. No settings file stands behind it.
-    if any(os.environ.get(name) for name in LIBPQ):
+    is_libpq_told = any(os.environ.get(name) for name in LIBPQ)
+    if is_libpq_told:
+        # First, because these count whatever a URL says.
         os.environ.pop("PGSERVICE", None)
-        for nowhere in ({"PGDATABASE": "nowhere"}, {"PGHOST": NO_HOST, "PGPORT": str(NO_PORT)}):
-            try:
-                rules.refuse_server("environment", {})
-            except ProtectedDatabaseError:
-                os.environ.pop("PGHOSTADDR", None)
-                os.environ.update(nowhere)
-    # Last, because these variables stand for what a URL leaves out.
+        if variables_lead_to_protected():
+            os.environ.pop("PGHOSTADDR", None)
     for name, value in list(os.environ.items()):
         if name != REMEMBERED and leads_to_protected(value):
             replace(name, unreachable(make_url(value)))
+    # Last, because these stand for what a URL leaves out.
+    for nowhere in ({"PGDATABASE": "nowhere"}, {"PGHOST": NO_HOST, "PGPORT": str(NO_PORT)}):
+        if is_libpq_told and variables_lead_to_protected():
+            os.environ.update(nowhere)
+
+
+def variables_lead_to_protected() -> bool:
+    """Tell whether libpq, told nothing else, would open a protected database."""
+    try:
+        rules.refuse_server("environment", {})
+    except ProtectedDatabaseError:
+        return True
+    return False
 
 
 def leads_to_protected(value: str) -> bool:
