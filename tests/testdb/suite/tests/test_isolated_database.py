@@ -659,7 +659,8 @@ def test_outdated_templates_go_when_no_run_uses_them(
     place = postgresql_server.url, postgresql_server.run
 
     def build(server: Server, content: str) -> str:
-        (tmp_path / "env.py").write_text(content)
+        # Equal migrations share a template, also with a run beside this one.
+        (tmp_path / "env.py").write_text(f"{content} of {tmp_path}")
         isolation = replace(own_run.isolation, alembic=alembic)
         return Templates(server, isolation, IsolationReport()).ensure(inspect)
 

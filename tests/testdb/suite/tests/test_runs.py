@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb.postgresql.server import Server
 from testdb.run import Run
+from testdb.signature import PREFIX
 
 from tests.conftest import isolation
 from tests.processes import run_pytest, start_pytest, wait_for
@@ -36,15 +37,6 @@ def postgresql_server(own_run: Run) -> Server:
     return own_run.postgresql.server
 
 
-def of_other_runs(server: Server) -> set[str]:
-    """Return the databases that belong to another run than this one."""
-    return {
-        name
-        for name, comment in server.databases().items()
-        if " of run " in comment and server.run not in comment
-    }
-
-
 def test_what_a_killed_run_left_is_removed_by_the_next(
     postgresql_server: Server,
     tmp_path: Path,
@@ -52,20 +44,18 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     options = ["--database", "postgresql", "-n", "2", "-k", "waits", str(VICTIMS)]
     victim = start_pytest(*options, VICTIM_FOLDER=str(tmp_path))
     wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-    while_running = of_other_runs(postgresql_server)
-    postgresql_server.drop_abandoned()
-    spared = of_other_runs(postgresql_server)
+    [run] = {path.name.removeprefix(PREFIX).rpartition("_")[0] for path in tmp_path.iterdir()}
 
+    def remaining() -> set[str]:
+        postgresql_server.drop_abandoned()
+        return {name for name in postgresql_server.databases() if run in name}
+
+    while_running = remaining()
     os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()
 
-    def cleaned() -> bool:
-        postgresql_server.drop_abandoned()
-        return of_other_runs(postgresql_server).isdisjoint(while_running)
-
     assert len(while_running) >= 2
-    assert spared >= while_running
-    wait_for(cleaned)
+    wait_for(lambda: remaining() == set())
 
 
 @pytest.mark.parametrize(

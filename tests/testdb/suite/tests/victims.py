@@ -30,7 +30,7 @@ async def test_waits_to_be_killed(isolated_database: AsyncIsolatedDatabase, numb
     async with isolated_database.session() as session:
         await session.execute(ADD_USER)
         await session.commit()
-    Path(os.environ["VICTIM_FOLDER"], str(number)).touch()
+    Path(os.environ["VICTIM_FOLDER"], str(isolated_database.url.database)).touch()
     time.sleep(600)
 
 
