@@ -1,7 +1,7 @@
 """The migrations of a database: what they need, and what can be done with them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -11,7 +11,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from migrator import engine, history, runs
@@ -19,8 +18,8 @@ from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.poolers import find_unfit_pooler
 from migrator.redaction import redact
-from migrator.scratch import scratch_at, scratch_beside
-from migrator.scripts import read_scripts, require_one_head
+from migrator.scratch import scratch_beside
+from migrator.scripts import as_docstring, read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from migrator.losses import Loss
     from migrator.planning import Plan
     from migrator.recording import Record
-
-INSUFFICIENT_PRIVILEGE = "42501"
-# No such column, no such table.
-NOT_THERE = ("42703", "42P01")
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
@@ -385,38 +380,7 @@ class Database:
         """
         from migrator.losses import find_losses
 
-        with self.scratch_for_losses(found.revisions[0]) as scratch, self.reading() as connection:
-            try:
-                return find_losses(connection, scratch, self.config(scratch), target)
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") not in NOT_THERE:
-                    raise
-                raise RefusedError(
-                    "another run changed the database while its rows were counted."
-                    " Next: run the same command again"
-                ) from error
-
-    @contextmanager
-    def scratch_for_losses(self, revision: str) -> Iterator[Connection]:
-        """Yield a connection to a scratch database at a revision: on SQLite, if nothing else."""
-        from migrator.rehearsal import first_line
-
-        with ExitStack() as stack:
-            try:
-                scratch = stack.enter_context(self.scratch())
-                command.upgrade(self.config(scratch), revision)
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") != INSUFFICIENT_PRIVILEGE:
-                    raise
-                try:
-                    scratch = stack.enter_context(scratch_at(revision, self.config))
-                except Exception as reason:  # noqa: BLE001  # a revision is any code
-                    raise RefusedError(
-                        "what the downgrade deletes cannot be told: the revisions do not run on"
-                        f" SQLite ({first_line(reason)}), and this role may not create a scratch"
-                        " database on the server. Next: let it (ALTER ROLE … CREATEDB)"
-                    ) from error
-            yield scratch
+        return find_losses(self, found.revisions[0], target)
 
     def back_up(self, found: Status, lost: "Sequence[Loss]") -> Path | None:
         """Store a verified backup and return its path; None if there is nothing to back up."""
@@ -438,8 +402,3 @@ class Database:
         another process uses is an `InUseError` at once.
         """
         return nullcontext()
-
-
-def as_docstring(message: str) -> str:
-    """Return a message that can stand in a docstring."""
-    return message.replace("\\", "/").replace('"', "'")

@@ -1,10 +1,27 @@
 """What a downgrade would delete, found before it runs."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, column, func, inspect, select, table
+from sqlalchemy.exc import DBAPIError
+
+from migrator.errors import RefusedError
+from migrator.rehearsal import first_line
+from migrator.scratch import scratch_at
+
+if TYPE_CHECKING:
+    from migrator.database import Database
+
+INSUFFICIENT_PRIVILEGE = "42501"
+# No such column, no such table.
+NOT_THERE = ("42703", "42P01")
+
+# The names of the columns of each table.
+Columns = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
@@ -33,19 +50,57 @@ class Loss:
         return f"{kind} {self.name}: {self.count} {unit}{'s' * (self.count != 1)}"
 
 
-def find_losses(
-    connection: Connection, scratch: Connection, config: Config, target: str
-) -> list[Loss]:
-    """Return what the downgrade to `target` deletes from a database.
+def find_losses(database: "Database", revision: str, target: str) -> list[Loss]:
+    """Return what the downgrade from `revision`, the database's present one, to `target` deletes.
 
-    The downgrade runs on a scratch database first, which is at the same revision, with a
-    configuration bound to it; the tables and columns that disappear there are counted in the real
-    one. Rows that a revision deletes itself are not found.
+    It runs on a scratch database first, and the tables and columns that disappear there are counted
+    in the real one. Rows that a revision deletes itself are not found.
+
+    Raises:
+        RefusedError: `at_revision` refuses, or another run drops tables meanwhile.
     """
-    before = read_columns(scratch)
-    scratch.rollback()
-    command.downgrade(config, target)
-    after = read_columns(scratch)
+    with at_revision(database, revision) as scratch, database.reading() as connection:
+        before = read_columns(scratch)
+        scratch.rollback()
+        command.downgrade(database.config(scratch), target)
+        try:
+            return count_losses(connection, before, read_columns(scratch))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") not in NOT_THERE:
+                raise
+            raise RefusedError(
+                "another run changed the database while its rows were counted."
+                " Next: run the same command again"
+            ) from error
+
+
+@contextmanager
+def at_revision(database: "Database", revision: str) -> Iterator[Connection]:
+    """Yield a connection to a scratch database at a revision: on SQLite, if nothing else.
+
+    Raises:
+        RefusedError: The revisions run on PostgreSQL only, and the role may not create a database.
+    """
+    with ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(database.scratch())
+            command.upgrade(database.config(scratch), revision)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") != INSUFFICIENT_PRIVILEGE:
+                raise
+            try:
+                scratch = stack.enter_context(scratch_at(revision, database.config))
+            except Exception as reason:  # noqa: BLE001  # a revision is any code
+                raise RefusedError(
+                    "what the downgrade deletes cannot be told: the revisions do not run on"
+                    f" SQLite ({first_line(reason)}), and this role may not create a scratch"
+                    " database on the server. Next: let it (ALTER ROLE … CREATEDB)"
+                ) from error
+        yield scratch
+
+
+def count_losses(connection: Connection, before: Columns, after: Columns) -> list[Loss]:
+    """Return the tables and columns that disappear, with the rows they have in a database."""
     present = read_columns(connection)
     hidden = find_hidden(connection)
 
@@ -63,7 +118,7 @@ def find_losses(
     return tables + columns
 
 
-def read_columns(connection: Connection) -> dict[str, set[str]]:
+def read_columns(connection: Connection) -> Columns:
     """Return the names of the columns of each table."""
     found = inspect(connection).get_multi_columns()
     return {name: {part["name"] for part in parts} for (_, name), parts in found.items()}

@@ -92,3 +92,8 @@ def require_one_head(scripts: ScriptDirectory) -> None:
             f"the migrations have {len(heads)} heads: {', '.join(heads)}; one has to follow the"
             " other"
         )
+
+
+def as_docstring(message: str) -> str:
+    """Return a message that can stand in a docstring."""
+    return message.replace("\\", "/").replace('"', "'")

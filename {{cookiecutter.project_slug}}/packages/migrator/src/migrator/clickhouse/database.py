@@ -35,12 +35,12 @@ from migrator.clickhouse.planning import find_losses
 from migrator.clickhouse.replicas import replicate, replicate_tables
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
-from migrator.database import Check, Database, Report, as_docstring
+from migrator.database import Check, Database, Report
 from migrator.linter import lint
 from migrator.losses import Loss
 from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
-from migrator.scripts import require_one_head
+from migrator.scripts import as_docstring, require_one_head
 from migrator.status import Status
 from migrator.unversioned import find_unversioned
 
