@@ -9,7 +9,8 @@ from record import NAME
 
 from tests.running import succeeded
 from tests.updates.conftest import TEN, Make, Updated, commit, git
-from updates.__main__ import TEMPLATE, choose_source
+from updates import TEMPLATE
+from updates.request import choose_source
 
 BRANCH = "template-update-1.1.0"
 CONFLICTS = 3
