@@ -1,10 +1,12 @@
 """Runs of pytest in processes of their own, for the tests that look at whole runs."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,22 +33,32 @@ def run_pytest(*options: str, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
-def start_pytest(*options: str, **variables: str) -> subprocess.Popen[bytes]:
-    """Start pytest in a process group of its own, so that its workers can be killed with it."""
-    return subprocess.Popen(
+@contextmanager
+def running_pytest(*options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Run pytest in a process group of its own, which is killed at the end with its workers."""
+    with subprocess.Popen(
         [*PYTEST, *options],
         cwd=ROOT,
         env=os.environ | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         start_new_session=True,
-    )
+    ) as run:
+        try:
+            yield run
+        finally:
+            # Nothing is left of a run that has ended.
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait for something that another process does."""
+def wait_for(condition: Callable[[], bool], run: subprocess.Popen[str] | None = None) -> None:
+    """Wait for something that another process does; if it is `run`, only while that lasts."""
     end = time.monotonic() + LIMIT
     while not condition():
+        if run is not None and run.poll() is not None:
+            pytest.fail(run.communicate()[0], pytrace=False)
         if time.monotonic() > end:
             pytest.fail(f"this did not happen in {LIMIT} s")
         time.sleep(0.05)

@@ -19,7 +19,7 @@ from testdb.guard import child, state
 from testdb.guard.children import LIBRARY
 
 from tests.conftest import DEVELOPMENT
-from tests.processes import LIMIT, start_pytest
+from tests.processes import LIMIT, running_pytest
 
 pytestmark = pytest.mark.slow
 
@@ -222,9 +222,9 @@ def test_ancestors_are_found_where_there_is_no_proc(
 def test_a_run_that_is_over_leaves_no_file() -> None:
     runs = Path(sysconfig.get_path("purelib")) / Path(child.RUNS).name
 
-    run = start_pytest("-k", "outside", "tests/test_db_session.py")
     # The file may be there for a moment only. Other runs have files of their own.
-    code = run.wait(LIMIT)
+    with running_pytest("-k", "outside", "tests/test_db_session.py") as run:
+        output, _ = run.communicate(timeout=LIMIT)
 
-    assert code == pytest.ExitCode.OK
+    assert run.returncode == pytest.ExitCode.OK, output
     assert list(runs.glob(f"{run.pid} *")) == []

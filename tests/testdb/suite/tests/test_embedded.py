@@ -4,8 +4,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from testdb.postgresql import embedded
+from testdb.postgresql import embedded, folders
 from testdb.postgresql.programs import NoPostgresqlError
+from testdb.postgresql.server import embedded_server
 
 try:
     embedded.programs()
@@ -69,3 +70,31 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match=r"(?s)pg_ctl failed in .*nonsense"):
         embedded.start(data)
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of the one in memory."""
+    monkeypatch.setattr(folders, "memory_folder", lambda: tmp_path / "memory")
+    (tmp_path / "memory").mkdir()
+    return tmp_path / "memory"
+
+
+def test_data_of_a_project_that_is_gone_are_removed_by_the_next_run(
+    tmp_path: Path, memory: Path
+) -> None:
+    gone, present, running = (tmp_path / name for name in ("gone", "present", "running"))
+    for project in (gone, present, running):
+        project.mkdir()
+    for project in (gone, present):
+        with embedded_server(project):
+            pass
+
+    with embedded_server(running):
+        gone.rmdir()
+        running.rmdir()
+        with embedded_server(present):
+            left = {note.read_text().split()[1] for note in memory.glob("*/project")}
+
+    assert left == {str(present), str(running)}
+    assert len(list(memory.glob("*.lock"))) == 2

@@ -1,10 +1,8 @@
 """Whole runs in processes of their own: killed, failing, in parallel, with their options."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +16,7 @@ from testdb.run import Run
 from testdb.signature import PREFIX
 
 from tests.conftest import isolation
-from tests.processes import run_pytest, start_pytest, wait_for
+from tests.processes import run_pytest, running_pytest, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -42,17 +40,15 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     tmp_path: Path,
 ) -> None:
     options = ["--database", "postgresql", "-n", "2", "-k", "waits", str(VICTIMS)]
-    victim = start_pytest(*options, VICTIM_FOLDER=str(tmp_path))
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-    [run] = {path.name.removeprefix(PREFIX).rpartition("_")[0] for path in tmp_path.iterdir()}
 
     def remaining() -> set[str]:
         postgresql_server.drop_abandoned()
         return {name for name in postgresql_server.databases() if run in name}
 
-    while_running = remaining()
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.wait()
+    with running_pytest(*options, VICTIM_FOLDER=str(tmp_path)) as victim:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2, victim)
+        [run] = {path.name.removeprefix(PREFIX).rpartition("_")[0] for path in tmp_path.iterdir()}
+        while_running = remaining()
 
     assert len(while_running) >= 2
     wait_for(lambda: remaining() == set())

@@ -1,10 +1,8 @@
 """Whole runs with ClickHouse in processes of their own: killed, at fault, in parallel."""
 
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +16,7 @@ from testdb.clickhouse.runs import alive, file_of, over, place, runs
 from testdb.clickhouse.server import ClickhouseServer, remove_abandoned_folders
 from testdb.signature import COMMENT, PREFIX
 
-from tests.processes import ROOT, run_pytest, start_pytest, wait_for
+from tests.processes import ROOT, run_pytest, running_pytest, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -43,10 +41,6 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
     tmp_path: Path,
 ) -> None:
     options = ["-n", "2", "-k", "waits", str(VICTIMS)]
-    victim = start_pytest(*options, VICTIM_FOLDER=str(tmp_path))
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
-    databases = {path.name for path in tmp_path.iterdir()}
-    [run] = {name.removeprefix(PREFIX).rpartition("_")[0] for name in databases}
 
     def remaining() -> set[str]:
         remove_abandoned_folders()
@@ -54,9 +48,11 @@ def test_what_a_killed_run_left_is_removed_by_the_next(
         folders = {path.name for path in place().glob(f"{run}-*")}
         return folders | (databases & clickhouse_server.databases().keys())
 
-    while_running = remaining()
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.wait()
+    with running_pytest(*options, VICTIM_FOLDER=str(tmp_path)) as victim:
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2, victim)
+        databases = {path.name for path in tmp_path.iterdir()}
+        [run] = {name.removeprefix(PREFIX).rpartition("_")[0] for name in databases}
+        while_running = remaining()
 
     assert len(while_running) == 2
     wait_for(lambda: remaining() == set())

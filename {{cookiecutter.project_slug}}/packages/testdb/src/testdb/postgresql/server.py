@@ -22,8 +22,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from ..guard.urls import describe
 from ..migrations import TemplateError
 from ..queries import OWN_ENGINE
-from ..signature import COMMENT, PREFIX, memory_folder
-from . import embedded
+from ..signature import COMMENT, PREFIX
+from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
 
 log = logging.getLogger(__name__)
@@ -155,8 +155,7 @@ def named_server() -> URL | None:
 def embedded_server(project: Path) -> Iterator[URL]:
     """Start a server of the project's own; the last process that uses it stops it.
 
-    It keeps running while it holds kept databases. Its data stay in memory until the machine
-    restarts, so that the next run starts at once and finds its templates.
+    It keeps running while it holds kept databases.
     """
     try:
         major = embedded.programs().major
@@ -165,14 +164,15 @@ def embedded_server(project: Path) -> Iterator[URL]:
     # libpq would follow these whatever a URL says.
     for variable in ("PGHOSTADDR", "PGSERVICE"):
         os.environ.pop(variable, None)
-    name = hashlib.sha256(f"{os.getuid()} {project} {major}".encode()).hexdigest()[:16]
-    data = memory_folder() / f"test-postgresql-{name}"
+    folders.remove_forgotten()
+    data = folders.data_folder(project, major)
     # Here: tests on SQLite have no use for it.
     from filelock import FileLock
 
-    lock = FileLock(data.with_suffix(".lock"))
+    lock = FileLock(folders.lock_file(data))
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
+        folders.remember(data, project)
         engine = create_engine(
             url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
         )
