@@ -75,3 +75,9 @@ class UnreachableError(MigrationError):
 
 class InUseError(UnreachableError):
     """Another process has opened an embedded database that serves one process at a time."""
+
+
+def first_line(error: Exception) -> str:
+    """Return what a message says first: of an error of SQLAlchemy's, the one of the database."""
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0].partition(". Next")[0].rstrip(".")

@@ -9,8 +9,7 @@ from alembic import command
 from sqlalchemy import Connection, column, func, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from migrator.errors import RefusedError
-from migrator.rehearsal import first_line
+from migrator.errors import RefusedError, first_line
 from migrator.scratch import scratch_at
 
 if TYPE_CHECKING:

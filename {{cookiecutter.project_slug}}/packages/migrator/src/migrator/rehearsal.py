@@ -17,11 +17,11 @@ from uuid import uuid4
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from migrator.backup import connection_parameters, find_pg_dump, run
 from migrator.engine import make_migration_engine
-from migrator.errors import MigrationError
+from migrator.errors import MigrationError, first_line
 from migrator.history import OWN_TABLES
 
 # What other sessions cannot do while a revision holds a lock, the weakest lock first.
@@ -178,12 +178,6 @@ def stamp(connection: Connection, revision: str) -> None:
         values = {"revision": revision}
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (%(revision)s)", values)
         connection.commit()
-
-
-def first_line(error: Exception) -> str:
-    """Return what a message says first."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(cause).strip().partition("\n")[0].partition(". Next")[0].rstrip(".")
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from migrator.errors import RefusedError, UnknownRevisionError
-from migrator.rehearsal import first_line
+from migrator.errors import RefusedError, UnknownRevisionError, first_line
 
 if TYPE_CHECKING:
     from migrator.database import Database

@@ -16,8 +16,7 @@ from migrator.adoption.parts import OWNER, WITHOUT_ROWS, read_parts
 from migrator.adoption.rows import count_missing, read_rows
 from migrator.catalogue import read_rows as read_properties
 from migrator.database import Database
-from migrator.errors import RefusedError
-from migrator.rehearsal import first_line
+from migrator.errors import RefusedError, first_line
 from migrator.scratch import scratch_beside
 
 # What depends on the server and its roles, and not on the revisions. Counts of other objects.

@@ -11,8 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
 from migrator.catalogue import INFRASTRUCTURE
 from migrator.clickhouse.connections import in_database, make_engine, open_or_create
-from migrator.errors import RefusedError, UnreachableError
-from migrator.rehearsal import first_line
+from migrator.errors import RefusedError, UnreachableError, first_line
 
 TABLES = text("""
     SELECT name, create_table_query, currentDatabase() FROM system.tables
