@@ -13,9 +13,11 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from testdb import Finding
 from testdb.clickhouse import ClickhouseEnvironment, OpenClickhouse
-from testdb.clickhouse.database import ClickhouseDatabase, flush_buffers, look
+from testdb.clickhouse.copying import flush_buffers
+from testdb.clickhouse.database import ClickhouseDatabase
 from testdb.clickhouse.sent import Sent
 from testdb.clickhouse.server import ClickhouseServer
+from testdb.clickhouse.state import look
 from testdb.signature import PREFIX
 
 pytestmark = pytest.mark.slow

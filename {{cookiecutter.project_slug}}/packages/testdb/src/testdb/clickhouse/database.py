@@ -7,16 +7,12 @@ one, all of it is copied again; so it is where rows are not kept in parts, and a
 loaded a dictionary.
 """
 
-import re
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import NamedTuple
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic.config import Config
@@ -25,62 +21,17 @@ from sqlalchemy import NullPool
 from ..migrations import migrate
 from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX
+from .copying import build, copy_database, copy_rows, flush_buffers
 from .sent import sent
 from .server import ClickhouseServer
-
-# Engines without parts whose rows are copied by a query, and engines without rows of their own. All
-# others, such as Buffer, may have rows that nothing tells of.
-WITHOUT_PARTS = ("EmbeddedRocksDB", "Join", "Log", "Memory", "StripeLog", "TinyLog")
-WITHOUT_ROWS = (
-    "Alias",
-    "Dictionary",
-    "GenerateRandom",
-    "MaterializedView",
-    "Merge",
-    "Null",
-    "View",
+from .state import (
+    State,
+    has_loaded_dictionaries,
+    look,
+    look_at_parts,
+    quoted,
+    tables_with_rows,
 )
-
-
-class Table(NamedTuple):
-    """What a table is. One that was dropped and made again has another id.
-
-    Attributes:
-        engine: What keeps the rows; of a materialized view with rows of its own, that of the table
-            which ClickHouse makes for them.
-        statement: What made it.
-        uuid: Its id.
-        storage: The name of the table that keeps the rows.
-    """
-
-    engine: str
-    statement: str
-    uuid: UUID
-    storage: str
-
-    @property
-    def is_restless(self) -> bool:
-        """Whether what is only read changes it, or nothing at all does."""
-        refreshes = re.match(r"CREATE MATERIALIZED VIEW \S+ REFRESH ", self.statement)
-        return self.hides_rows or self.engine == "Dictionary" or refreshes is not None
-
-    @property
-    def hides_rows(self) -> bool:
-        """Whether it may have rows that are in no part."""
-        return not self.engine.endswith("MergeTree") and self.engine not in WITHOUT_ROWS
-
-
-@dataclass(frozen=True)
-class State:
-    """What a database looks like from outside.
-
-    Attributes:
-        tables: All tables and views.
-        parts: The names of each table's parts, for those that have any, by the table's name.
-    """
-
-    tables: Mapping[str, Table]
-    parts: Mapping[str, set[str]]
 
 
 @dataclass
@@ -240,158 +191,6 @@ class ClickhouseDatabase:
         """Drop the database and all states that were kept."""
         self.forget_snapshots()
         self.server.drop(self.name)
-
-
-def look(server: ClickhouseServer, database: str) -> State:
-    """Return what a database looks like."""
-    found = {
-        name: Table(engine, statement, uuid, name)
-        for name, engine, statement, uuid in server.rows(
-            "SELECT name, engine, create_table_query, uuid FROM system.tables"
-            f" WHERE database = '{database}'"
-        )
-        # Where a refresh of a view is under way.
-        if not name.startswith(".tmp.inner")
-    }
-    # The table that keeps the rows of a materialized view has the view's id as its name.
-    inner = {f".inner_id.{table.uuid}": name for name, table in found.items()}
-    for storage in found.keys() & inner.keys():
-        engine, view = found.pop(storage).engine, inner[storage]
-        found[view] = found[view]._replace(engine=engine, storage=storage)
-    return State(found, look_at_parts(server, database, found))
-
-
-def look_at_parts(
-    server: ClickhouseServer, database: str, tables: Mapping[str, Table]
-) -> dict[str, set[str]]:
-    """Return the names of each table's parts, for those that have any."""
-    names = {table.storage: name for name, table in tables.items()}
-    parts: defaultdict[str, set[str]] = defaultdict(set)
-    for storage, part in server.rows(
-        f"SELECT table, name FROM system.parts WHERE database = '{database}' AND active"
-    ):
-        parts[names.get(storage, storage)].add(part)
-    return dict(parts)
-
-
-def has_loaded_dictionaries(server: ClickhouseServer, database: str, state: State) -> bool:
-    """Tell whether a dictionary has read rows, which it would keep for the next test."""
-    if all(table.engine != "Dictionary" for table in state.tables.values()):
-        return False
-    return bool(
-        server.rows(
-            f"SELECT name FROM system.dictionaries WHERE database = '{database}'"
-            " AND status <> 'NOT_LOADED'"
-        )
-    )
-
-
-def flush_buffers(server: ClickhouseServer, database: str, state: State) -> State:
-    """Write the rows in buffers to the tables behind them, and return the new state."""
-    buffers = [table for table in state.tables.values() if table.engine == "Buffer"]
-    for table in buffers:
-        server.client.command(f"OPTIMIZE TABLE {database}.{quoted(table.storage)}")
-    return look(server, database) if buffers else state
-
-
-def tables_with_rows(state: State) -> list[str]:
-    """Return the names of tables with rows to copy."""
-    return [
-        name
-        for name, table in state.tables.items()
-        if name in state.parts or table.engine in WITHOUT_PARTS
-    ]
-
-
-def copy_database(
-    server: ClickhouseServer,
-    source: str,
-    target: str,
-    only: Collection[str] | None = None,
-) -> dict[str, str]:
-    """Copy a database, or some of its tables. Returns where each table's rows were.
-
-    Raises:
-        RuntimeError: A table has rows that ClickHouse does not let copy.
-    """
-    refuse_sets(server, source)
-    state = look(server, source)
-    wanted = state.tables.keys() if only is None else only
-    # Engines have the name of the database as a text: Buffer('source', 'table', ...).
-    tables = {
-        name: table._replace(statement=re.sub(rf"\b{source}\b", target, table.statement))
-        for name, table in state.tables.items()
-        if name in wanted
-    }
-    rows = {
-        name: f"{source}.{quoted(state.tables[name].storage)}"
-        for name in tables_with_rows(state)
-        if name in wanted
-    }
-    build(server, target, tables, rows)
-    return rows
-
-
-def refuse_sets(server: ClickhouseServer, database: str) -> None:
-    """Refuse to copy a table whose rows cannot be read."""
-    for (name,) in server.rows(
-        "SELECT name FROM system.tables"
-        f" WHERE database = '{database}' AND engine = 'Set' AND total_rows > 0"
-    ):
-        raise RuntimeError(
-            f"the table {name} has the engine Set and rows that a migration wrote. ClickHouse does"
-            " not let them be read, so they cannot be copied for tests: use Join, or write them in"
-            " the tests that need them"
-        )
-
-
-def build(
-    server: ClickhouseServer,
-    database: str,
-    tables: Mapping[str, Table],
-    rows: Mapping[str, str],
-) -> None:
-    """Make a database with these tables, and give them the rows that other tables have."""
-    server.create(database)
-    # A view comes after the tables it is made from. They have their rows then: it adds none.
-    order = {
-        name: mentioned(database, table.statement) & tables.keys() - {name}
-        for name, table in tables.items()
-    }
-    for name in TopologicalSorter(order).static_order():
-        server.client.command(without_refresh(tables[name].statement))
-        if name in rows:
-            has_storage_of_its_own = tables[name].storage != name
-            there = look(server, database).tables if has_storage_of_its_own else tables
-            copy_rows(server, rows[name], database, there[name])
-
-
-def mentioned(database: str, statement: str) -> set[str]:
-    """Return the names of all tables of a database that a statement mentions."""
-    as_name, as_text = r"`((?:[^`\\]|\\.)+)`|(\w+)", r"'((?:[^'\\]|\\.)+)'"
-    names = re.findall(rf"\b{database}\.(?:{as_name})|'{database}', {as_text}", statement)
-    return {re.sub(r"\\(.)", r"\1", "".join(name)) for name in names}
-
-
-def without_refresh(statement: str) -> str:
-    """Keep a view that refreshes itself from doing so at once: its rows are copied."""
-    if not re.match(r"CREATE MATERIALIZED VIEW \S+ REFRESH ", statement):
-        return statement
-    return re.sub(r" AS (SELECT|WITH) ", r" EMPTY AS \1 ", statement, count=1)
-
-
-def copy_rows(server: ClickhouseServer, source: str, target: str, table: Table) -> None:
-    """Add the rows of a table to another one in the target database. Its parts are shared."""
-    name = f"{target}.{quoted(table.storage)}"
-    if table.engine.endswith("MergeTree"):
-        server.client.command(f"ALTER TABLE {name} ATTACH PARTITION ALL FROM {source}")
-    else:
-        server.client.command(f"INSERT INTO {name} SELECT * FROM {source}")
-
-
-def quoted(name: str) -> str:
-    """Return a name as it is written in statements."""
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def opening(arguments: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from ..signature import COMMENT
 from ..validation import Category, Finding, Report, Status, at_most, none_of
-from .database import quoted
+from .state import quoted
 
 # How a check is called, by category and name, and what answers it.
 Check = tuple[Category, str, Callable[[Client], Finding]]
