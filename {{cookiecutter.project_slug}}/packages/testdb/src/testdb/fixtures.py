@@ -6,7 +6,7 @@ loop than its own.
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import version
 from types import ModuleType
@@ -205,15 +205,19 @@ def make_anyio_fixture(function: Callable[..., Iterator[Any]], **options: Any) -
 
 def as_coroutine(function: Callable[..., Iterator[Any]], *further: str) -> Any:
     """Return an asynchronous generator function that does the same, with arguments to ignore."""
-    from .asyncio import as_async, entered
+    from sqlalchemy.util import greenlet_spawn
+
+    from .asyncio import as_async
 
     is_shared = function.__name__.startswith("_")
 
     async def fixture(**arguments: Any) -> Any:
         for name in further:
             del arguments[name]
-        async with entered(contextmanager(function)(**arguments)) as value:
-            yield value if is_shared else as_async(value)
+        steps = function(**arguments)
+        value = await greenlet_spawn(next, steps)
+        yield value if is_shared else as_async(value)
+        await greenlet_spawn(next, steps, None)
 
     signature = inspect.signature(function)
     added = (inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in further)

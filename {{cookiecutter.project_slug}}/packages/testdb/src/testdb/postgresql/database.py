@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..difference import OWN_SCHEMA, Difference, difference
@@ -138,6 +137,10 @@ class PostgresqlDatabase:
         try:
             for record in used:
                 connection: Any = record.dbapi_connection
+                raw: Any = record.driver_connection
+                if is_free(dialect, raw) and not raw.pgconn.transaction_status:
+                    run_at_once(raw, *FORGET_SETTINGS)
+                    continue
                 # Not the dialect's levels: they leave one on a connection that had none.
                 autocommit = connection.autocommit
                 connection.autocommit = True
@@ -185,11 +188,13 @@ class PostgresqlDatabase:
             )
             self.connection = engine.connect()
         try:
-            needed = self.connection.exec_driver_sql(f"SELECT {OWN_SCHEMA}.reset()").scalar_one()
-        except DBAPIError:
+            needed = run_at_once(
+                self.connection.connection.driver_connection, f"SELECT {OWN_SCHEMA}.reset()"
+            )
+        except self.connection.dialect.loaded_dbapi.Error:
             # Another session holds a lock, or the rows cannot be put back as they were.
             return None
-        return None if needed == "copy" else str(needed)
+        return None if needed == "copy" else needed
 
     def release_connection(self) -> None:
         """Close the connection that is kept for the next reset."""
@@ -266,13 +271,23 @@ class PostgresqlDatabase:
         self.server.drop(self.name)
 
 
-def run_at_once(connection: Any, statements: str) -> None:
-    """Run statements by libpq itself, on a connection of psycopg in either style."""
+def is_free(dialect: Dialect, connection: Any) -> bool:
+    """Tell whether `run_at_once` may use a connection. Another task may have a query there."""
+    return dialect.driver in PSYCOPG and not connection.lock.locked() and not connection.closed
+
+
+def run_at_once(connection: Any, *statements: str) -> str:
+    """Run statements by libpq itself, on a connection of psycopg in either style.
+
+    Psycopg's cursors take longer than the server. Returns the one value of the last statement, if
+    that has a result.
+    """
     from psycopg import errors, pq
 
-    result = connection.pgconn.exec_(statements.encode())
+    result = connection.pgconn.exec_("; ".join(statements).encode())
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
+    return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
 
 
 def messages(dialect: Dialect, *statements: str) -> tuple[str, ...]:
@@ -293,10 +308,8 @@ def send(connection: Connection, *statements: str) -> None:
 def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> None:
     """Run statements on the driver's own or a pool's connection."""
     raw: Any = getattr(connection, "driver_connection", connection)
-    # Past psycopg's cursors, which take longer than the server; a query of another task would be
-    # in the way.
-    if dialect.driver in PSYCOPG and not raw.lock.locked() and not raw.closed:
-        run_at_once(raw, "; ".join(statements))
+    if is_free(dialect, raw):
+        run_at_once(raw, *statements)
         return
     cursor = connection.cursor()
     for message in messages(dialect, *statements):
