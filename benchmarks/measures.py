@@ -17,21 +17,27 @@ REVISIONS = 200
 MANY = 1000
 # How many more repeats there are of what takes little time.
 MORE = 3
+# What is measured for 100 rows.
+OF_ROWS = {"seed", "plain", "driver", "copy", "encoded"}
 COMPUTING = "sum(number * number for number in range(20_000_000))"
 
 UNIT_TESTS = "tests/unit/test_schemas.py"
 UNIT_IMPORTS = "pytest, sqlalchemy, my_service.schemas.thoughts"
 # What conftest.py cannot do without: it guards what the settings name, and has factories of rows.
 CONFTEST_IMPORTS = "my_service.settings, my_service.models, factory"
+# Without testdb and the conftest.py, and with the plugins that the project's tests need.
+PLAIN_PYTEST = f"""
+import sys
+unused = ("anyio", "faker", "hypothesispytest", "schemathesis")
+options = ["-c", {os.devnull!r}, "--rootdir=.", "--noconftest", *(f"-pno:{{it}}" for it in unused)]
+sys.exit(pytest.main([*options, {UNIT_TESTS!r}]))
+"""
 # What a process runs whose start is measured, and the least that would do.
 STARTS = {
     "unit": ("python", "-m", "pytest", UNIT_TESTS),
-    "unit, pytest": (
-        *("python", "-m", "pytest", "-c", os.devnull, "--rootdir=.", "--noconftest"),
-        *("--disable-plugin-autoload", UNIT_TESTS),
-    ),
     "unit, imports": ("python", "-c", f"import {UNIT_IMPORTS}"),
     "unit, conftest": ("python", "-c", f"import {UNIT_IMPORTS}, {CONFTEST_IMPORTS}"),
+    "unit, pytest": ("python", "-c", f"import {UNIT_IMPORTS}, {CONFTEST_IMPORTS}{PLAIN_PYTEST}"),
     "migrate": ("scripts/migrate.sh",),
     "migrate, imports": ("python", "-c", "import sqlalchemy, alembic"),
     "migrate, settings": (
@@ -170,12 +176,13 @@ def note_states(
 ) -> None:
     """Note milliseconds; those of seeding are for 100 rows. The first of each does not count.
 
-    The driver alone takes what nobody can save who sends the same statements. COPY is PostgreSQL's
-    fastest way, and not an INSERT: rules, views and identity columns behave in another way.
+    The driver alone takes what nobody can save who sends the same statements, and the server what
+    nobody can save who sends the same rows. COPY is PostgreSQL's fastest way, and not an INSERT:
+    rules, views and identity columns behave in another way.
     """
     rows = statistics.median(found.pop("rows"))
     for step, [_, *seconds] in found.items():
-        unit = 1000 / rows * 100 if step in ("seed", "driver", "copy") else 1000
+        unit = 1000 / rows * 100 if step in OF_ROWS else 1000
         figures.add(f"{project.style}: {engine}, {step}", [it * unit for it in seconds])
 
 

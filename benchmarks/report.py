@@ -149,18 +149,22 @@ def states() -> list[Goal]:
     """Return the goals of states and scenarios."""
     steps = {
         "seed": "seeding 100 rows",
+        "plain": "what SQLAlchemy takes for them on a plain engine",
         "driver": "what the driver alone takes for them",
         "copy": "what the driver takes with COPY",
+        "encoded": "what it takes for them if they are encoded before",
         "snapshot": "snapshot of `{}`",
         "restore": "restore of `{}`",
         "reset": "reset after a test that wrote",
         "reset of nothing": "reset after a test that did not write",
         "query": "a query that reads nothing",
+        "truncate": "emptying a table",
     }
     limits: dict[str, dict[str, float | None]] = {
-        "sqlite": {"seed": 1, "driver": None, "snapshot": 1, "restore": 1},
+        "sqlite": {"seed": 1, "plain": None, "driver": None, "snapshot": 1, "restore": 1},
         "postgresql": {
             "seed": 2.5,
+            "plain": None,
             "driver": None,
             "copy": None,
             "snapshot": 100,
@@ -168,11 +172,13 @@ def states() -> list[Goal]:
         },
         "clickhouse": {
             "seed": 0.8,
+            "encoded": None,
             "snapshot": 15,
             "restore": 15,
             "reset": 4,
             "reset of nothing": 1,
             "query": None,
+            "truncate": None,
         },
     }
 
@@ -199,12 +205,12 @@ def starting() -> list[Goal]:
         ),
         Goal("the same, CPU", lambda reader: reader.median("unit"), unit=" s"),
         Goal(
-            "what pytest alone takes for it, without conftest.py and plugins",
-            lambda reader: reader.ratio("unit, pytest", "unit, imports"),
-        ),
-        Goal(
             "what importing settings, models and factory_boy as well takes",
             lambda reader: reader.ratio("unit, conftest", "unit, imports"),
+        ),
+        Goal(
+            "what pytest with its plugins takes after these imports, without conftest.py",
+            lambda reader: reader.ratio("unit, pytest", "unit, imports"),
         ),
         Goal(
             "`migrate.sh` with nothing to do, against importing SQLAlchemy and Alembic",

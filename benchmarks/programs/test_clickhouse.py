@@ -2,8 +2,10 @@
 
 import pytest
 from clickhouse_connect.driver.client import Client
+from my_service.analytics import relay
 from testdb.clickhouse import ClickhouseEnvironment
 from tests.bench.timing import REPEATS, timed, write
+from tests.fixtures import events as scenario
 
 rows: list[int] = []
 
@@ -19,10 +21,24 @@ def test_states(isolated_clickhouse: tuple[Client, ClickhouseEnvironment], numbe
     rows.append(events + metrics)
     with timed("snapshot"):
         filled = config.create_snapshot("filled")
-    client.command("TRUNCATE TABLE events")
+    with timed("truncate"):
+        client.command("TRUNCATE TABLE events")
     with timed("restore"):
         config.restore_snapshot(filled)
     assert client.command("SELECT count() FROM events") == events
+    send(client)
+    assert client.command("SELECT count() FROM events") == events
+
+
+def send(client: Client) -> None:
+    """Send the events and count their days as seeding does, but encoded before."""
+    encoded = client.raw_query("SELECT * FROM events", fmt="Native")
+    client.command("TRUNCATE TABLE events")
+    client.command("TRUNCATE TABLE metrics")
+    days = relay.days_of(scenario.rows("analytics"))
+    with timed("encoded"):
+        client.raw_insert("events", insert_block=encoded, fmt="Native")
+        relay.count_days(client, days)
 
 
 @pytest.mark.parametrize("number", REPEATS)

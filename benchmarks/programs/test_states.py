@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from my_service.models import Base
-from sqlalchemy import URL, Engine, event, func, select, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, func, select, text
 from testdb.asyncio import AsyncIsolatedDatabase
 from tests.bench.timing import REPEATS, timed, write
+from tests.fixtures.scenarios import load
 
 Sent = list[tuple[str, object]]
 
@@ -47,6 +48,14 @@ def send(url: URL, sent: Sent) -> None:
             connection.rollback()
 
 
+def insert(url: URL) -> None:
+    """Insert them with SQLAlchemy on a plain engine, and undo it."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        with timed("plain"):
+            load(connection, "performance")
+        connection.rollback()
+
+
 def copy(cursor: psycopg.Cursor, statement: str, rows: list[dict[str, object]]) -> None:
     """Write the rows of an INSERT with COPY."""
     table_and_columns, _, _ = statement.removeprefix("INSERT INTO ").partition(" VALUES ")
@@ -61,6 +70,7 @@ async def test_states(isolated_database: AsyncIsolatedDatabase, number: int) -> 
         await isolated_database.seed("performance")
     await isolated_database.reset()
     send(isolated_database.url, sent)
+    insert(isolated_database.url)
     await isolated_database.seed("performance")
     with timed("snapshot"):
         await isolated_database.snapshot("filled")

@@ -161,6 +161,7 @@ def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
     """
     make: Callable[..., Any] = make_fixture
     if is_async and config.pluginmanager.has_plugin("asyncio"):
+        require_loop_scopes()
         make = make_asyncio_fixture
     elif is_async and config.pluginmanager.has_plugin("anyio"):
         make = make_anyio_fixture
@@ -179,6 +180,16 @@ def make_fixtures(config: pytest.Config, *, is_async: bool) -> ModuleType:
     return plugin
 
 
+def require_loop_scopes() -> None:
+    """Raise `pytest.UsageError` if the installed pytest-asyncio is too old."""
+    found = version("pytest-asyncio")
+    if tuple(map(int, found.split(".")[:2])) < FIRST_WITH_LOOP_SCOPES:
+        raise pytest.UsageError(
+            f"pytest-asyncio {found} cannot run fixtures and tests in one event loop, which testdb"
+            " needs: install 0.26 or newer"
+        )
+
+
 def make_fixture(function: Callable[..., Iterator[Any]], **options: Any) -> Any:
     """Return a generator function as a fixture."""
     return pytest.fixture(**options)(function)
@@ -188,12 +199,6 @@ def make_asyncio_fixture(function: Callable[..., Iterator[Any]], **options: Any)
     """Return a generator function as a fixture of pytest-asyncio, in the loop of the whole run."""
     import pytest_asyncio
 
-    found = version("pytest-asyncio")
-    if tuple(map(int, found.split(".")[:2])) < FIRST_WITH_LOOP_SCOPES:
-        raise pytest.UsageError(
-            f"pytest-asyncio {found} cannot run fixtures and tests in one event loop, which testdb"
-            " needs: install 0.26 or newer"
-        )
     fixture: Any = pytest_asyncio.fixture
     return fixture(loop_scope="session", **options)(as_coroutine(function))
 
