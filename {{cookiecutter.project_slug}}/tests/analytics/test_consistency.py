@@ -1,4 +1,4 @@
-"""What has to hold between the rows of the service and its events, as tests can ask (C9)."""
+"""What has to hold between the rows of the service and its events, as tests can ask."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4

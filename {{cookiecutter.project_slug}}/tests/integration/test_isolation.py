@@ -1,4 +1,4 @@
-"""A canary: isolation and guard hold in this project (A10, B1, B2)."""
+"""A canary: isolation and guard hold in this project."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The database holds the domain's limits by itself, whoever writes to it (A9)."""
+"""The database holds the domain's limits by itself, whoever writes to it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone

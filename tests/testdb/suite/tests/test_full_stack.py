@@ -1,4 +1,4 @@
-"""Both databases of a test as one: they start clean, and go back together (C2, C5, C9)."""
+"""Both databases of a test as one: they start clean, and go back together."""
 
 from uuid import uuid4
 

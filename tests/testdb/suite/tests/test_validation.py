@@ -1,4 +1,4 @@
-"""What validation finds wrong with a database, and how it reports it (C7)."""
+"""What validation finds wrong with a database, and how it reports it."""
 
 import json
 from collections.abc import Iterator

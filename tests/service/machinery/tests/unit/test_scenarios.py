@@ -1,4 +1,4 @@
-"""Scenarios have exactly the rows that they promise, and the same ones every time (C6)."""
+"""Scenarios have exactly the rows that they promise, and the same ones every time."""
 
 import pytest
 

@@ -1,0 +1,434 @@
+"""How the databases of tests are put back: in the cheapest way that leaves nothing."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import testdb.database
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from sqlalchemy.orm import sessionmaker
+from testdb.migrations import TemplateError
+from testdb.postgresql.database import PostgresqlDatabase
+from testdb.postgresql.server import Server, connect_server
+from testdb.postgresql.templates import Templates
+from testdb.report import IsolationReport
+from testdb.run import Run
+from testdb.signature import COMMENT, PREFIX
+from testdb.sqlite.file import SqliteFile
+
+ADD_USER = (
+    "INSERT INTO users (id, email, name)"
+    " VALUES ('00000000000000000000000000000001', 'one@example.com', 'One')"
+)
+
+
+@pytest.fixture
+def postgresql_server(own_run: Run) -> Server:
+    """The PostgreSQL server on which tests make databases."""
+    return own_run.postgresql.server
+
+
+@pytest.fixture
+def own_database(own_run: Run) -> Iterator[PostgresqlDatabase]:
+    """A PostgreSQL database that no other test uses."""
+    with own_run.postgresql.isolated() as database:
+        yield database
+
+
+def test_a_file_that_is_being_written_to_is_left_alone(own_run: Run, tmp_path: Path) -> None:
+    image = own_run.sqlite.image
+    with closing(SqliteFile(tmp_path, image)) as file, file.connected() as other:
+        first = file.url
+        file.snapshot("first")
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+
+        with pytest.raises(sqlite3.OperationalError, match="end all transactions"):
+            file.restore("first")
+        needed = file.renew()
+
+        assert (needed, file.url == first) == ("spare", False)
+
+
+# What a test does, and whether a connection has to prepare its statements again.
+CHANGES = {
+    "rows": (ADD_USER, False),
+    "a table": ("CREATE TABLE extra (id INTEGER)", True),
+    "a table that is gone again": ("CREATE TABLE extra (id INTEGER); DROP TABLE extra", True),
+    "a column": ("ALTER TABLE users ADD extra INTEGER", True),
+}
+
+
+@pytest.mark.parametrize(("script", "is_prepared_again"), CHANGES.values(), ids=CHANGES)
+def test_connections_to_a_file_prepare_again_only_where_the_schema_has_changed(
+    own_run: Run, tmp_path: Path, script: str, *, is_prepared_again: bool
+) -> None:
+    prepared: list[int] = []
+    query = "SELECT * FROM users"
+
+    def note(action: int, *_: object) -> int:
+        prepared.append(action)
+        return sqlite3.SQLITE_OK
+
+    with (
+        closing(SqliteFile(tmp_path, own_run.sqlite.image)) as file,
+        closing(sqlite3.connect(file.path)) as connection,
+    ):
+        connection.set_authorizer(note)
+        columns = len(connection.execute(query).description)
+        # A table of the same name has other columns each time.
+        for column in ("number", "text"):
+            with closing(sqlite3.connect(file.path)) as other:
+                other.executescript(script.replace("id", column) if "extra" in script else script)
+            file.renew()
+            prepared.clear()
+            cursor = connection.execute(query)
+
+            assert cursor.fetchall() == []
+            assert len(cursor.description) == columns
+            assert bool(prepared) == is_prepared_again
+            assert not connection.execute(
+                "SELECT * FROM sqlite_master WHERE name = 'extra'"
+            ).fetchone()
+
+
+@pytest.mark.parametrize("threshold", [None, 5])
+def test_connections_that_prepare_nothing_outlive_a_table(
+    own_run: Run, own_database: PostgresqlDatabase, threshold: int | None
+) -> None:
+    def make_engine(url: URL) -> Engine:
+        options = {"prepare_threshold": threshold}
+        return create_engine(url.set(drivername="postgresql+psycopg"), connect_args=options)
+
+    isolation = replace(own_run.isolation, engine=make_engine, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+    processes = set()
+    for kind in ("INTEGER", "TEXT"):
+        with database.engine.connect() as connection:
+            connection.execute(text(f"CREATE TABLE extra (id {kind})"))
+            for _ in range(7):
+                assert connection.execute(text("SELECT * FROM extra")).all() == []
+            processes.add(connection.scalar(text("SELECT pg_backend_pid()")))
+            connection.commit()
+        database.renew()
+    database.close()
+
+    assert len(processes) == (1 if threshold is None else 2)
+
+
+@pytest.mark.slow
+def test_a_database_that_another_process_rebuilt_is_noticed(own_run: Run) -> None:
+    postgresql_server, template = own_run.postgresql.server, own_run.postgresql.templates.migrated()
+    name = f"{PREFIX}{uuid4().hex}"
+    database = PostgresqlDatabase(postgresql_server, name, template)
+    postgresql_server.drop(name)
+    postgresql_server.create(name, template)
+
+    with pytest.raises(RuntimeError, match="was rebuilt while tests ran on it"):
+        database.close()
+    postgresql_server.drop(name)
+
+
+@pytest.mark.slow
+def test_a_database_of_a_run_whose_lock_is_elsewhere_stays(postgresql_server: Server) -> None:
+    name = f"{PREFIX}{uuid4().hex}"
+    postgresql_server.create(name)
+    mark = f"{COMMENT} of run {uuid4().hex} by another_database"
+    postgresql_server.execute(f"COMMENT ON DATABASE \"{name}\" IS '{mark}'")
+
+    postgresql_server.drop_abandoned()
+
+    assert name in postgresql_server.databases()
+    postgresql_server.drop(name)
+
+
+@pytest.mark.slow
+def test_a_database_that_tests_did_not_make_is_never_dropped(postgresql_server: Server) -> None:
+    name = f"{PREFIX}{uuid4().hex}"
+    postgresql_server.execute(f'CREATE DATABASE "{name}"')
+
+    with pytest.raises(RuntimeError, match="is not a test database"):
+        postgresql_server.drop(name)
+
+    postgresql_server.execute(f'DROP DATABASE "{name}"')
+
+
+# What there is, in words: names, columns, comments and rights.
+SCHEMA = """
+    SELECT string_agg(it, E'\n' ORDER BY it) FROM (
+    SELECT concat_ws(' ', nspname, relname, relacl, obj_description(c.oid, 'pg_class')) AS it
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname !~ '^pg_'
+    UNION ALL SELECT concat_ws(' ', attrelid::regclass, attname, atttypid::regtype)
+    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname !~ '^pg_'
+    UNION ALL SELECT typname FROM pg_type UNION ALL SELECT proname FROM pg_proc) AS parts
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("statement", "needed"),
+    [
+        ("SELECT 1", "nothing"),
+        (ADD_USER, "rows"),
+        (f"SET session_replication_role = replica; {ADD_USER}", "rows"),
+        ("CREATE TABLE extra (id UUID REFERENCES users); DROP TABLE extra", "schema"),
+        (f"CREATE TABLE extra (id UUID REFERENCES users); {ADD_USER}", "schema"),
+        (
+            "CREATE SCHEMA extra CREATE TABLE extra (id SERIAL) CREATE VIEW one AS SELECT 1",
+            "schema",
+        ),
+        ("CREATE TYPE extra AS ENUM ('one'); CREATE TABLE more (it extra)", "schema"),
+        ("CREATE TEMPORARY TABLE extra (id INTEGER)", "schema"),
+        ("ALTER TABLE users ADD extra INTEGER", "spare"),
+        ("ALTER TABLE users ADD extra INTEGER; ALTER TABLE users DROP extra", "spare"),
+        ("CREATE TABLE extra (id INTEGER); TRUNCATE log", "spare"),
+        ("CREATE FUNCTION extra() RETURNS INTEGER LANGUAGE sql AS 'SELECT 1'", "spare"),
+        ("CREATE INDEX extra ON users (name)", "spare"),
+        ("COMMENT ON TABLE users IS 'extra'", "spare"),
+        ("GRANT SELECT ON users TO pg_monitor", "spare"),
+        ("DROP TABLE log", "spare"),
+    ],
+)
+def test_the_cheapest_way_back_is_taken(
+    own_database: PostgresqlDatabase,
+    statement: str,
+    needed: str,
+) -> None:
+    with own_database.connected() as connection:
+        before = connection.scalar(text(SCHEMA))
+        connection.execute(text(statement))
+        connection.commit()
+
+    assert own_database.renew() == needed
+    with own_database.connected() as connection:
+        assert connection.scalar(text(SCHEMA)) == before
+
+
+# What migrations can make, what a test does to it, and what is there again afterwards.
+LONG = "a" * 58
+ODD = '"100%s ""of"" :name\'s $$"'
+AUDIT = (
+    "CREATE SCHEMA audit CREATE TABLE log (id INTEGER,"
+    " double INTEGER GENERATED ALWAYS AS (2 * id) STORED,"
+    " number INTEGER GENERATED ALWAYS AS IDENTITY)"
+)
+READ_ONLY = (
+    "DO $do$ BEGIN EXECUTE 'ALTER DATABASE ' || quote_ident(current_database())"
+    " || ' SET default_transaction_read_only = on'; END $do$"
+)
+RELATIVES = (
+    "CREATE TABLE parent (id INTEGER)",
+    "CREATE TABLE child (more INTEGER DEFAULT 7) INHERITS (parent)",
+    "CREATE TABLE grandchild () INHERITS (child)",
+    "CREATE TABLE measurements (id INTEGER) PARTITION BY RANGE (id)",
+    "CREATE TABLE low PARTITION OF measurements FOR VALUES FROM (0) TO (10)",
+    "CREATE TABLE high PARTITION OF measurements FOR VALUES FROM (10) TO (99)",
+    "INSERT INTO parent VALUES (1)",
+    "INSERT INTO child VALUES (2)",
+    "INSERT INTO grandchild VALUES (3)",
+    "INSERT INTO measurements VALUES (4), (44)",
+)
+EVERYWHERE = (
+    "SELECT array(SELECT tableoid::regclass || ' ' || id FROM parent ORDER BY 1)"
+    " || array(SELECT tableoid::regclass || ' ' || id FROM measurements ORDER BY 1)"
+)
+Case = tuple[Sequence[str], Sequence[str], str, str]
+MIGRATED: dict[str, Case] = {
+    "another schema": (
+        (
+            AUDIT,
+            "INSERT INTO audit.log VALUES (1)",
+        ),
+        ("INSERT INTO audit.log VALUES (2)",),
+        "SELECT array(SELECT log::text FROM audit.log)",
+        "rows",
+    ),
+    "parent changed": (RELATIVES, ("UPDATE parent SET id = id + 10",), EVERYWHERE, "rows"),
+    "parent emptied": (RELATIVES, ("DELETE FROM parent",), EVERYWHERE, "rows"),
+    "parent truncated": (RELATIVES, ("TRUNCATE parent, measurements",), EVERYWHERE, "rows"),
+    "child changed": (RELATIVES, ("INSERT INTO child VALUES (5)",), EVERYWHERE, "rows"),
+    "only grandchild changed": (RELATIVES, ("DELETE FROM grandchild",), EVERYWHERE, "rows"),
+    "rows moved": (RELATIVES, ("UPDATE measurements SET id = 48 - id",), EVERYWHERE, "rows"),
+    "partition changed": (RELATIVES, ("DELETE FROM low",), EVERYWHERE, "rows"),
+    "long names": (
+        (
+            f"CREATE TABLE {LONG}_one (id INTEGER)",
+            f"CREATE TABLE {LONG}_two (id INTEGER)",
+            f"INSERT INTO {LONG}_two VALUES (1)",
+        ),
+        (f"INSERT INTO {LONG}_one VALUES (1)", f"DELETE FROM {LONG}_two"),
+        f"SELECT array(SELECT 1 FROM {LONG}_one) || array(SELECT id FROM {LONG}_two)",
+        "rows",
+    ),
+    "odd names": (
+        (f'CREATE TABLE {ODD} ("%(id)s" INTEGER)', f"INSERT INTO {ODD} VALUES (1)"),
+        (f"INSERT INTO {ODD} VALUES (2)",),
+        f'SELECT array(SELECT "%(id)s" FROM {ODD})',
+        "rows",
+    ),
+    "large object": (
+        ("SELECT lo_from_bytea(4711, 'first')",),
+        ("SELECT lo_put(4711, 0, 'other')",),
+        "SELECT array(SELECT encode(lo_get(oid), 'escape') FROM pg_largeobject_metadata)",
+        "spare",
+    ),
+    "no large object": (
+        (),
+        ("SELECT lo_from_bytea(0, 'left over')",),
+        "SELECT array(SELECT oid FROM pg_largeobject_metadata)",
+        "spare",
+    ),
+    "setting of the database": (
+        (),
+        (READ_ONLY,),
+        "SELECT array[current_setting('default_transaction_read_only')]",
+        "spare",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", MIGRATED.values(), ids=[*MIGRATED])
+def test_whatever_migrations_made_is_put_back(
+    own_run: Run, postgresql_server: Server, case: Case
+) -> None:
+    made, done, query, needed = case
+
+    def execute(connection: Connection, *statements: str) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+
+    part = f"_{uuid4().hex[:8]}"
+    template = own_run.postgresql.templates.ensure(lambda it: execute(it, *made), part=part)
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
+        found = []
+        for statements in (done, ()):
+            with database.connected() as connection:
+                found.append(connection.exec_driver_sql(query.replace("%", "%%")).scalar())
+                execute(connection, *statements)
+                connection.commit()
+            if statements:
+                found.append(database.renew())
+    postgresql_server.drop(template)
+
+    assert found == [found[0], needed, found[0]]
+
+
+@pytest.mark.slow
+def test_a_difference_sees_other_schemas(own_run: Run, postgresql_server: Server) -> None:
+    part = f"_{uuid4().hex[:8]}"
+    made = text("CREATE SCHEMA audit CREATE TABLE log (id INTEGER)")
+    template = own_run.postgresql.templates.ensure(lambda it: it.execute(made), part=part)
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
+        with database.connected() as connection:
+            connection.execute(text("INSERT INTO audit.log VALUES (2)"))
+            connection.commit()
+
+        left_over = database.left_over()
+
+    postgresql_server.drop(template)
+    assert left_over["audit.log"].added == [(2,)]
+
+
+@pytest.mark.slow
+def test_a_lock_that_a_connection_keeps_does_not_reach_the_next_test(
+    own_database: PostgresqlDatabase,
+) -> None:
+    with own_database.connected() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(17)"))
+        connection.commit()
+
+        needed = own_database.renew()
+        connection.invalidate()
+
+    assert needed == "spare"
+
+
+@pytest.mark.slow
+def test_a_database_that_testdb_cannot_prepare_does_not_blame_the_migrations(
+    own_run: Run,
+) -> None:
+    def refuse_schemas(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE 'no schemas here'; END $$;"
+            "CREATE EVENT TRIGGER no_schemas ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')"
+            " EXECUTE FUNCTION refuse()"
+        )
+
+    with pytest.raises(TemplateError, match=r"migrations are not at fault.*no schemas here"):
+        own_run.postgresql.templates.ensure(refuse_schemas, part="_refused")
+
+
+@pytest.mark.slow
+def test_a_lock_of_another_session_does_not_stop_the_reset(
+    own_database: PostgresqlDatabase,
+) -> None:
+    with own_database.connected() as connection:
+        connection.execute(text(ADD_USER))
+        connection.commit()
+        connection.execute(text("LOCK TABLE users"))
+
+        needed = own_database.reset()
+        connection.invalidate()
+
+    assert needed == "copy"
+
+
+@pytest.mark.slow
+def test_spare_copies_are_new_and_what_they_replace_is_dropped(
+    postgresql_server: Server,
+    own_database: PostgresqlDatabase,
+) -> None:
+    used = {own_database.name}
+
+    for _ in range(3):
+        with own_database.connected() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM users")) == 0
+            connection.execute(text(ADD_USER))
+            connection.execute(text("ALTER TABLE users ADD extra INTEGER"))
+            connection.commit()
+        own_database.renew()
+        used.add(own_database.name)
+    assert own_database.spare is not None
+    own_database.spare.result()
+    used.remove(own_database.name)
+
+    assert len(used) == 3
+    assert used.isdisjoint(postgresql_server.databases())
+
+
+@pytest.mark.slow
+def test_outdated_templates_go_when_no_run_uses_them(
+    own_run: Run,
+    postgresql_server: Server,
+    tmp_path: Path,
+) -> None:
+    alembic = Config()
+    alembic.set_main_option("script_location", str(tmp_path))
+    place = postgresql_server.url, postgresql_server.run
+
+    def build(server: Server, content: str) -> str:
+        # Equal migrations share a template, also with a run beside this one.
+        (tmp_path / "env.py").write_text(f"{content} of {tmp_path}")
+        isolation = replace(own_run.isolation, alembic=alembic)
+        return Templates(server, isolation, IsolationReport()).ensure(inspect)
+
+    with connect_server(*place) as first, connect_server(*place) as second:
+        used = {build(first, "one"), build(second, "two")}
+        while_used = postgresql_server.databases().keys() & used
+    with connect_server(*place) as third:
+        present = build(third, "three")
+        afterwards = postgresql_server.databases().keys() & {*used, present}
+    postgresql_server.drop(present)
+
+    assert while_used == used
+    assert afterwards == {present}
