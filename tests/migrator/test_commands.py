@@ -65,12 +65,67 @@ def test_help_names_the_script_and_the_exit_codes(
     assert "130, 143  interrupted" in printed
 
 
-@pytest.mark.parametrize("arguments", [[], ["sideways"], ["upgrade", "--nonsense"]])
-def test_wrong_usage_exits_with_its_code(sqlite_project: Project, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "script", "message"),
+    [
+        ([], "", "required: COMMAND"),
+        (["sideways"], "", "invalid choice: 'sideways'"),
+        (["upgrade", "--nonsense"], "migrate.sh", "unrecognized arguments: --nonsense"),
+        (["upgrade", "--pla"], "migrate.sh", "unrecognized arguments: --pla"),
+        (["upgrade", ""], "migrate.sh", "argument revision: it is empty"),
+        (["downgrade", "--ye"], "migrate-down.sh", "unrecognized arguments: --ye"),
+        (["downgrade", "--yes", "--allow"], "migrate-down.sh", "unrecognized arguments: --allow"),
+        (["downgrade", "--yes", " "], "migrate-down.sh", "argument target: it is empty"),
+        (["new", "--rebase", ""], "new-migration.sh", "argument --rebase: it is empty"),
+        (["new", "--squash", ""], "new-migration.sh", "argument --squash: it is empty"),
+    ],
+)
+def test_wrong_usage_shows_the_usage_and_changes_nothing(
+    sqlite_project: Project,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    script: str,
+    message: str,
+) -> None:
+    sqlite_project.upgraded()
+    before = sqlite_project.tables()
+
     with pytest.raises(SystemExit) as caught:
         sqlite_project.run(*arguments)
 
+    printed = capsys.readouterr().err
     assert caught.value.code == Exit.USAGE
+    assert f"usage: {script}" in printed
+    assert message in printed
+    assert sqlite_project.tables() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--squash", "0001", "add shops"], "--squash takes no message: leave out 'add shops'"),
+        (["--rebase", "0001", "add shops"], "--rebase takes no message: leave out 'add shops'"),
+        (["--on", "postgresql://h/d", "add shops"], "--on names a server for --squash"),
+        (["--rebase", "nonsense"], "Can't locate revision identified by 'nonsense'"),
+    ],
+)
+def test_no_revision_is_written_where_arguments_do_not_fit(
+    sqlite_project: Project,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    def files() -> dict[Path, bytes]:
+        found = sqlite_project.root.rglob("*")
+        return {path: path.read_bytes() for path in found if path.suffix in (".py", ".txt")}
+
+    before = files()
+
+    code = sqlite_project.run("new", *arguments)
+
+    assert code == Exit.USAGE
+    assert message in capsys.readouterr().err
+    assert files() == before
 
 
 def test_an_upgrade_reports_what_it_did(

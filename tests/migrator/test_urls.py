@@ -27,6 +27,8 @@ CLOSED = """
         ("sqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
         ("sqlite+aiosqlite:////var/lib/x.db", "sqlite:////var/lib/x.db"),
         ("sqlite:///data/x.db", "sqlite:////srv/app/data/x.db"),
+        ("sqlite:////srv/@home/#1.db", "sqlite:////srv/%40home/%231.db"),
+        ("postgresql://u%40corp:p%23%40@h/d", "postgresql+psycopg://u%40corp:***@h/d"),
         ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
         ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
         ("postgresql+psycopg2://u@h/d", "postgresql+psycopg://u@h/d"),
@@ -57,6 +59,10 @@ def test_a_clickhouse_is_a_folder_or_a_server(given: str, meant: str) -> None:
         ("not a url", "not a database URL"),
         ("mysql://u:secret@h/d", "unsupported database 'mysql'"),
         ("sqlite:///file:secret.db?uri=true", "a SQLite URI is not supported"),
+        ("postgresql://u:secret@h:secret/d", "not a database URL"),
+        ("postgresql://u:sec@secret#pw/@h:1/d", "write @ as %40, # as %23, / as %2F"),
+        ("postgresql://u:p@secret@h/d", "write @ as %40"),
+        ("postgresql://u:p@secret/secret@h/d", "write @ as %40"),
     ],
 )
 def test_another_database_is_refused_without_showing_it(value: str, message: str) -> None:

@@ -57,7 +57,10 @@ def main(
     """
     names = names or Names()
     parser = make_parser(names, [*others])
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # The command's own error shows its usage.
+        arguments.error(f"unrecognized arguments: {' '.join(unknown)}")
     builders = {"": database} | {f"--{name}": build for name, build in others.items()}
     if arguments.option or getattr(arguments, "revision", "head") != "head":
         selected = [arguments.option]
@@ -161,6 +164,7 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         description="Apply, undo, show, write and check database migrations.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -172,8 +176,10 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
             description=f"{description[0].upper()}{description[1:]}.",
             epilog=EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            # A permission such as --allow-production is spelled out.
+            allow_abbrev=False,
         )
-        added.set_defaults(command=name, option="")
+        added.set_defaults(command=name, option="", error=added.error)
         for other in others:
             added.add_argument(
                 f"--{other}",
@@ -185,7 +191,13 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         return added
 
     up = add("upgrade", "apply migrations")
-    up.add_argument("revision", nargs="?", default="head", help="where to stop; default: the last")
+    up.add_argument(
+        "revision",
+        nargs="?",
+        default="head",
+        type=not_empty,
+        help="where to stop; default: the last",
+    )
     mode = up.add_mutually_exclusive_group()
     mode.add_argument("--plan", action="store_true", help="show what would happen; change nothing")
     mode.add_argument(
@@ -199,7 +211,12 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
         help="accept the current text of revisions that were edited after they were applied",
     )
     down = add("downgrade", "undo migrations, after a backup")
-    down.add_argument("target", nargs="?", help="steps, a revision, or base; default: one step")
+    down.add_argument(
+        "target",
+        nargs="?",
+        type=not_empty,
+        help="steps, a revision, or base; default: one step",
+    )
     down.add_argument("--yes", action="store_true", help="skip the question")
     down.add_argument(
         "--allow-production",
@@ -212,16 +229,31 @@ def make_parser(names: Names, others: Sequence[str]) -> argparse.ArgumentParser:
     new.add_argument(
         "--rebase",
         nargs="?",
-        const="",
+        const=False,
+        type=not_empty,
         metavar="REVISION",
         help="after a merge or in a rebase, put the own revisions behind the other branch's;"
         " REVISION is one of them, where git does not tell",
     )
     new.add_argument(
-        "--squash", metavar="REVISION", help="replace all revisions up to this one by a single one"
+        "--squash",
+        type=not_empty,
+        metavar="REVISION",
+        help="replace all revisions up to this one by a single one",
     )
     new.add_argument(
         "--on", action="append", default=[], metavar="URL", help="a further server for --squash"
     )
     add("lint", "check the migrations and their SQL")
     return parser
+
+
+def not_empty(value: str) -> str:
+    """Return an argument, unless it is empty: what a variable that is not set becomes in a shell.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty.
+    """
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a revision, or leave it out")
+    return value

@@ -73,6 +73,8 @@ def rebase(scripts: ScriptDirectory, own: str = "") -> list[Move]:
         RefusedError: Nothing tells which branch to move, or it has a revision that merges others.
         UnknownRevisionError: There is no such revision.
     """
+    if own:
+        find(scripts, own)
     heads = sorted(scripts.get_heads(), key=lambda head: find(scripts, head).path)
     repository = Repository(Path(scripts.dir))
     moves: list[Move] = []

@@ -33,7 +33,7 @@ def parse(value: str, root: Path) -> URL:
     """
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("not a database URL; expected sqlite:///… or postgresql://…") from None
     dialect = url.drivername.partition("+")[0]
     if dialect not in DIALECTS:
@@ -41,6 +41,8 @@ def parse(value: str, root: Path) -> URL:
     if str(url.database).startswith("file:"):
         raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
     url = url.set(drivername=DIALECTS[dialect])
+    if dialect != "sqlite":
+        refuse_unescaped(url)
     if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
         url = url.set(database=str(root / str(url.database)))
     return url
@@ -55,14 +57,27 @@ def parse_clickhouse(value: str, root: Path) -> URL:
     expected = "expected chdb:///FOLDER or clickhouse://USER:PASSWORD@HOST:8123/DATABASE"
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError(f"not a ClickHouse URL; {expected}") from None
     match url.drivername:
         case "chdb" if url.database and not url.host:
             return url.set(database=str(root / url.database))
         case "clickhouse" if url.host:
+            refuse_unescaped(url)
             return url.set(port=url.port or 8123, database=url.database or "default")
     raise ValueError(f"not a ClickHouse URL; {expected}")
+
+
+def refuse_unescaped(url: URL) -> None:
+    """Refuse a URL whose password seems to end early: messages would take the rest for a host.
+
+    Raises:
+        ValueError: The host or the database has a character that no host has.
+    """
+    if "@" in f"{url.host}{url.database}" or "#" in str(url.host):
+        raise ValueError(
+            "the user or password has a character that ends it: write @ as %40, # as %23, / as %2F"
+        )
 
 
 def is_guessable(url: URL) -> bool:

@@ -14,12 +14,16 @@ from migrator.errors import RefusedError
 
 def new(call: Call) -> Exit:
     """Write a new revision, or put those of two branches into one line."""
-    message = (call.arguments.message or "").strip()
-    if call.arguments.rebase is not None and not message:
-        return rebase(call)
-    if call.arguments.squash and not message:
-        return squash(call)
-    if not message or call.arguments.rebase is not None or call.arguments.squash:
+    arguments = call.arguments
+    message = (arguments.message or "").strip()
+    option = "--rebase" if arguments.rebase is not None else "--squash" if arguments.squash else ""
+    if message and option:
+        return fail(Exit.USAGE, f"{option} takes no message: leave out {message!r}.")
+    if arguments.on and not arguments.squash:
+        return fail(Exit.USAGE, "--on names a server for --squash, which is missing.")
+    if option:
+        return rebase(call) if option == "--rebase" else squash(call)
+    if not message:
         example = call.command(call.names.new, '"add users.locale"')
         return fail(Exit.USAGE, f"Say what the migration does: {example}")
     path = call.target.new_revision(call.arguments.message)
@@ -80,7 +84,7 @@ def rebase(call: Call) -> Exit:
     from migrator import heads
 
     target = call.target
-    moves = heads.rebase(target.scripts(), call.arguments.rebase)
+    moves = heads.rebase(target.scripts(), call.arguments.rebase or "")
     for move in moves:
         names = ", ".join(target.relative_name(script.path) for script in reversed(move.scripts))
         print(f"Moved behind {move.after}: {names}.")
