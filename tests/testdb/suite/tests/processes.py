@@ -48,9 +48,14 @@ def running_pytest(*options: str, **variables: str) -> Iterator[subprocess.Popen
         try:
             yield run
         finally:
-            # Nothing is left of a run that has ended.
-            with suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
+            kill(run)
+
+
+def kill(run: subprocess.Popen[str]) -> None:
+    """Kill a run with its workers."""
+    # Nothing is left of a run that has ended.
+    with suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
 
 
 def wait_for(condition: Callable[[], bool], run: subprocess.Popen[str] | None = None) -> None:
@@ -58,6 +63,8 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen[str] | None = 
     end = time.monotonic() + LIMIT
     while not condition():
         if run is not None and run.poll() is not None:
+            # Its workers may be left, and would keep the output open.
+            kill(run)
             pytest.fail(run.communicate()[0], pytrace=False)
         if time.monotonic() > end:
             pytest.fail(f"this did not happen in {LIMIT} s")

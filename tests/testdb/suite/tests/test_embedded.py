@@ -1,5 +1,6 @@
 """The embedded server, also where root starts it: it opens no folder, and makes no user."""
 
+import os
 from pathlib import Path
 
 import psycopg
@@ -97,4 +98,21 @@ def test_data_of_a_project_that_is_gone_are_removed_by_the_next_run(
             left = {note.read_text().split()[1] for note in memory.glob("*/project")}
 
     assert left == {str(present), str(running)}
-    assert len(list(memory.glob("*.lock"))) == 2
+
+
+@pytest.mark.parametrize("note", ["", "0 \0", "\udcff", "1 /gone", None])
+def test_what_nobody_understands_stops_no_run(
+    tmp_path: Path, memory: Path, note: str | None
+) -> None:
+    strange = memory / f"{folders.PREFIX}strange"
+    strange.mkdir()
+    (strange / "postmaster.pid").touch()
+    if note is None:
+        (strange / folders.NOTE).mkdir()
+    else:
+        (strange / folders.NOTE).write_bytes(os.fsencode(note))
+
+    with embedded_server(tmp_path) as url:
+        found = url.get_backend_name()
+
+    assert found == "postgresql"

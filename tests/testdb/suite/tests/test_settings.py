@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from sqlalchemy.exc import OperationalError
 from testdb import ProtectedDatabaseError, replace_settings, settings
 from testdb.guard import protect
 from testdb.guard.processes import REMEMBERED
+
+from tests.conftest import isolation
 
 SECRET = "do-not-show"  # noqa: S105
 SERVER = f"postgresql+psycopg://me:{SECRET}@192.0.2.1:6/real?sslpassword={SECRET}"
@@ -104,6 +107,18 @@ def test_a_relative_path_is_protected_here_and_where_the_settings_are(folder: Pa
     found = {url.database for url in replace_settings(folder / ".env")}
 
     assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
+
+
+def test_a_relative_path_that_is_named_in_code_is_protected_here_and_in_the_project(
+    folder: Path,
+) -> None:
+    named = ["sqlite:///data/real.db", "sqlite://", "sqlite:///:memory:"]
+    its = replace(isolation, alembic=folder / "alembic.ini", protected=named)
+
+    found = {url.database for url in its.protected_urls}
+
+    assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
+    assert found >= {None, ":memory:"}
 
 
 def test_settings_in_parts_are_replaced_wherever_they_are(folder: Path) -> None:

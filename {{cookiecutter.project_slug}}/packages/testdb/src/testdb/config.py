@@ -12,7 +12,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from .guard.urls import unreachable
-from .settings import remembered
+from .settings import places, remembered
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -110,8 +110,17 @@ class Isolation(Generic[Sessions]):
     def protected_urls(self) -> tuple[URL, ...]:
         """The protected databases, as URLs, and those that the process above this one protects."""
         given = self.protected() if callable(self.protected) else self.protected
-        urls = (*map(make_url, given), *remembered())
+        # A relative path can start where tests are run, or in the project's folder.
+        starts = dict.fromkeys([Path.cwd(), *self.folder])
+        found = [place for url in map(make_url, given) for place in places(url, starts)]
+        urls = (*found, *remembered())
         return tuple(dict.fromkeys(url for url in urls if url != unreachable(url)))
+
+    @property
+    def folder(self) -> list[Path]:
+        """The folder of Alembic's configuration file, if there is one."""
+        file = self.alembic if isinstance(self.alembic, Path) else self.alembic.config_file_name
+        return [Path(file).resolve().parent] if file else []
 
     @cached_property
     def configuration(self) -> "Config":

@@ -221,8 +221,10 @@ def as_coroutine(function: Callable[..., Iterator[Any]], *further: str) -> Any:
             del arguments[name]
         steps = function(**arguments)
         value = await greenlet_spawn(next, steps)
-        yield value if is_shared else as_async(value)
-        await greenlet_spawn(next, steps, None)
+        try:
+            yield value if is_shared else as_async(value)
+        finally:
+            await greenlet_spawn(next, steps, None)
 
     signature = inspect.signature(function)
     added = (inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in further)

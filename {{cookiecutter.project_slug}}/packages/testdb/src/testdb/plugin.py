@@ -173,7 +173,9 @@ def pytest_report_header(config: pytest.Config) -> str:
     run = config.stash.get(run_key, None)
     if run is None:
         return "testdb: inactive, no conftest.py that was loaded has pytest_testdb_isolation"
-    protected = ", ".join(map(describe, run.isolation.protected_urls)) or "no database"
+    protected = (
+        ", ".join(map(describe, run.isolation.protected_urls)) or "no database, none is named"
+    )
     template = run.template or "none, as no test of this run uses a database"
     return (
         f"testdb: tests run on {config.option.testdb_database}; protected: {protected};"

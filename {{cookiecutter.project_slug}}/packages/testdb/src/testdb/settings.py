@@ -17,6 +17,7 @@ from .guard.urls import (
     IN_FOLDERS,
     NO_HOST,
     NO_PORT,
+    is_in_memory,
     read_url,
     refuse_url,
     unreachable,
@@ -76,7 +77,7 @@ def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
     url = without_secrets(url)
     name = url.database or ""
     is_path = url.get_backend_name() in IN_FOLDERS and not name.startswith("file:")
-    if not is_path or Path(name).is_absolute():
+    if not is_path or is_in_memory(url) or Path(name).is_absolute():
         yield url
     else:
         for start in starts:

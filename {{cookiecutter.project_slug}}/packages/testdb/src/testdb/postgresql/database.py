@@ -187,12 +187,13 @@ class PostgresqlDatabase:
                 self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", logging_name=OWN_ENGINE
             )
             self.connection = engine.connect()
+        raw: Any = self.connection.connection.driver_connection
         try:
-            needed = run_at_once(
-                self.connection.connection.driver_connection, f"SELECT {OWN_SCHEMA}.reset()"
-            )
+            needed = run_at_once(raw, f"SELECT {OWN_SCHEMA}.reset()")
         except self.connection.dialect.loaded_dbapi.Error:
             # Another session holds a lock, or the rows cannot be put back as they were.
+            if raw.closed:
+                self.connection.invalidate()
             return None
         return None if needed == "copy" else needed
 

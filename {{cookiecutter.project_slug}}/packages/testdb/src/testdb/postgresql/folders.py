@@ -4,13 +4,17 @@ The data stay in memory until the machine restarts, so that the next run starts 
 its templates. Each folder names its project, whose end is noticed by the runs of others.
 """
 
-import errno
 import hashlib
+import logging
 import os
 import shutil
+import socket
 from pathlib import Path
 
 from ..signature import memory_folder
+from .embedded import SOCKET, socket_folder
+
+log = logging.getLogger(__name__)
 
 PREFIX = "test-postgresql-"
 # In a folder of data: the user's number and the project's path.
@@ -32,7 +36,7 @@ def remember(data: Path, project: Path) -> None:
     """Note whose data a folder holds. As root, they belong to another user."""
     note = data / NOTE
     if not note.exists():
-        note.write_text(f"{os.getuid()} {project}")
+        note.write_bytes(os.fsencode(f"{os.getuid()} {project}"))
 
 
 def remove_forgotten() -> None:
@@ -43,25 +47,32 @@ def remove_forgotten() -> None:
     for note in memory_folder().glob(f"{PREFIX}*/{NOTE}"):
         data = note.parent
         try:
-            user, _, project = note.read_text().partition(" ")
-            if user != str(os.getuid()) or Path(project).exists():
-                continue
-            with FileLock(lock_file(data), timeout=0):
-                if not is_running(data):
-                    shutil.rmtree(data)
-                    lock_file(data).unlink()
+            if is_forgotten(note):
+                with FileLock(lock_file(data), timeout=0):
+                    if is_forgotten(note) and not is_running(data):
+                        # At once, so that no part of it is taken for a server's data.
+                        shutil.rmtree(data.rename(data.with_suffix(".gone")))
         except (FileNotFoundError, Timeout):
             # Another run has removed it, or is about to.
             continue
+        except (OSError, ValueError) as error:
+            log.warning("%s is left from another project, and stays: %s", data, error)
+
+
+def is_forgotten(note: Path) -> bool:
+    """Tell whether a folder of data is this user's, and its project is gone."""
+    user, _, project = note.read_bytes().partition(b" ")
+    if user != str(os.getuid()).encode():
+        return False
+    try:
+        # Not `exists`, for which a project that cannot be reached may be none.
+        Path(os.fsdecode(project)).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
 
 
 def is_running(data: Path) -> bool:
-    """Return whether a server runs on the data, without its programs, which may be gone as well."""
-    file = data / "postmaster.pid"
-    if not file.exists():
-        return False
-    try:
-        os.kill(int(file.read_text().split()[0]), 0)
-    except OSError as error:
-        return error.errno != errno.ESRCH
-    return True
+    """Return whether a server answers, also one of another container with the same memory."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(socket_folder(data) / SOCKET)) == 0
