@@ -64,7 +64,9 @@ def test_an_isolation_is_found_where_the_command_line_leads(
 ) -> None:
     done = run_python(*PYTEST, "checks/database", cwd=folder)
 
-    assert "testdb: tests run on sqlite; protected: sqlite:///real.db; template: /" in done.stdout
+    protected = f"sqlite:///{folder / 'real.db'}"
+    assert f"testdb: tests run on sqlite; protected: {protected}, sqlite:///" in done.stdout
+    assert "real.db; template: /" in done.stdout
     assert "1 passed" in done.stdout
 
 

@@ -60,7 +60,7 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
         if name == REMEMBERED or name.upper().startswith(FOR_TESTS):
             continue
         if value and (url := read_url(value)):
-            found.update(dict.fromkeys(places(url, starts)))
+            found.update(dict.fromkeys(places(without_secrets(url), starts)))
             replace(name, unreachable(url))
     settings = {name: value for source in sources for name, value in source.items() if value}
     for part in parts:
@@ -74,7 +74,6 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
 
 def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
     """Yield what a URL can mean: a relative path can start here, or where settings files are."""
-    url = without_secrets(url)
     name = url.database or ""
     is_path = url.get_backend_name() in IN_FOLDERS and not name.startswith("file:")
     if not is_path or is_in_memory(url) or Path(name).is_absolute():
