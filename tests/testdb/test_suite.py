@@ -8,16 +8,21 @@ from tests.testdb.conftest import SUITE, RunPython, Suite
 
 STYLES = ("sync", "async")
 ENGINES = ("sqlite", "postgresql")
-MODULES = sorted(path.stem for path in (SUITE / "tests").glob("test_*.py"))
+# Modules, and folders of modules.
+MODULES = sorted(
+    path.stem
+    for path in (SUITE / "tests").iterdir()
+    if path.match("test_*.py") or (path / "__init__.py").exists()
+)
 # Both styles have most of what mypy reads in common.
 MYPY_CACHE = TEMPLATE / ".mypy_cache" / "suite"
 
 # Modules for which the style makes no difference, with one that they are run in.
 STYLE = {
+    "clickhouse": "async",
+    "guard": "sync",
     "test_children": "sync",
-    "test_clickhouse": "async",
     "test_embedded": "sync",
-    "test_guard": "sync",
     "test_guard_clickhouse": "async",
     "test_guard_coroutines": "async",
     "test_migrations": "sync",
@@ -59,7 +64,7 @@ def test_modules_of_the_suite_pass(
 
     done = run_python(
         *("-m", "pytest", "-p", "testdb.plugin", "--database", engine),
-        *(f"tests/{module}.py" for module in modules),
+        *(f"tests/{module}{'.py' * module.startswith('test_')}" for module in modules),
         cwd=suite(style),
         TEST_DATABASE_URL=server,
         **({"WITH_CLICKHOUSE": "1"} if CLICKHOUSE & {*modules} else {}),
