@@ -13,15 +13,8 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, inspect
 from sqlalchemy.orm import sessionmaker
 from testdb import Isolation
-from testdb.migrations import (
-    MigrationError,
-    UnusedConnectionError,
-    fingerprint,
-    folders,
-    heads,
-    migrate,
-    usual_folders,
-)
+from testdb.fingerprint import fingerprint, folders, usual_folders
+from testdb.migrations import MigrationError, UnusedConnectionError, heads, migrate
 
 REVISION = """
 from alembic import op

@@ -1,14 +1,8 @@
 """Runs the service's migrations on a test database, and hashes them to notice changes."""
 
-import hashlib
-import inspect
-import logging
-import os
 import re
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from configparser import ConfigParser
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from contextvars import copy_context
 from pathlib import Path
@@ -18,14 +12,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from .config import Isolation
+from .logs import logging_kept
 
 # Alembic itself is imported where it runs: a run that finds its template has no use for it.
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-# What configures a logger: level, disabled, propagate, handlers, filters.
-State = tuple[int, bool, bool, list[Any], list[Any]]
 
 CURE = """
 Begin `run_migrations_online()` there with:
@@ -220,111 +213,7 @@ def migrate_and_prepare(isolation: Isolation[Any], connection: Connection) -> No
         raise TemplateError(message) from error
 
 
-@contextmanager
-def logging_kept() -> Iterator[None]:
-    """Put logging back as it was: many an env.py configures it for the whole process.
-
-    Otherwise tests that look at the log fail in the one run that builds a template, and handlers
-    that were there, such as pytest's for a log file, stay closed.
-    """
-    root = logging.getLogger()
-    before = {logger: state_of(logger) for logger in loggers()}
-    # The configuration closes every handler in these. Nothing public keeps one out.
-    references, names = logging._handlerList, logging._handlers  # type: ignore[attr-defined]
-    kept_references, kept_names = list(references), dict(names)
-    disabled = root.manager.disable
-    references.clear()
-    names.clear()
-    try:
-        yield
-    finally:
-        references[:] = kept_references
-        names.clear()
-        names.update(kept_names)
-        logging.disable(disabled)
-        # A logger that is new has not been set up by anything that goes on.
-        unknown: State = (logging.NOTSET, False, True, [], [])
-        for logger in loggers():
-            level, off, propagate, handlers, filters = before.get(logger, unknown)
-            logger.setLevel(level)
-            logger.disabled, logger.propagate = off, propagate
-            logger.handlers, logger.filters = list(handlers), list(filters)
-
-
-def loggers() -> list[logging.Logger]:
-    """Return all loggers there are."""
-    root = logging.getLogger()
-    known = list(root.manager.loggerDict.values())
-    return [root, *(logger for logger in known if isinstance(logger, logging.Logger))]
-
-
-def state_of(logger: logging.Logger) -> State:
-    """Return what configures a logger."""
-    return (
-        logger.level,
-        logger.disabled,
-        logger.propagate,
-        list(logger.handlers),
-        list(logger.filters),
-    )
-
-
 def heads(alembic: "Config") -> Sequence[str]:
     """Return the revisions that a migrated database is at."""
     with at_configuration(alembic) as scripts:
         return scripts.get_heads()
-
-
-def folders(isolation: Isolation[Any]) -> list[Path]:
-    """Return the folders with everything that migrations are made of."""
-    if isinstance(isolation.alembic, Path) and (usual := usual_folders(isolation.alembic)):
-        return usual
-    with at_configuration(isolation.configuration) as scripts:
-        versions = scripts.version_locations or ()
-        return [Path(folder).resolve() for folder in (scripts.dir, *versions)]
-
-
-def usual_folders(ini: Path) -> list[Path]:
-    """Return what `folders` does, without Alembic; nothing where only Alembic knows it."""
-    parser = ConfigParser(interpolation=None)
-    parser.read(ini)
-    options = dict(parser["alembic"]) if parser.has_section("alembic") else {}
-    place = options.get("script_location", "")
-    folder = ini.parent / place.replace("%(here)s", str(ini.parent))
-    is_usual = not ("%" in place.replace("%(here)s", "") or ":" in str(folder))
-    if place and is_usual and "version_locations" not in options and folder.is_dir():
-        return [folder.resolve()]
-    return []
-
-
-def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
-    """Return a hash of what templates come from, this library and SQLite's version included."""
-    digest = hashlib.sha256(f"{sqlite3.sqlite_version} {owner}".encode())
-    places = folders(isolation)
-    migrations = {
-        path
-        for folder in places
-        for path in folder.rglob("*")
-        # Without a source, a revision is compiled code that Alembic is told to read.
-        if path.is_file() and path.parent.name != "__pycache__"
-    }
-    # Where a file lies decides whether it is a revision, in every checkout alike.
-    for path in [*places, *sorted(migrations)]:
-        digest.update(os.path.relpath(path, places[0]).encode())
-        digest.update(path.read_bytes() if path.is_file() else b"")
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    if isolation.prepare is not None:
-        digest.update(source_of(isolation.prepare))
-    return digest.hexdigest()[:32]
-
-
-def source_of(function: Callable[..., object]) -> bytes:
-    """Return the text of the module that a function comes from."""
-    return Path(inspect.getfile(inspect.unwrap(function))).read_bytes()
-
-
-def family(isolation: Isolation[Any], owner: str) -> str:
-    """Return what all templates of a service and an owner have in common, outdated ones as well."""
-    return hashlib.sha256(f"{folders(isolation)[0]} {owner}".encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Dialect, Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -20,13 +20,12 @@ from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
 from .server import Server, connect_server
+from .statements import execute, is_free, run_at_once, send
 from .templates import connected
 
 # Where isolation levels are not settings of the session, and these statements leave all the driver
 # knows.
 DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
-
-PSYCOPG = ("psycopg", "psycopg_async")
 
 # Modules whose listeners set nothing that the statements below take back.
 KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
@@ -270,49 +269,3 @@ class PostgresqlDatabase:
             )
         self.forget_snapshots()
         self.server.drop(self.name)
-
-
-def is_free(dialect: Dialect, connection: Any) -> bool:
-    """Tell whether `run_at_once` may use a connection. Another task may have a query there."""
-    return dialect.driver in PSYCOPG and not connection.lock.locked() and not connection.closed
-
-
-def run_at_once(connection: Any, *statements: str) -> str:
-    """Run statements by libpq itself, on a connection of psycopg in either style.
-
-    Psycopg's cursors take longer than the server. Returns the one value of the last statement, if
-    that has a result.
-    """
-    from psycopg import errors, pq
-
-    result = connection.pgconn.exec_("; ".join(statements).encode())
-    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-        raise errors.error_from_result(result)
-    return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
-
-
-def messages(dialect: Dialect, *statements: str) -> tuple[str, ...]:
-    """Return statements as the driver takes them: psycopg takes several in one message.
-
-    A small test takes not much longer than one message more.
-    """
-    if dialect.driver.startswith("psycopg"):
-        return ("; ".join(statements),)
-    return statements
-
-
-def send(connection: Connection, *statements: str) -> None:
-    """Run statements on the driver's connection."""
-    execute(connection.dialect, connection.connection, *statements)
-
-
-def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> None:
-    """Run statements on the driver's own or a pool's connection."""
-    raw: Any = getattr(connection, "driver_connection", connection)
-    if is_free(dialect, raw):
-        run_at_once(raw, *statements)
-        return
-    cursor = connection.cursor()
-    for message in messages(dialect, *statements):
-        cursor.execute(message)
-    cursor.close()

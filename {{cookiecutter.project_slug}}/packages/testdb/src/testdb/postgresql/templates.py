@@ -12,7 +12,8 @@ from sqlalchemy.schema import CreateTable
 
 from ..config import Isolation
 from ..database import FULL
-from ..migrations import TemplateError, family, fingerprint, migrate_and_prepare, source_of
+from ..fingerprint import family, fingerprint, source_of
+from ..migrations import TemplateError, migrate_and_prepare
 from ..queries import OWN_ENGINE
 from ..report import IsolationReport
 from ..signature import COMMENT, PREFIX

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import event
 
 from ..config import Isolation
-from ..migrations import fingerprint, migrate_and_prepare
+from ..fingerprint import fingerprint
+from ..migrations import migrate_and_prepare
 from ..report import IsolationReport
 from ..signature import APPLICATION_ID, memory_folder
 from .file import SqliteFile
