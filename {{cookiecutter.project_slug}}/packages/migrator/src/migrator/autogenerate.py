@@ -1,6 +1,5 @@
 """Options for autogenerate, so that a revision runs on both databases wherever it was written."""
 
-import re
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -12,39 +11,16 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
-from alembic.operations.ops import (
-    AlterColumnOp,
-    CreateCheckConstraintOp,
-    CreateIndexOp,
-    CreateTableCommentOp,
-    DropConstraintOp,
-    DropIndexOp,
-    DropTableCommentOp,
-    ModifyTableOps,
-)
-from alembic.runtime.plugins import Plugin
-from alembic.util import DispatchPriority, PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
-from migrator.enums import DIALECT, enum_of
+from migrator.enums import DIALECT
 from migrator.history import OWN_TABLES
 
 # The databases that revisions run on.
 DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
-
-PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
-
-
-# SQLAlchemy does not read the indexes with a column that is an expression.
-INDEXES = sa.text("""
-    SELECT name, sql, EXISTS (
-        SELECT 1 FROM pragma_index_xinfo(sqlite_master.name) WHERE cid = -2
-    ) AS is_expression
-    FROM sqlite_master WHERE type = 'index' AND tbl_name = :table
-""")
 
 
 # Tables that the database makes for itself or for an extension: partitions, and what belongs to a
@@ -184,169 +160,3 @@ def spell(item: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> str | None:
         return item.compile(dialect=dialect)
     except sa.exc.CompileError:
         return None
-
-
-def compare_default(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
-    """Compare the defaults that Alembic cannot compare, and leave the others to it."""
-    old, new = migrated.server_default, modelled.server_default
-    if isinstance(new, sa.Identity):
-        # SQLite numbers its primary keys without one, so it never has the one of the model.
-        is_known = context.migration_context.dialect.supports_identity_columns
-        return PriorityDispatchResult.CONTINUE if is_known else PriorityDispatchResult.STOP
-    if isinstance(old, sa.Computed) and isinstance(new, sa.Computed):
-        # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
-        # migrator.testing compares what the database makes of both.
-        return PriorityDispatchResult.STOP
-    if isinstance(modelled.type, sa.JSON):
-        # Alembic asks the database, and PostgreSQL has no equality for JSON.
-        operation.existing_server_default = old
-        if default_text(old) != default_text(new):
-            operation.modify_server_default = new
-        return PriorityDispatchResult.STOP
-    return PriorityDispatchResult.CONTINUE
-
-
-def default_text(default: object) -> str:
-    """Return the SQL of a default without the cast that PostgreSQL adds; empty for no default."""
-    if not isinstance(default, sa.DefaultClause):
-        return ""
-    text = default.arg if isinstance(default.arg, str) else str(default.arg)
-    return re.sub(r"::jsonb?$", "", text).strip("'")
-
-
-def compare_enum(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
-    """Compare the members of an enum, of which Alembic compares the name."""
-    wanted = enum_of(modelled)
-    if isinstance(migrated.type, postgresql.ENUM) and wanted is not None:
-        operation.existing_type = migrated.type
-        if migrated.type.name == wanted.name and migrated.type.enums != wanted.enums:
-            operation.modify_type = modelled.type
-            return PriorityDispatchResult.STOP
-    return PriorityDispatchResult.CONTINUE
-
-
-def compare_comment(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
-    """Compare the comment of a column with the revisions, because SQLite keeps none."""
-    said = (context.opts["record"] or {}).get(table)
-    if said is not None and name in said.columns:
-        operation.existing_comment = said.columns[name].comment
-        if modelled.comment != operation.existing_comment:
-            operation.modify_comment = modelled.comment
-    return PriorityDispatchResult.CONTINUE
-
-
-def compare_table_comment(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
-    """Compare the comment of a table with the revisions, because SQLite keeps none."""
-    said = (context.opts["record"] or {}).get(name)
-    if said is None or migrated is None or modelled is None or modelled.comment == said.comment:
-        return PriorityDispatchResult.CONTINUE
-    operations.ops.append(
-        CreateTableCommentOp(name, modelled.comment, existing_comment=said.comment)
-        if modelled.comment
-        else DropTableCommentOp(name, existing_comment=said.comment)
-    )
-    return PriorityDispatchResult.CONTINUE
-
-
-def compare_checks(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
-    """Compare the CHECKs of a table with the revisions; the database spells them in its own way."""
-    said = (context.opts["record"] or {}).get(name)
-    if said is not None and migrated is not None and modelled is not None:
-        for check in modelled.constraints:
-            old = said.checks.get(str(check.name))
-            if (
-                isinstance(check, sa.CheckConstraint)
-                and old is not None
-                and spell_check(old) != spell_check(check)
-            ):
-                operations.ops += [
-                    DropConstraintOp.from_constraint(old),
-                    # As text: Alembic would add an expression to the models once more.
-                    CreateCheckConstraintOp(check.name, name, spell_check(check)),
-                ]
-    return PriorityDispatchResult.CONTINUE
-
-
-def spell_check(check: sa.CheckConstraint) -> str:
-    """Return the condition of a CHECK."""
-    return str(
-        check.sqltext.compile(compile_kwargs={"literal_binds": True, "include_table": False})
-    )
-
-
-def compare_indexes(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
-    """Compare the indexes on expressions of SQLite by name, because SQLAlchemy cannot read them."""
-    assert context.connection is not None, "autogenerate compares with a database"
-    rows = context.connection.execute(INDEXES, {"table": name})
-    found = {} if migrated is None else {row.name: row for row in rows}
-    wanted = {} if modelled is None else {str(it.name): it for it in modelled.indexes}
-    operations.ops += [
-        CreateIndexOp.from_index(index)
-        for key, index in wanted.items()
-        if key not in found and is_expression_index(index)
-    ]
-    for key, row in found.items():
-        if key not in wanted and row.is_expression:
-            # A draft writes it back in the words of the revision that made it.
-            index = sa.Index(key, sa.text(row.sql), _table=migrated)
-            operations.ops.append(DropIndexOp.from_index(index))
-    return PriorityDispatchResult.CONTINUE
-
-
-# A plugin, because Alembic fails on generated columns if `compare_server_default` is a function.
-plugin = Plugin("migrator")
-plugin.add_autogenerate_comparator(
-    compare_default, "column", "server_default", priority=DispatchPriority.FIRST
-)
-plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
-plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
-plugin.add_autogenerate_comparator(
-    compare_enum, "column", "types", qualifier="postgresql", priority=DispatchPriority.FIRST
-)
-plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
-plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")

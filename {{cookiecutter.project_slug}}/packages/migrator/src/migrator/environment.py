@@ -10,8 +10,9 @@ from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch
-from migrator.autogenerate import PLUGINS, TableFilter, render_item
+from migrator.autogenerate import TableFilter, render_item
 from migrator.backfill import forget_progress, stay_in_transaction
+from migrator.comparators import PLUGINS
 from migrator.database import Database
 from migrator.engine import expected_warnings, explaining_types, is_sqlite
 from migrator.history import Recorder
