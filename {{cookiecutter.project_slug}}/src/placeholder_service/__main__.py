@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from migrator.errors import first_line
 from pydantic import EmailStr, TypeAdapter, ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
@@ -45,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         print(asyncio.run(create_key(settings, email, arguments.name)))
     except (OperationalError, ProgrammingError) as error:
-        message = f"Failed: {error.orig}. Is it migrated? Run scripts/migrate.sh."
-        print(redact(message, *settings.urls), file=sys.stderr)
+        remedy = "Is the database running? If so, run scripts/migrate.sh."
+        print(redact(f"Failed: {first_line(error)}. {remedy}", *settings.urls), file=sys.stderr)
         return 1
     return 0
 

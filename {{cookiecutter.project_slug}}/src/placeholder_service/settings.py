@@ -55,7 +55,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Environment.DEVELOPMENT
     database_url: SecretStr
-    migration_database_url: SecretStr = Field(default_factory=lambda given: given["database_url"])
+    migration_database_url: SecretStr | None = None
     database_pool_size: int = Field(default=10, ge=1)
     # if analytics == clickhouse
     clickhouse_url: SecretStr
@@ -75,14 +75,15 @@ class Settings(BaseSettings):
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[Any, ...]:
         """Keep a file from naming the migrations of a DATABASE_URL in the environment."""
         init, environment, *files = sources.values()
-        url = {**environment(), **init()}.get("database_url")
-        return init, environment, lambda: {"migration_database_url": url} if url else {}, *files
+        named = "database_url" in {**environment(), **init()}
+        return init, environment, lambda: {"migration_database_url": None} if named else {}, *files
 
     @field_validator("database_url", "migration_database_url")
     @classmethod
-    def check_database_url(cls, value: SecretStr) -> SecretStr:
+    def check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         """Refuse a malformed URL at start-up, not at the first request."""
-        urls.parse(value.get_secret_value(), PROJECT_ROOT)
+        if value is not None:
+            urls.parse(value.get_secret_value(), PROJECT_ROOT)
         return value
 
     # if analytics == clickhouse
@@ -128,7 +129,8 @@ class Settings(BaseSettings):
     @property
     def migration_url(self) -> URL:
         """Where migrations find the same database, past a connection pooler."""
-        return urls.parse(self.migration_database_url.get_secret_value(), PROJECT_ROOT)
+        given = self.migration_database_url or self.database_url
+        return urls.parse(given.get_secret_value(), PROJECT_ROOT)
 
     # if analytics == clickhouse
 
