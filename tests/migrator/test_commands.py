@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from migrator import database as databases
 
 from tests.migrator.project import COMMANDS, HEAD, Project
 from tests.migrator.sample.migrate import SCRIPTS
+from tests.running import wait_until
 
 
 def test_the_commands_work_as_a_program(sqlite_project: Project) -> None:
@@ -135,7 +137,7 @@ def test_an_upgrade_reports_what_it_did(
 
     lines = capsys.readouterr().out.splitlines()
     assert code == Exit.DONE
-    assert lines[0].startswith("  0001  Authors  (")
+    assert lines[-6].startswith("  0001  Authors  (")
     assert lines[-2].startswith(f"Upgraded the database from an empty schema to {HEAD} in ")
     assert lines[-1] == (
         "Verified: at the expected revision, no invalid index or constraint, no orphaned rows,"
@@ -186,8 +188,10 @@ def test_a_file_that_is_missing_after_the_run_fails_the_upgrade(
 def test_there_is_nothing_to_undo_without_a_database(
     sqlite_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    unknown = sqlite_project.run("downgrade", "--yes", "nonsense")
     code = sqlite_project.run("downgrade", "--yes")
 
+    assert unknown == Exit.USAGE
     assert code == Exit.DONE
     assert capsys.readouterr().out == "Nothing to do: the database has no schema.\n"
     assert not Path(str(sqlite_project.database.url.database)).exists()
@@ -197,7 +201,11 @@ def test_there_is_nothing_to_undo_without_a_database(
     ("arguments", "message"),
     [
         (["upgrade", "nonsense"], "No such revision or branch 'nonsense'"),
-        (["downgrade", "9"], "Relative revision -9 didn't produce 9 migrations"),
+        (["upgrade", "+1"], "+1 goes too far (pending: 0)"),
+        (["downgrade", "nonsense"], "No such revision or branch 'nonsense'"),
+        (["downgrade", "9"], "-9 goes too far (applied: 4)"),
+        (["downgrade", "0"], "0 steps undo nothing"),
+        (["downgrade", "-0"], "-0 steps undo nothing"),
     ],
 )
 def test_an_unknown_revision_is_wrong_usage(
@@ -209,6 +217,102 @@ def test_an_unknown_revision_is_wrong_usage(
     assert code == Exit.USAGE
     assert message in printed
     assert "Next: scripts/migrate-status.sh lists the revisions." in printed
+
+
+def test_a_later_revision_is_none_to_go_back_to(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.run("upgrade", "0002")
+
+    code = project.run("downgrade", "--yes", "0003")
+
+    assert code == Exit.USAGE
+    assert "0003 is not applied, so nothing leads back to it" in capsys.readouterr().err
+    assert project.database.status().revision == "0002"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--plan"]], ids=" ".join)
+def test_an_upgrade_to_an_earlier_revision_says_what_goes_back(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    sqlite_project.upgraded()
+    capsys.readouterr()
+
+    codes = [sqlite_project.run("upgrade", it, *arguments) for it in ("0002", "base", "head", HEAD)]
+
+    nothing = f"Nothing to do: the database is at {HEAD}.\n"
+    assert codes == [Exit.DONE] * 4
+    assert capsys.readouterr().out == (
+        f"{nothing}To go back: scripts/migrate-down.sh 0002\n"
+        f"{nothing}To go back: scripts/migrate-down.sh base\n{nothing}{nothing}"
+    )
+
+
+def test_a_file_that_does_not_exist_is_named_where_it_would_be_created(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = sqlite_project.database.url.render_as_string()
+
+    def printed(*arguments: str) -> str:
+        assert sqlite_project.run(*arguments) == Exit.DONE
+        return capsys.readouterr().out
+
+    before = [printed("status"), printed("upgrade", "--plan"), printed("upgrade")]
+    after = [printed("status"), printed("upgrade", "--plan"), printed("upgrade")]
+
+    assert [it.partition("\n")[0] for it in before] == [
+        f"Database: {url}, which does not exist yet",
+        f"Pending in the database, {url}, which does not exist yet:",
+        f"Creating {url}.",
+    ]
+    assert [it.partition("\n")[0] for it in after] == [
+        f"Database: {url}",
+        *[f"Nothing to do: the database is at {HEAD}."] * 2,
+    ]
+
+
+@pytest.fixture(scope="module")
+def strict_server(postgresql_server: sa.URL) -> sa.URL:
+    """Return the server, which wants a password of a user named strict."""
+    rules = Path(str(postgresql_server.query["host"])) / "pg_hba.conf"
+    rules.write_text(f"local all strict scram-sha-256\n{rules.read_text()}")
+    with sa.create_engine(postgresql_server, poolclass=sa.NullPool).connect() as connection:
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
+
+    def wants_password() -> bool:
+        with pytest.raises(sa.exc.OperationalError) as refusal:
+            sa.create_engine(postgresql_server.set(username="strict")).connect()
+        return "password" in str(refusal.value)
+
+    wait_until(wants_password)
+    return postgresql_server
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"database": "nowhere"}, "create the database, or check its name in DATABASE_URL"),
+        ({"username": "nobody"}, "create the role, or check the user in DATABASE_URL"),
+        (
+            {"username": "strict", "password": "a wrong one"},
+            "check the user and the password in DATABASE_URL",
+        ),
+    ],
+    ids=["database", "role", "password"],
+)
+def test_what_the_server_does_not_have_is_told_apart_from_a_server_that_is_down(
+    sqlite_project: Project,
+    strict_server: sa.URL,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, Any],
+    remedy: str,
+) -> None:
+    code = sqlite_project.having(url=strict_server.set(**change)).run("upgrade")
+
+    message = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert f"Next: {remedy}, then run the same command again." in message
+    assert "a wrong one" not in message
 
 
 def test_a_server_that_refuses_is_named_without_the_password(

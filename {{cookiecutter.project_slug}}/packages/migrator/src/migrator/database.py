@@ -165,6 +165,10 @@ class Database:
                 " ends"
             )
 
+    def is_missing(self) -> bool:
+        """Return whether the database is a file that does not exist. An upgrade creates it."""
+        return engine.is_missing_file(self.url)
+
     def require_session(self) -> None:
         """Raise `RefusedError` behind a pooler that gives a connection no session of its own."""
         reason = None if engine.is_sqlite(self.url) else find_unfit_pooler(self.url)
@@ -179,7 +183,7 @@ class Database:
         from migrator.unversioned import find_unversioned
 
         scripts = self.scripts()
-        if connection is None and engine.is_missing_file(self.url):
+        if connection is None and self.is_missing():
             return compare(scripts, (), {})
         with nullcontext(connection) if connection else self.reading() as found:
             state = compare(scripts, read_revisions(found), history.read_history(found))
@@ -390,7 +394,7 @@ class Database:
 
     def faults(self) -> list[str]:
         """Return what is wrong with the database after a run, each with the remedy."""
-        if engine.is_missing_file(self.url):
+        if self.is_missing():
             return []
         with self.reading() as connection:
             return find_faults(connection)

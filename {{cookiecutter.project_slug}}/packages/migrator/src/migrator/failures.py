@@ -27,6 +27,9 @@ REMEDIES: dict[str | int | None, str] = {
 }
 # The remedy by words of the message, for errors that share a code with many others.
 CAUSES = {
+    "FATAL:  database": "create the database, or check its name in {setting}",
+    "FATAL:  role": "create the role, or check the user in {setting}",
+    "FATAL:  password": "check the user and the password in {setting}",
     "permission denied to create database": "let the role create databases (ALTER ROLE … CREATEDB)",
     "character varying(32)": "shorten the id of the revision that comes next; 32 characters fit",
     "used by a": "drop what uses the column first, and create it again afterwards",

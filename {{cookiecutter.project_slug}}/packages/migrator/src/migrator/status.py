@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import RevisionError
+from alembic.script.revision import RangeNotAncestorError, RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
@@ -60,8 +60,14 @@ class Status:
             wanted = self.scripts.iterate_revisions(revision, self.revisions, implicit_base=True)
             names = {script.revision for script in wanted}
         except (CommandError, RevisionError) as error:
-            raise UnknownRevisionError(str(error)) from error
+            raise unreachable(revision, f"pending: {len(self.pending)}", error) from error
         return tuple(script for script in self.pending if script.revision in names)
+
+    def beyond(self, revision: str) -> tuple[Script, ...]:
+        """Return the applied revisions that come after a known one, or after `base`."""
+        wanted = self.scripts.iterate_revisions(revision, "base", implicit_base=True)
+        names = {script.revision for script in wanted}
+        return tuple(script for script in self.applied if script.revision not in names)
 
     def revisions_to_undo(self, target: str) -> tuple[Script, ...]:
         """Return the revisions that a downgrade would undo, or raise `UnknownRevisionError`."""
@@ -69,7 +75,17 @@ class Status:
             found = self.scripts.iterate_revisions(self.start, target, select_for_downgrade=True)
             return tuple(found)
         except (CommandError, RevisionError) as error:
-            raise UnknownRevisionError(str(error)) from error
+            raise unreachable(target, f"applied: {len(self.applied)}", error) from error
+
+
+def unreachable(revision: str, found: str, error: Exception) -> UnknownRevisionError:
+    """Return the error that says why a revision is not to be found, or not from where we are."""
+    text = str(error)
+    if isinstance(error, RangeNotAncestorError):
+        text = f"{revision} is not applied, so nothing leads back to it"
+    elif text.startswith("Relative revision"):
+        text = f"{revision} goes too far ({found})"
+    return UnknownRevisionError(text)
 
 
 def read_revisions(connection: Connection) -> tuple[str, ...]:

@@ -110,6 +110,10 @@ class ClickHouse(Database):
                 replicate_tables(connection)
             yield connection
 
+    def is_missing(self) -> bool:
+        """Return whether the database is a folder that does not exist. An upgrade creates it."""
+        return is_missing_folder(self.url)
+
     def require_session(self) -> None:
         """Raise `RefusedError` if the lock would be taken behind a pooler that cannot keep it."""
         if not is_embedded(self.url):
@@ -123,7 +127,7 @@ class ClickHouse(Database):
             UnreachableError: ClickHouse cannot be reached.
         """
         scripts = self.scripts()
-        if connection is None and is_missing_folder(self.url):
+        if connection is None and self.is_missing():
             return interpret(scripts, (), {})
         try:
             with self.reading() if connection is None else nullcontext(connection) as found:
@@ -228,7 +232,7 @@ class ClickHouse(Database):
 
     def ask(self, statements: Sequence[str]) -> Iterator[str]:
         """Yield what the server says of each statement, without executing it."""
-        if is_missing_folder(self.url):
+        if self.is_missing():
             yield "not known: all, because there is no database yet"
             return
         try:
@@ -297,6 +301,6 @@ class ClickHouse(Database):
 
     def reserve(self, *, create: bool, wait: bool = True) -> AbstractContextManager[object]:
         """Wait for an embedded database, and keep other processes away. A server serves many."""
-        if not is_embedded(self.url) or (is_missing_folder(self.url) and not create):
+        if not is_embedded(self.url) or (self.is_missing() and not create):
             return nullcontext()
         return closing(wait_for_client(self.url, self.wait_seconds if wait else 0))

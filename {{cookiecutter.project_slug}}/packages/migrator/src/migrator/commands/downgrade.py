@@ -29,7 +29,10 @@ def undo(call: Call) -> Exit:
     before = target.status()
     if before.unversioned:
         target.require_known_state(before)
+    wanted = step_or_revision(arguments.target or "1")
     if not before.start:
+        if not wanted.startswith("-"):
+            before.pending_until(wanted)  # raises an error where there is no such revision
         print(f"Nothing to do: {target.label} has no schema.")
         return Exit.DONE
     if target.production and not (arguments.allow_production and arguments.target):
@@ -41,7 +44,7 @@ def undo(call: Call) -> Exit:
     if before.unknown:
         target.require_known_state(before)
     try:
-        to_undo = before.revisions_to_undo(step_or_revision(arguments.target or "1"))
+        to_undo = before.revisions_to_undo(wanted)
     except UnknownRevisionError:
         # Alembic cannot count steps back from a merge, whatever their number.
         refuse_merges([script for script in before.applied if script.revision in before.start])
@@ -121,10 +124,17 @@ def previous(script: Script) -> str:
 
 
 def step_or_revision(target: str) -> str:
-    """Return a number of steps, such as 2 or -2, in Alembic's form; return ids unchanged."""
+    """Return a number of steps, such as 2 or -2, in Alembic's form; return ids unchanged.
+
+    Raises:
+        UnknownRevisionError: No steps lead nowhere.
+    """
     steps = target.removeprefix("-")
-    is_revision = len(steps) > 3 or not steps.isdigit()
-    return target if is_revision else f"-{steps}"
+    if len(steps) > 3 or not steps.isdecimal():
+        return target
+    if not int(steps):
+        raise UnknownRevisionError(f"{target} steps undo nothing")
+    return f"-{steps}"
 
 
 def require_reversible(scripts: Sequence[Script]) -> None:

@@ -41,11 +41,12 @@ def new(call: Call) -> Exit:
 
 def squash(call: Call) -> Exit:
     """Replace the first revisions by one."""
-    from migrator.squash import squash
+    from migrator.squash import find_replaced, squash
 
     target, arguments = call.target, call.arguments
     if not target.is_transactional:
         raise RefusedError(f"the revisions of {target.label} are squashed by hand")
+    find_replaced(target, arguments.squash)
     urls = [make_url("sqlite://"), target.url, *map(make_url, arguments.on)]
     targets = {it.get_backend_name(): target.at(it) for it in urls}
     if len(targets) == 1:

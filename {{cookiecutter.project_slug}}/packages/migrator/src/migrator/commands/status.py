@@ -10,7 +10,8 @@ def status(call: Call) -> Exit:
     target = call.target
     with target.reserve(create=False, wait=False):
         found = target.status()
-    print(f"{target.heading}: {show_url(target.url)}")
+    absent = ", which does not exist yet" if target.is_missing() else ""
+    print(f"{target.heading}: {show_url(target.url)}{absent}")
     print(f"Revision: {found.revision}")
     print(f"Head:     {' and '.join(found.heads)}")
     if found.unversioned:

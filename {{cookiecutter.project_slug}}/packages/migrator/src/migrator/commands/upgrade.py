@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from alembic.script import Script
 
 from migrator.calls import Call, Exit, fail, show_step, title
+from migrator.redaction import show_url
 from migrator.status import Status
 
 
@@ -21,11 +22,12 @@ def upgrade(call: Call) -> Exit:
 
         with target.reserve(create=False):
             return adopt(call)
+    is_missing = target.is_missing()
     with target.reserve(create=True):
-        return apply(call)
+        return apply(call, is_missing=is_missing)
 
 
-def apply(call: Call) -> Exit:
+def apply(call: Call, *, is_missing: bool) -> Exit:
     """Apply revisions to a database that no other process can take away."""
     target, arguments = call.target, call.arguments
     target.require_session()
@@ -47,24 +49,42 @@ def apply(call: Call) -> Exit:
         show_step(script, seconds)
 
     if pending:
+        if is_missing:
+            print(f"Creating {show_url(target.url)}.", flush=True)
         target.upgrade(pending[-1].revision, report=report)
     after = target.status() if pending else before
     faults = [*target.faults(), *find_missing(after, pending)]
     if faults:
         first = f"Failed: {target.label} is at {after.revision}, but it is not sound:"
         return fail(Exit.FAILED, first, *(f"  {fault}" for fault in faults))
-    if not pending:
-        print(f"Nothing to do: {target.label} is at {after.revision}.")
-    elif not applied:
-        print(f"Nothing left to do: another run has upgraded {target.label} to {after.revision}.")
+    if pending:
+        say_what_changed(call, before, after, applied, time.monotonic() - started)
     else:
-        seconds = time.monotonic() - started
-        span = f"from {before.revision} to {applied[-1].revision}"
-        print(f"Upgraded {target.label} {span} in {seconds:.2f} s.")
-        if after.unknown:
-            print(f"Another version of the code has taken it to {after.revision} since.")
-        print(target.verified)
+        say_nothing_to_do(call, after)
     return Exit.DONE
+
+
+def say_what_changed(
+    call: Call, before: Status, after: Status, applied: Sequence[Script], seconds: float
+) -> None:
+    """Say from where to where a run has brought the database, if it was this one."""
+    target = call.target
+    if not applied:
+        print(f"Nothing left to do: another run has upgraded {target.label} to {after.revision}.")
+        return
+    span = f"from {before.revision} to {applied[-1].revision}"
+    print(f"Upgraded {target.label} {span} in {seconds:.2f} s.")
+    if after.unknown:
+        print(f"Another version of the code has taken it to {after.revision} since.")
+    print(target.verified)
+
+
+def say_nothing_to_do(call: Call, found: Status) -> None:
+    """Say where the database is. If it is past the revision that was passed, say what goes back."""
+    wanted = call.arguments.revision
+    print(f"Nothing to do: {call.target.label} is at {found.revision}.")
+    if found.beyond(wanted):
+        print(f"To go back: {call.command(call.names.downgrade, wanted)}")
 
 
 def find_missing(after: Status, wanted: Sequence[Script]) -> list[str]:
@@ -82,9 +102,10 @@ def show_plan(call: Call) -> Exit:
 
     planned = call.target.plan(call.arguments.revision)
     if not planned.pending:
-        print(f"Nothing to do: {call.target.label} is at {call.target.status().revision}.")
+        say_nothing_to_do(call, call.target.status())
         return Exit.DONE
-    print(f"Pending in {call.target.label}:")
+    absent = f", {show_url(call.target.url)}, which does not exist yet"
+    print(f"Pending in {call.target.label}{absent if call.target.is_missing() else ''}:")
     for script in planned.pending:
         print(f"  {script.revision}  {title(script)}")
     print(f"\nSQL:\n\n{own_statements(planned.sql)}\n")
