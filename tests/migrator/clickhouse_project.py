@@ -32,6 +32,16 @@ from tests.migrator.project import SAMPLE
 from tests.migrator.sample import clickhouse
 
 HEAD = "0001"
+# A revision that makes a column and a table.
+ADD = """
+op.execute("ALTER TABLE events ADD COLUMN IF NOT EXISTS source String")
+op.execute("CREATE TABLE IF NOT EXISTS extra (n Int64) ENGINE = MergeTree ORDER BY n")
+"""
+REMOVE = """
+op.execute("DROP TABLE IF EXISTS extra")
+op.execute("ALTER TABLE events DROP COLUMN IF EXISTS source")
+"""
+VERSIONS = "SELECT version_num FROM alembic_version"
 CATALOGUE = """
     SELECT name, create_table_query FROM system.tables
     WHERE database = currentDatabase() ORDER BY name

@@ -1,11 +1,16 @@
 """Databases and projects for the tests of migrator."""
 
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from migrator import Exit
 
+from tests.migrator import clickhouse_project
+from tests.migrator.clickhouse_project import Embedded
 from tests.migrator.postgresql import embedded_server, new_database
 from tests.migrator.project import Project
 
@@ -55,3 +60,23 @@ def sqlite_project(sqlite_url: sa.URL, tmp_path: Path) -> Project:
 def postgresql_project(postgresql_url: sa.URL, tmp_path: Path) -> Project:
     """Return a copy of the sample, with an empty PostgreSQL database."""
     return Project.in_folder(tmp_path / "project", postgresql_url)
+
+
+@pytest.fixture(scope="session")
+def process() -> Iterator[ProcessPoolExecutor]:
+    """Yield a process for ClickHouse."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
+@pytest.fixture
+def embedded(process: ProcessPoolExecutor, tmp_path: Path) -> Embedded:
+    """Return a project whose ClickHouse is not there yet."""
+    return Embedded(clickhouse_project.Project.in_folder(tmp_path), process)
+
+
+@pytest.fixture
+def migrated(embedded: Embedded) -> Embedded:
+    """Return a project whose ClickHouse has all migrations."""
+    assert embedded.run("upgrade", "--events").code == Exit.DONE
+    return embedded
