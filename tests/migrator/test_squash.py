@@ -65,6 +65,32 @@ def test_databases_before_at_and_beyond_the_squashed_revision(
     assert "0002, which was squashed into 0003" in capsys.readouterr().err
 
 
+def test_names_that_contain_those_of_the_migrations_own_tables_are_kept(
+    project: Project, postgresql_server: sa.URL
+) -> None:
+    project.write(
+        "tenants",
+        'op.create_table("alembic_version_log", sa.Column("migration_history", sa.Integer))\n'
+        'op.create_index("migration_progress", "alembic_version_log", ["migration_history"])',
+        'op.drop_table("alembic_version_log")',
+    )
+    project.upgraded()
+    catalogue = project.catalogue()
+
+    code = squash(project, "tenants", postgresql_server)
+
+    made = (project.versions / "tenants_squashed.py").read_text()
+    assert code == Exit.DONE
+    assert made.count("alembic_version_log") > 3
+    project.database.downgrade("base")
+    assert project.tables() == set()
+    assert project.run("upgrade") == Exit.DONE
+    assert project.catalogue() == catalogue
+    with project.connect() as connection:
+        [index] = sa.inspect(connection).get_indexes("alembic_version_log")
+    assert index["column_names"] == ["migration_history"]
+
+
 def test_changes_of_rows_are_kept_and_have_to_be_settled(
     sqlite_project: Project, postgresql_server: sa.URL, capsys: pytest.CaptureFixture[str]
 ) -> None:

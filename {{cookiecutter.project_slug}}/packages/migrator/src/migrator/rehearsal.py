@@ -46,7 +46,6 @@ HELD = """
     SELECT relation, mode FROM pg_locks
     WHERE pid = coalesce(%s, pg_backend_pid()) AND locktype = 'relation'
 """
-OUR_OWN = re.compile(rf"\b({'|'.join(OWN_TABLES)})")
 # How long the copy waits for a table that another session changes, and a statement in the copy.
 LOCK_WAIT_MS = 5000
 HELD_UP_MS = 60_000
@@ -98,7 +97,8 @@ class Watch:
             on_table = self.strongest.get(table, "")
             is_index = table is not None
             is_weaker = is_index and STRENGTH.index(lock) <= STRENGTH.index(on_table)
-            if not is_weaker and not OUR_OWN.search(name):
+            on = self.relations[table].name if is_index else name
+            if not is_weaker and on not in OWN_TABLES:
                 found[f"index {name}" if is_index else name] = lock
         return dict(sorted(found.items()))
 

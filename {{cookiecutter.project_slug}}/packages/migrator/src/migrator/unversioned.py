@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
-from migrator.catalogue import INFRASTRUCTURE
+from migrator.history import OWN_TABLES
 from migrator.source import Revision, argument, called, text
 from migrator.status import Status
 
@@ -33,10 +33,9 @@ def find_unversioned(connection: Connection, found: Status) -> Status:
         f"{schema}.{name}" if schema else name
         for schema in {schema for schema, _ in created if not schema or schema in known}
         for name in inspector.get_table_names(schema or None)
-        if {(schema, name), (schema, "")} & created
+        if name not in OWN_TABLES and {(schema, name), (schema, "")} & created
     }
-    names = (it for it in tables if not INFRASTRUCTURE.search(it))
-    return replace(found, unversioned=tuple(sorted(names)))
+    return replace(found, unversioned=tuple(sorted(tables)))
 
 
 def find_created_tables(scripts: ScriptDirectory) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from migrator.adoption import Key
 from migrator.adoption.definitions import simplify
-from migrator.catalogue import INFRASTRUCTURE
+from migrator.catalogue.postgresql import OWN
 
 # From this rank on, an object has no rows. It is dropped before anything else changes.
 WITHOUT_ROWS = 8
@@ -14,13 +14,14 @@ WITHOUT_ROWS = 8
 CONSTRAINTS = {8, 10}
 OWNER = " owner"
 PARTS = """
-WITH relation AS (
+relation AS (
     SELECT c.oid, c.relkind, c.relispartition,
            (pg_identify_object('pg_class'::regclass, c.oid, 0)).identity AS id
     FROM pg_class c
     WHERE c.oid >= 16384 AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema)'
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
                     AND d.objid = c.oid AND d.deptype = 'e')
+    AND c.oid NOT IN (SELECT number FROM own WHERE class = 'pg_class'::regclass)
 ), attribute AS (
     SELECT t.id, t.id || '.' || quote_ident(a.attname) AS name, quote_ident(a.attname) AS col,
            format_type(a.atttypid, a.atttypmod) || coalesce((
@@ -155,9 +156,6 @@ class Part:
 
 def read_parts(connection: Connection) -> dict[Key, Part]:
     """Return the objects that statements make, by kind and name."""
-    rows = (Part(*row) for row in connection.execute(text(PARTS)))
-    return {
-        (it.kind, it.name): it
-        for it in rows
-        if not INFRASTRUCTURE.search(it.name) and not INFRASTRUCTURE.search(it.parent)
-    }
+    query = f"WITH RECURSIVE {OWN}, {PARTS}"
+    parts = (Part(*row) for row in connection.execute(text(query)))
+    return {(it.kind, it.name): it for it in parts}

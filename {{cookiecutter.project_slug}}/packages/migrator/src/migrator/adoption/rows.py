@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from migrator.adoption import Rows
-from migrator.catalogue import INFRASTRUCTURE
+from migrator.history import OWN_TABLES
 
 # How many keys one query asks for.
 AT_ONCE = 500
@@ -19,7 +19,7 @@ def read_rows(connection: Connection) -> Mapping[str, Rows]:
     found = {}
     for table in inspector.get_table_names():
         columns = tuple(inspector.get_pk_constraint(table)["constrained_columns"])
-        if INFRASTRUCTURE.search(table) or not columns:
+        if table in OWN_TABLES or not columns:
             continue
         names: list[sa.ColumnClause[Any]] = [sa.column(name) for name in columns]
         query = sa.select(*names).select_from(sa.table(table))

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, make_url
 
 from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
 from migrator.adoption.rows import count_missing, read_rows
-from migrator.catalogue import INFRASTRUCTURE
 from migrator.engine import make_sqlite_migration_engine
+from migrator.history import OWN_TABLES
 from migrator.tabletext import Column, Constraint, Definition, Words, quote, tokenize, words
 
 MASTER = """
     SELECT type, name, tbl_name, sql FROM sqlite_master
-    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid
+    WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_' ORDER BY rowid
 """
 WHOLE = ("table", "view")
 CREATE_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
@@ -102,8 +102,8 @@ class SQLite(Dialect):
 
 def read_master(connection: Connection) -> list[tuple[str, str, str, str]]:
     """Return kind, name, table and text of everything but the migrations' own tables."""
-    rows = connection.exec_driver_sql(MASTER).all()
-    return [(kind, name, on, sql) for kind, name, on, sql in rows if not INFRASTRUCTURE.search(on)]
+    rows = connection.exec_driver_sql(MASTER)
+    return [(kind, name, on, sql) for kind, name, on, sql in rows if on not in OWN_TABLES]
 
 
 def describe_column(column: Column) -> tuple[Words, ...]:

@@ -11,15 +11,13 @@ from sqlalchemy import Connection
 from migrator.catalogue.postgresql import catalogue_query
 from migrator.history import OWN_TABLES
 
-# The tables of the migrations themselves, and whatever belongs to them.
-INFRASTRUCTURE = re.compile("|".join(OWN_TABLES))
-
 QUERIES = {
     "sqlite": """
-        SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'
+        SELECT type, name, sql, tbl_name FROM sqlite_master
+        WHERE substr(name, 1, 7) <> 'sqlite_'
     """,
     "clickhousedb": """
-        SELECT 'table', name, create_table_query FROM system.tables
+        SELECT 'table', name, create_table_query, name FROM system.tables
         WHERE database = currentDatabase()
     """,
 }
@@ -41,11 +39,12 @@ def read_catalogue(connection: Connection) -> Catalogue:
 
 def read_rows(connection: Connection) -> list[tuple[str, str, str]]:
     """Return the same as the database has it, within the transaction of the caller."""
-    is_postgresql = connection.dialect.name == "postgresql"
-    query = catalogue_query(connection) if is_postgresql else QUERIES[connection.dialect.name]
-    # As it stands: a colon in it is no parameter.
-    rows = connection.exec_driver_sql(query).all()
-    return [(kind, name, text) for kind, name, text in rows if not INFRASTRUCTURE.search(name)]
+    if connection.dialect.name == "postgresql":
+        # As it stands: a colon in it is no parameter.
+        rows = connection.exec_driver_sql(catalogue_query(connection))
+        return [(kind, name, text) for kind, name, text in rows]
+    rows = connection.exec_driver_sql(QUERIES[connection.dialect.name])
+    return [(kind, name, text) for kind, name, text, table in rows if table not in OWN_TABLES]
 
 
 def normalise(definition: str) -> str:

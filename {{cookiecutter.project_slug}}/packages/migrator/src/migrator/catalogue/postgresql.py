@@ -9,8 +9,24 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, RowMapping, text
 
+from migrator.history import OWN_TABLES
+
 # Objects with a smaller number came with the server.
 FIRST_OBJECT = 16384
+
+# A common table expression of the migrations' own tables, and of what exists because of them: the
+# class and the number of each object.
+OWN = f"""
+    own (class, number) AS (
+        SELECT 'pg_class'::regclass::oid, c.oid
+        FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+        WHERE relname = ANY ('{{{",".join(OWN_TABLES)}}}')
+        AND relkind = 'r' AND nspname = current_schema()
+        UNION
+        SELECT d.classid, d.objid FROM own JOIN pg_depend d
+        ON d.refclassid = own.class AND d.refobjid = own.number AND d.deptype IN ('a', 'i')
+    )
+"""
 
 COLUMNS = """
     SELECT c.relname AS catalogue, a.attname AS name, format_type(a.atttypid, NULL) AS type,
@@ -128,6 +144,7 @@ def catalogue_query(connection: Connection) -> str:
             columns[column["catalogue"]].append(column)
     every = " UNION ALL ".join(select(name, found) for name, found in columns.items())
     return f"""
+        WITH RECURSIVE {OWN}
         SELECT kind, name, concat(key, ': ', value)
         FROM ({every}) AS found, jsonb_each_text(properties)
         WHERE name !~ '^pg_(toast|temp)'
@@ -145,7 +162,9 @@ def select(catalogue: str, columns: Sequence[RowMapping]) -> str:
             WHERE d.classid = {kind} AND d.objid = {number} AND d.deptype = 'e'
         )
     """
-    conditions = [CONDITIONS[catalogue]] if catalogue in CONDITIONS else []
+    conditions = [f"({kind}, {number}) NOT IN (SELECT class, number FROM own)"]
+    if catalogue in CONDITIONS:
+        conditions.append(CONDITIONS[catalogue])
     if catalogue not in OF_THE_SERVER:
         conditions.append(is_ours)
     return f"""

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
-from migrator.catalogue import INFRASTRUCTURE
 from migrator.clickhouse.connections import in_database, make_engine, open_or_create
 from migrator.errors import RefusedError, UnreachableError, first_line
+from migrator.history import OWN_TABLES
 
 TABLES = text("""
     SELECT name, create_table_query, currentDatabase() FROM system.tables
@@ -109,7 +109,7 @@ def read_definitions(connection: Connection) -> dict[str, str]:
         quoted = re.escape(database)
         plain = re.sub(rf"(?<![\w.`])`?{quoted}`?\.", "", definition)
         plain = re.sub(rf"(ENGINE = \w+\((?:[^()]*, )?)'{quoted}'", r"\1currentDatabase()", plain)
-        if not INFRASTRUCTURE.search(name):
+        if name not in OWN_TABLES:
             found[name] = plain
     return found
 
