@@ -162,6 +162,46 @@ def test_a_downgrade_lists_what_it_deletes_and_keeps_a_copy(embedded: Embedded) 
     assert len(rows) == 3
 
 
+MAKE_MANY = """
+for name in ("one", "two", "`a-b`", "kept"):
+    op.execute(
+        f"CREATE TABLE IF NOT EXISTS {name} (n Int64, m Int64) ENGINE = MergeTree ORDER BY n"
+    )
+    op.execute(f"INSERT INTO {name} VALUES (1, 2), (3, 4)")
+"""
+# A statement, and the tables and columns that it deletes.
+DELETING = {
+    "DROP TABLE IF EXISTS one, two": "one two",
+    "DROP TABLE IF EXISTS default.one": "one",
+    'DROP TABLE IF EXISTS "default" . `a-b`': "a-b",
+    "DROP /* all of it */ TABLE IF EXISTS one -- gone": "one",
+    "TRUNCATE TABLE IF EXISTS one": "one",
+    "TRUNCATE one": "one",
+    "CREATE OR REPLACE TABLE one (n Int64) ENGINE = MergeTree ORDER BY n": "one",
+    "ALTER TABLE default.one DROP COLUMN IF EXISTS `m`": "one.m",
+    "ALTER TABLE one UPDATE m = 1 WHERE toString(n) = 'DROP COLUMN n'": "",
+    "INSERT INTO kept VALUES (5, 6)": "",
+    "DROP TABLE IF EXISTS elsewhere.one": "",
+    "DROP VIEW IF EXISTS missing": "",
+}
+
+
+@pytest.mark.parametrize(("statement", "names"), DELETING.items())
+def test_whatever_a_downgrade_deletes_is_listed_and_copied(
+    migrated: Embedded, statement: str, names: str
+) -> None:
+    migrated.project.write("many", MAKE_MANY, f"op.execute({statement!r})")
+    migrated.run("upgrade", "--events")
+
+    done = migrated.run("downgrade", "--events", "--yes")
+
+    listed = re.findall(r"^  (?:table|column) (\S+): 2", done.out, re.MULTILINE)
+    copies = (migrated.project.root / "backups").glob("clickhouse-*/*.tsv.gz")
+    assert done.code == Exit.DONE, done
+    assert listed == names.split()
+    assert {it.name for it in copies} == {f"{it.removesuffix('.m')}.tsv.gz" for it in listed}
+
+
 def test_a_downgrade_to_base_leaves_nothing(migrated: Embedded) -> None:
     done = migrated.run("downgrade", "--events", "--yes", "base")
     again = migrated.run("downgrade", "--events", "--yes")

@@ -229,6 +229,20 @@ def test_a_run_waits_for_the_one_before_it(
     assert postgresql_project.run("upgrade") == Exit.DONE
 
 
+# PostgreSQL cuts the name of a session to 63 bytes, and replaces what is not ASCII.
+@pytest.mark.parametrize("name", ["x" * 45, "x" * 53, "x" * 200, "Überbau", "a\tb"])
+def test_runs_of_a_project_with_any_name_take_turns(postgresql_project: Project, name: str) -> None:
+    project = postgresql_project.having(name=name, wait_seconds=0.3)
+
+    with project.database.engine().connect() as killed:
+        held_up = project.run("upgrade")
+        assert killed.scalar(sa.text("SHOW application_name")) == application_name(name)
+    upgraded = postgresql_project.having(name=name).run("upgrade")
+    squashed = postgresql_project.having(name=name).run("new", "--squash", "0003")
+
+    assert (held_up, upgraded, squashed) == (Exit.LOCKED, Exit.DONE, Exit.DONE)
+
+
 @pytest.mark.parametrize(
     ("empty_database", "statements", "message"),
     [

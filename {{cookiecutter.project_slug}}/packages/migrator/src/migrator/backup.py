@@ -16,7 +16,7 @@ from sqlalchemy import URL, create_engine
 
 from migrator.engine import is_sqlite, reading, with_limits
 from migrator.errors import BackupError, RefusedError
-from migrator.losses import find_hidden
+from migrator.losses import find_hidden, name_of
 
 
 def back_up(url: URL, revision: str, folder: Path, wait_seconds: float = 60) -> Path:
@@ -89,7 +89,7 @@ def dump_postgresql(url: URL, path: Path, wait_seconds: float) -> None:
     """Dump a PostgreSQL database with pg_dump, and read the dump from the first to the last row."""
     with reading(url, wait_seconds) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
-        if hidden := sorted(find_hidden(connection)):
+        if hidden := sorted(map(name_of, find_hidden(connection))):
             raise RefusedError(
                 f"row-level security may hide rows of {', '.join(hidden)} from the role"
                 f" {url.username}, and a backup needs all. Next: run this as a role with BYPASSRLS,"

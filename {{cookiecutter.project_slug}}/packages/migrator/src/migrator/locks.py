@@ -1,6 +1,7 @@
 """The lock that makes runs of one project take turns on a database, and who is in the way."""
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from migrator.errors import LockTimeoutError
 POLL_SECONDS = 0.1
 # The shortest wait that is noticed, more or less.
 WATCH_SECONDS = 0.25
+# The longest name of a session, in bytes.
+NAME_MAX = 63
 # How long the end of a run waits for a server that no longer answers.
 CLOSE_SECONDS = 5
 
@@ -62,13 +65,21 @@ BLOCKERS: Select[Any] = (
 
 
 def application_name(project: str) -> str:
-    """Return how PostgreSQL lists the connection of a run."""
-    return f"{project} migration"
+    """Return how PostgreSQL lists the connection of a run.
+
+    The server cuts names to 63 bytes and replaces what is not printable ASCII, so names like that
+    would not be found again: they are shortened, and get a hash.
+    """
+    name = f"{project} migration"
+    if len(f"{name} lock") <= NAME_MAX and name.isascii() and name.isprintable():
+        return name
+    digest = hashlib.sha256(project.encode()).hexdigest()[:8]
+    return f"{re.sub('[^!-~]', '_', project)[:32]} {digest} migration"
 
 
 def lock_id(project: str) -> int:
     """Return the number of a project's advisory lock, a signed 64-bit integer."""
-    digest = hashlib.sha256(application_name(project).encode()).digest()
+    digest = hashlib.sha256(f"{project} migration".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
 
 

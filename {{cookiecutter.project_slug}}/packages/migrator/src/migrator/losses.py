@@ -19,8 +19,9 @@ INSUFFICIENT_PRIVILEGE = "42501"
 # No such column, no such table.
 NOT_THERE = ("42703", "42P01")
 
-# The names of the columns of each table.
-Columns = dict[str, set[str]]
+# A table's schema, None for the default one, and its name; and the names of the columns of each.
+Key = tuple[str | None, str]
+Columns = dict[Key, set[str]]
 
 
 @dataclass(frozen=True)
@@ -28,25 +29,23 @@ class Loss:
     """A table or column that a downgrade deletes.
 
     Attributes:
-        name: `table`, or `table.column`.
+        table: The table, or the one that the column belongs to; with its schema, if that is not the
+            default one.
         count: How many rows the table has, or how many values the column; None if row-level
             security hides some of them.
+        column: The column; empty for the whole table.
     """
 
-    name: str
+    table: str
     count: int | None
-
-    @property
-    def table(self) -> str:
-        """The table, or the one that the column belongs to."""
-        return self.name.partition(".")[0]
+    column: str = ""
 
     def __str__(self) -> str:
-        is_column = "." in self.name
-        kind, unit = ("column", "value") if is_column else ("table", "row")
+        kind, unit = ("column", "value") if self.column else ("table", "row")
+        name = ".".join(filter(None, (self.table, self.column)))
         if self.count is None:
-            return f"{kind} {self.name}: its {unit}s cannot be counted (row-level security)"
-        return f"{kind} {self.name}: {self.count} {unit}{'s' * (self.count != 1)}"
+            return f"{kind} {name}: its {unit}s cannot be counted (row-level security)"
+        return f"{kind} {name}: {self.count} {unit}{'s' * (self.count != 1)}"
 
 
 def find_losses(database: "Database", revision: str, target: str) -> list[Loss]:
@@ -103,38 +102,54 @@ def count_losses(connection: Connection, before: Columns, after: Columns) -> lis
     present = read_columns(connection)
     hidden = find_hidden(connection)
 
-    def visible(name: str, part: str | None = None) -> int | None:
-        return None if name in hidden else count(connection, name, part)
+    def loss(key: Key, part: str = "") -> Loss:
+        found = None if key in hidden else count(connection, key, part)
+        return Loss(name_of(key), found, part)
 
-    known = sorted(before.keys() & present.keys())
-    tables = [Loss(name, visible(name)) for name in known if name not in after]
+    known = sorted(before.keys() & present.keys(), key=lambda key: (key[0] or "", key[1]))
+    tables = [loss(key) for key in known if key not in after]
     columns = [
-        Loss(f"{name}.{part}", visible(name, part))
-        for name in known
-        if name in after
-        for part in sorted((before[name] - after[name]) & present[name])
+        loss(key, part)
+        for key in known
+        if key in after
+        for part in sorted((before[key] - after[key]) & present[key])
     ]
     return tables + columns
 
 
 def read_columns(connection: Connection) -> Columns:
-    """Return the names of the columns of each table."""
-    found = inspect(connection).get_multi_columns()
-    return {name: {part["name"] for part in parts} for (_, name), parts in found.items()}
+    """Return the names of the columns of each table: on PostgreSQL, of all schemas but its own."""
+    inspector = inspect(connection)
+    schemas: list[str | None] = [None]
+    if connection.dialect.name == "postgresql":
+        left_out = {inspector.default_schema_name, "information_schema"}
+        schemas += [it for it in inspector.get_schema_names() if it not in left_out]
+    return {
+        key: {part["name"] for part in parts}
+        for schema in schemas
+        for key, parts in inspector.get_multi_columns(schema).items()
+    }
 
 
-def find_hidden(connection: Connection) -> set[str]:
+def find_hidden(connection: Connection) -> set[Key]:
     """Return the tables of which row-level security may hide rows from this role."""
     if connection.dialect.name != "postgresql":
         return set()
     rows = connection.exec_driver_sql(
-        "SELECT CASE WHEN pg_table_is_visible(oid) THEN relname ELSE oid::regclass::text END"
-        " FROM pg_class WHERE relrowsecurity AND row_security_active(oid)"
+        "SELECT nullif(nspname, current_schema()), relname"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE relrowsecurity AND row_security_active(c.oid)"
     )
-    return set(rows.scalars())
+    return {(schema, name) for schema, name in rows}
 
 
-def count(connection: Connection, name: str, part: str | None = None) -> int:
+def name_of(key: Key) -> str:
+    """Return what messages call a table: with its schema, if that is not the default one."""
+    return ".".join(filter(None, key))
+
+
+def count(connection: Connection, key: Key, part: str = "") -> int:
     """Return how many rows a table has, or how many values other than NULL a column."""
+    schema, name = key
     what = func.count(column(part)) if part else func.count()
-    return connection.scalar(select(what).select_from(table(name))) or 0
+    return connection.scalar(select(what).select_from(table(name, schema=schema))) or 0
