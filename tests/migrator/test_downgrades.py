@@ -367,11 +367,17 @@ def test_a_copy_that_differs_from_its_source_is_not_a_backup(
         back_up(url, "0001", tmp_path / "backups")
 
 
+@pytest.mark.parametrize("place", ["password", "query"])
 def test_a_password_is_not_shown_to_other_users(
-    postgresql_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgresql_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     secret = uuid4().hex
-    url = postgresql_project.database.url.set(password=f"50% @ {secret}")
+    password, url = f"50% @ {secret}", postgresql_project.database.url
+    url = (
+        url.set(password=password)
+        if place == "password"
+        else url.update_query_dict({"password": password})
+    )
     postgresql_project.having(url=url).upgraded()
     seen: list[list[str]] = []
     run = backup.run

@@ -41,6 +41,8 @@ KEY = sa.text("""
     SELECT quote_ident(attname), format_type(atttypid, atttypmod)
     FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
     WHERE indisprimary AND indrelid = to_regclass(:name)
+    -- Columns that the index only includes come after those of the key.
+    AND array_position(CAST(indkey AS int2[]), attnum) < indnkeyatts
     ORDER BY array_position(CAST(indkey AS int2[]), attnum)
 """)
 ESTIMATE = sa.text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")

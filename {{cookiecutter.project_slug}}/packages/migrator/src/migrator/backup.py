@@ -112,7 +112,7 @@ def connection_parameters(url: URL) -> tuple[str, dict[str, str]]:
     parameters = create_engine(url).dialect.create_connect_args(with_limits(url))[1]
     parameters.pop("context", None)
     # Every user of the machine can read command lines, so the password is not on this one.
-    password = {"PGPASSWORD": str(parameters.pop("password"))} if url.password else {}
+    password = {"PGPASSWORD": str(parameters.pop("password"))} if "password" in parameters else {}
     return make_conninfo(**parameters), password
 
 
