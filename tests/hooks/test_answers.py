@@ -54,7 +54,8 @@ BAD = [
         ("package_name", name, "is a library the project depends on")
         for name in (
             "aiosqlite alembic anyio click factory fastapi httpx2 prometheus_client psycopg "
-            "pydantic pydantic_settings pytest sqlalchemy starlette structlog typer uvicorn"
+            "pydantic pydantic_settings pytest sqlalchemy starlette structlog typer uvicorn "
+            "migrator testdb isolation_child"
         ).split()
     ),
     ("description", "a bell \a", "has a control character"),

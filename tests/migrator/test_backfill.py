@@ -165,6 +165,7 @@ KEYS = [
     ('"a b" char(9), "c:d" date, PRIMARY KEY ("c:d", "a b")', "'x' || i %% 5, now()::date + i / 5"),
     ("id timestamptz PRIMARY KEY", "now() + i * interval '1 microsecond'"),
     ("id bytea PRIMARY KEY", "sha256(i::text::bytea)"),
+    ("id int, note text, PRIMARY KEY (id) INCLUDE (note)", "i, CASE WHEN i %% 2 = 0 THEN 'x' END"),
 ]
 
 
