@@ -32,13 +32,17 @@ PINS := $(UV) pip compile --quiet --upgrade --universal --no-emit-index-url --no
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
 
+# The shell takes the folder from the environment, whatever is in its name.
+new: override export OUT := $(value OUT)
 new: .venv/.cookiecutter ## Render a service (answers: ARGS="key=value ...", folder: OUT=dir)
-	@$(BIN)/python new.py --output-dir '$(OUT)' $(value ARGS)
+	@$(BIN)/python new.py --output-dir "$$OUT" $(value ARGS)
 
 # Also called by projects, in a clone that they make of the newest template.
+update: override export PROJECT := $(value PROJECT)
+update: override export SOURCE := $(value SOURCE)
 update: .venv/.cookiecutter ## Show what changed for a service: PROJECT=folder [APPLY=1 TO= FROM= ARGS="key=value ..."]
-	@$(BIN)/python -m updates $(if $(SOURCE),--source '$(SOURCE)') $(if $(FROM),--from '$(FROM)') \
-		$(if $(TO),--to '$(TO)') $(if $(filter-out 0 no,$(APPLY)),--apply) '$(PROJECT)' $(value ARGS)
+	@$(BIN)/python -m updates $(if $(SOURCE),--source "$$SOURCE") $(if $(FROM),--from '$(FROM)') \
+		$(if $(TO),--to '$(TO)') $(if $(filter-out 0 no,$(APPLY)),--apply) "$$PROJECT" $(value ARGS)
 
 test: $(ENV) ## Run the tests of the template; ARGS="-k name" and the like pass through
 	@$(BIN)/pytest $(WORKERS) -m 'not complete' $(value ARGS)

