@@ -1,5 +1,6 @@
 """The commands: clear messages, dependable exit codes, nothing created in passing."""
 
+import io
 import sqlite3
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def test_help_names_the_script_and_the_exit_codes(
     printed = capsys.readouterr().out
     assert printed.startswith(f"usage: {script} ")
     assert "could not get a lock in time" in printed
-    assert "130, 143  interrupted" in printed
+    assert "129, 130, 143  interrupted" in printed
 
 
 @pytest.mark.parametrize(
@@ -331,6 +332,35 @@ def test_a_server_that_refuses_is_named_without_the_password(
         " command again."
     ) in message
     assert "password" not in message
+
+
+def test_texts_are_read_whatever_encoding_the_environment_names(
+    postgresql_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+
+    codes = [
+        postgresql_project.run(*words)
+        for words in (["upgrade"], ["status"], ["downgrade", "--yes", "base"])
+    ]
+
+    assert codes == [Exit.DONE] * 3
+
+
+@pytest.mark.parametrize("stdin", [None, "not a terminal"])
+def test_without_a_terminal_nothing_is_undone_unless_it_was_confirmed(
+    sqlite_project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stdin: str | None,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin and io.StringIO(stdin))
+
+    code = sqlite_project.upgraded().run("downgrade")
+
+    assert code == Exit.REFUSED
+    assert "pass --yes to confirm" in capsys.readouterr().err
+    assert sqlite_project.database.status().revision == HEAD
 
 
 def test_in_production_no_server_of_development_is_named(

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -48,6 +49,16 @@ def test_the_database_is_compared_with_the_code(project: Project) -> None:
     ]
     assert [answer.ready for answer in found] == [True, False, True, False, False]
     assert repeated == found[-1]
+
+
+def test_a_look_at_a_file_that_is_missing_creates_none(sqlite_project: Project) -> None:
+    url = sqlite_project.database.url
+    Path(str(url.database)).parent.mkdir()
+
+    [found] = ask(ReadinessCheck(url, sqlite_project.database.scripts()))
+
+    assert found.status == "behind"
+    assert not Path(str(url.database)).exists()
 
 
 def test_a_fork_of_the_history_needs_both_ends(sqlite_project: Project) -> None:

@@ -70,6 +70,23 @@ def test_effects_outside_a_transaction_are_reported(
     assert "effects of bad outside a transaction may remain" in capsys.readouterr().err
 
 
+def test_effects_of_a_downgrade_outside_a_transaction_are_reported(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undo = (
+        'with op.get_context().autocommit_block():\n    op.drop_index("ix_authors_name")\n'
+        'op.create_check_constraint("short", "authors", "length(name) < 3")'
+    )
+    postgresql_project.write("index", CONCURRENTLY, undo)
+    # On the copy without rows, where a downgrade is tried first, it succeeds.
+    postgresql_project.upgraded().execute(AUTHOR)
+
+    code = postgresql_project.run("downgrade", "--yes")
+
+    assert code == Exit.FAILED
+    assert "effects of index outside a transaction may remain" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run ends at once, and says where the database is."""
+"""Ctrl-C and the like: the run ends at once, and says where the database is."""
 
 import signal
 import subprocess
@@ -15,7 +15,11 @@ from tests.migrator.project import COMMANDS, HEAD, Project
 from tests.migrator.test_runs import hold_lock
 from tests.running import LIMIT, wait_until
 
-SIGNALS = [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+SIGNALS = [
+    (signal.SIGINT, 130, "Ctrl-C"),
+    (signal.SIGTERM, 143, "SIGTERM"),
+    (signal.SIGHUP, 129, "SIGHUP"),
+]
 FOREVER = {
     "sqlite": (
         "CREATE TABLE no AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"

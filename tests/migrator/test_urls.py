@@ -32,6 +32,15 @@ CLOSED = """
         ("postgres://u@h/d", "postgresql+psycopg://u@h/d"),
         ("postgresql://u@h/d", "postgresql+psycopg://u@h/d"),
         ("postgresql+psycopg2://u@h/d", "postgresql+psycopg://u@h/d"),
+        (
+            "postgresql+asyncpg://u@h/d?ssl=verify-full",
+            "postgresql+psycopg://u@h/d?sslmode=verify-full",
+        ),
+        (
+            "postgresql+asyncpg://u@h/d?ssl=true&timeout=9",
+            "postgresql+psycopg://u@h/d?sslmode=require",
+        ),
+        ("postgresql://u@h/d?sslmode=prefer", "postgresql+psycopg://u@h/d?sslmode=prefer"),
     ],
 )
 def test_every_usual_spelling_is_understood(given: str, meant: str) -> None:
@@ -58,6 +67,7 @@ def test_a_clickhouse_is_a_folder_or_a_server(given: str, meant: str) -> None:
     [
         ("not a url", "not a database URL"),
         ("mysql://u:secret@h/d", "unsupported database 'mysql'"),
+        ("sqlite:///data/x.db?mode=ro&uri=true", "a SQLite URI is not supported"),
         ("sqlite:///file:secret.db?uri=true", "a SQLite URI is not supported"),
         ("postgresql://u:secret@h:secret/d", "not a database URL"),
         ("postgresql://u:sec@secret#pw/@h:1/d", "write @ as %40, # as %23, / as %2F"),

@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1)
     migration_lock_timeout_ms: int = Field(default=5000, ge=1)
     migration_lock_tries: int = Field(default=5, ge=1)
-    migration_lock_wait_seconds: float = Field(default=60, gt=0)
-    migration_wait_seconds: float = Field(default=60, gt=0)
+    migration_lock_wait_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
+    migration_wait_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     backup_folder: Path = PROJECT_ROOT / "data" / "backups"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"

@@ -110,7 +110,9 @@ def connection_parameters(url: URL) -> tuple[str, dict[str, str]]:
     from psycopg.conninfo import make_conninfo
 
     parameters = create_engine(url).dialect.create_connect_args(with_limits(url))[1]
-    parameters.pop("context", None)
+    # A dump has the encoding of its database.
+    for name in ("context", "client_encoding"):
+        parameters.pop(name, None)
     # Every user of the machine can read command lines, so the password is not on this one.
     password = {"PGPASSWORD": str(parameters.pop("password"))} if "password" in parameters else {}
     return make_conninfo(**parameters), password

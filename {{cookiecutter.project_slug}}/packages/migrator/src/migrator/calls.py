@@ -20,6 +20,7 @@ class Exit(IntEnum):
     USAGE = 2
     LOCKED = 3
     REFUSED = 4
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -28,7 +28,7 @@ exit codes:
   2  wrong usage
   3  could not get a lock in time
   4  refused; the message gives the reason
-  130, 143  interrupted by Ctrl-C or SIGTERM; the message gives the revision of the database
+  129, 130, 143  interrupted by SIGHUP, Ctrl-C or SIGTERM; the message gives the revision
 """
 
 # What these print is all they do; after others, the state of the database counts.
@@ -151,8 +151,9 @@ def report(call: Call, cause: BaseException | Signals) -> Exit:
             code = Exit.FAILED
             state = describe_state(call, find_remedy(target, cause))
             lines = [f"Failed: {describe_error(target, cause)}.", state]
-        case Signals.SIGTERM:
-            code, lines = Exit.TERMINATED, ["Interrupted by SIGTERM.", describe_state(call, "")]
+        case Signals.SIGTERM | Signals.SIGHUP:
+            code = Exit(128 + cause)
+            lines = [f"Interrupted by {cause.name}.", describe_state(call, "")]
         case _:
             code, lines = Exit.INTERRUPTED, ["Interrupted by Ctrl-C.", describe_state(call, "")]
     return fail(code, *lines)

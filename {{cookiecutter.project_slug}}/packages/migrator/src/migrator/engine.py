@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import CompileError, DBAPIError, SAWarning
 
 from migrator.errors import LockTimeoutError
+from migrator.urls import with_options_of_libpq
 
 # The first version with the operator ->>, which constraints may use.
 OLDEST_SQLITE = (3, 38)
@@ -28,8 +29,10 @@ POLL_SECONDS = 0.05
 STEPS = 100_000
 
 # What libpq is told unless the URL says otherwise: give up on a server that does not answer, and
-# notice one that is gone. In seconds, but for the last one, in milliseconds.
+# notice one that is gone. In seconds, but for the last one, in milliseconds. And send texts as
+# psycopg can read them, whatever PGCLIENTENCODING says.
 LIBPQ_DEFAULTS = {
+    "client_encoding": "utf8",
     "connect_timeout": "10",
     "keepalives_idle": "30",
     "keepalives_interval": "10",
@@ -61,6 +64,7 @@ SYNC_DRIVERS = {
 
 def sync_url(url: URL) -> URL:
     """Return the URL of the same database with a synchronous driver."""
+    url = with_options_of_libpq(url)
     return url.set(drivername=SYNC_DRIVERS.get(url.drivername, url.drivername))
 
 

@@ -15,7 +15,7 @@ from migrator.status import Status
 # The remedy for an error, by SQLSTATE and by SQLite's error code.
 REMEDIES: dict[str | int | None, str] = {
     "53100": "free space on the server's disk",
-    "25006": "connect to the primary; this is a read-only replica",
+    "25006": "connect to the primary, if this is a replica, or end default_transaction_read_only",
     "42501": "connect as the role that owns the tables",
     sqlite3.SQLITE_FULL: "free space on the disk",
     sqlite3.SQLITE_IOERR: "check the disk: is it full, is it failing?",
@@ -91,7 +91,7 @@ def describe_state(call: Call, remedy: str | None) -> str:
         remedy = "fix the revision" if remedy is None else remedy
     else:
         left = f", {len(found.pending)} pending" if found.pending else ""
-        state = f"{label} is at {found.revision}{left}; {partial_effects(target, found)}."
+        state = f"{label} is at {found.revision}{left}; {partial_effects(call, found)}."
         remedy = "fix the cause" if remedy is None else remedy
     then = f"{remedy}, then run" if remedy else "run"
     return f"{state} Next: {then} {retry_command(call)}."
@@ -116,13 +116,14 @@ def retry_command(call: Call) -> str:
     return call.command(call.names.downgrade, *flags, arguments.target)
 
 
-def partial_effects(target: Database, found: Status) -> str:
-    """Return which effects of the next revision the database may already have."""
+def partial_effects(call: Call, found: Status) -> str:
+    """Return which effects of the revision that was being applied or undone may have stayed."""
     if found.unfinished:
         return f"{found.unfinished.revision} is unfinished, and the next run repeats it"
-    # There, the block commits nothing.
-    pending = () if is_sqlite(target.url) else found.pending[:1]
-    for script in pending:
+    is_downgrade = call.arguments.command == "downgrade"
+    scripts = found.applied[-1:] if is_downgrade else found.pending[:1]
+    # On SQLite, the block commits nothing.
+    for script in () if is_sqlite(call.target.url) else scripts:
         if "autocommit_block" in Path(script.path).read_text(encoding="utf-8"):
             return f"effects of {script.revision} outside a transaction may remain"
     return "no revision is partially applied"

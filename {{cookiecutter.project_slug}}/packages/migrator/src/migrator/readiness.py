@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrator.engine import sync_url
+from migrator.engine import is_missing_file, sync_url
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ class ReadinessCheck:
 
     def read_revisions(self) -> frozenset[str]:
         """Return the database's revision; several after a fork, none if it was never migrated."""
+        if is_missing_file(self.engine.url):
+            return frozenset()
         with self.engine.connect() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
                 return frozenset()

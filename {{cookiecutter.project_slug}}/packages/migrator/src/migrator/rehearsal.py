@@ -16,11 +16,11 @@ from uuid import uuid4
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrator.backup import connection_parameters, find_pg_dump, run
-from migrator.engine import make_migration_engine
+from migrator.engine import make_migration_engine, make_postgresql_engine
 from migrator.errors import MigrationError, first_line
 from migrator.history import OWN_TABLES
 
@@ -160,7 +160,7 @@ def held_up(url: URL, watch: Watch, pid: int) -> Iterator[Event]:
                 break
         driver.rollback()
 
-    with create_engine(url, poolclass=NullPool).connect() as writer:
+    with make_postgresql_engine(url).connect() as writer:
         for name in tables:
             writer.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")
         thread = Thread(target=look, args=[writer.connection.driver_connection])
@@ -192,7 +192,7 @@ def copy_of_schema(url: URL) -> Iterator[URL]:
     parameters, password = connection_parameters(url)
     new_parameters, _ = connection_parameters(scratch)
     with (
-        create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as server,
+        make_postgresql_engine(url, isolation_level="AUTOCOMMIT").connect() as server,
         TemporaryDirectory() as folder,
     ):
         pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))

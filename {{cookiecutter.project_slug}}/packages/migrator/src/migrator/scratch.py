@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 
-from migrator.engine import heed_signals, is_sqlite
+from migrator.engine import heed_signals, is_sqlite, make_postgresql_engine
 from migrator.locks import lock_id, one_run_at_a_time
 
 
@@ -37,7 +37,7 @@ def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]
         yield URL.create(url.drivername)
         return
     name = f"migrator_scratch_{lock_id(f'{url.database} {project}') & 0xFFFFFFFF:08x}"
-    server = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    server = make_postgresql_engine(url, isolation_level="AUTOCOMMIT")
     with one_run_at_a_time(url, f"{project} scratch", wait_seconds), server.connect() as connection:
         drop = text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(drop)

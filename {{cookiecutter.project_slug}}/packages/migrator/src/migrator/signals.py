@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command in order: the transaction is rolled back, the lock released."""
+"""Signals end a command in order: the transaction is rolled back, the lock released."""
 
 import signal
 import sys
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
+# Ctrl-C, what ends a container, and a terminal that was closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds after which an interruption that Python dropped is repeated.
 SOON = 0.01
 
 
 @contextmanager
 def interruptible() -> Iterator[list[signal.Signals]]:
-    """Raise `KeyboardInterrupt` at SIGINT and SIGTERM, and yield a list of those that came.
+    """Raise `KeyboardInterrupt` at a signal that is to end it, and yield a list of those that came.
 
     A signal that comes while SQLite works becomes an error of SQLite, so the list decides. A second
     one kills the process. Signals that the caller ignores stay ignored; threads get none.
@@ -34,8 +36,7 @@ def interruptible() -> Iterator[list[signal.Signals]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    found = {number: signal.getsignal(number) for number in numbers}
+    found = {number: signal.getsignal(number) for number in ENDING}
     before = {it: handler for it, handler in found.items() if handler is not signal.SIG_IGN}
     for it in before:
         signal.signal(it, interrupt)

@@ -12,6 +12,13 @@ DIALECTS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
 }
+# Options that asyncpg has and libpq does not; and how asyncpg spells some values of `sslmode`.
+OF_ASYNCPG = {
+    *("async_fallback", "command_timeout", "max_cacheable_statement_size", "statement_cache_size"),
+    *("max_cached_statement_lifetime", "prepared_statement_cache_size"),
+    *("prepared_statement_name_func", "timeout"),
+}
+SSL_MODES = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
 # The letters of passwords that are no secret: defaults, examples and placeholders.
 GUESSABLE = re.compile(
     "(admin|change|clickhouse|db|database|default|demo|example|here|it|letmein|me|my|none|null"
@@ -38,9 +45,9 @@ def parse(value: str, root: Path) -> URL:
     dialect = url.drivername.partition("+")[0]
     if dialect not in DIALECTS:
         raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
-    if str(url.database).startswith("file:"):
+    if str(url.database).startswith("file:") or (dialect == "sqlite" and "uri" in url.query):
         raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
-    url = url.set(drivername=DIALECTS[dialect])
+    url = with_options_of_libpq(url).set(drivername=DIALECTS[dialect])
     if dialect != "sqlite":
         refuse_unescaped(url)
     if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -66,6 +73,17 @@ def parse_clickhouse(value: str, root: Path) -> URL:
             refuse_unescaped(url)
             return url.set(port=url.port or 8123, database=url.database or "default")
     raise ValueError(f"not a ClickHouse URL; {expected}")
+
+
+def with_options_of_libpq(url: URL) -> URL:
+    """Return a URL of asyncpg with `sslmode` for `ssl`, without what concerns asyncpg alone."""
+    if url.drivername != "postgresql+asyncpg":
+        return url
+    query = {name: value for name, value in url.query.items() if name not in OF_ASYNCPG}
+    ssl = str(query.pop("ssl", ""))
+    if ssl:
+        query["sslmode"] = SSL_MODES.get(ssl.lower(), ssl)
+    return url.set(query=query)
 
 
 def refuse_unescaped(url: URL) -> None:

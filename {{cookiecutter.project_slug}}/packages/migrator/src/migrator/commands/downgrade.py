@@ -163,7 +163,7 @@ def confirm(arguments: argparse.Namespace) -> None:
     """Ask for confirmation unless `--yes` was passed; raise `RefusedError` if it is not given."""
     if arguments.yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError("stdin is not a terminal; pass --yes to confirm")
     try:
         answer = input("Continue? [y/N] ")
