@@ -214,3 +214,42 @@ def test_a_role_without_privileges_reads_the_same(
     connection.exec_driver_sql("CREATE ROLE plain; SET ROLE plain")
 
     assert read_catalogue(connection) == before
+
+
+# Two tables each, and whether they are the same one.
+TEXTS = [
+    ("CREATE TABLE t (a INT DEFAULT 'x\"y')", "CREATE TABLE t (a INT DEFAULT 'xy')", False),
+    ("CREATE TABLE t (a TEXT DEFAULT 'a   b')", "CREATE TABLE t (a TEXT DEFAULT 'a b')", False),
+    ("CREATE TABLE t (a TEXT CHECK (a <> 'x'))", "CREATE TABLE t (a TEXT CHECK (a <> 'X'))", False),
+    ("CREATE TABLE t (a INT NOT NULL)", "CREATE TABLE t (a INT)", False),
+    (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+        False,
+    ),
+    ("CREATE TABLE t (a INT) STRICT", "CREATE TABLE t (a INT)", False),
+    ("CREATE TABLE sqlitedata (a INT)", "CREATE TABLE sqlitedata (b INT)", False),
+    (
+        "CREATE TABLE t (a INT DEFAULT 1 NOT NULL)",
+        'CREATE TABLE "t" ("a" INT NOT NULL DEFAULT (1))',
+        True,
+    ),
+    (
+        "CREATE TABLE t (a INT PRIMARY KEY, b INT UNIQUE)",
+        "CREATE TABLE t (b INT, a INT, UNIQUE (b), PRIMARY KEY (a))",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "is_same"), TEXTS)
+def test_texts_of_sqlite_that_mean_the_same_are_the_same(
+    one: str, other: str, *, is_same: bool
+) -> None:
+    found = []
+    for text in (one, other):
+        with sa.create_engine("sqlite://").connect() as connection:
+            connection.exec_driver_sql(text)
+            found.append(read_catalogue(connection))
+
+    assert (found[0] == found[1]) is is_same

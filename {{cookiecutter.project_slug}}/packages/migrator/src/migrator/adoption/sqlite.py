@@ -1,24 +1,17 @@
 """Adoption on SQLite: the texts of the catalogue, compared part by part, in any order."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from sqlalchemy import Connection, make_url
 
 from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
 from migrator.adoption.rows import count_missing, read_rows
+from migrator.catalogue.sqlite import flatten, read_master, read_parts
 from migrator.engine import make_sqlite_migration_engine
-from migrator.history import OWN_TABLES
-from migrator.tabletext import Column, Constraint, Definition, Words, quote, tokenize, words
+from migrator.tabletext import Definition, quote
 
-MASTER = """
-    SELECT type, name, tbl_name, sql FROM sqlite_master
-    WHERE sql IS NOT NULL AND substr(name, 1, 7) <> 'sqlite_' ORDER BY rowid
-"""
 WHOLE = ("table", "view")
-CREATE_TABLE = re.compile(r"CREATE\s+TABLE\b", re.IGNORECASE)
 # What only a rebuild of the table changes.
 OF_TABLE = {"table", "column", "constraint"}
 
@@ -35,21 +28,10 @@ class SQLite(Dialect):
 
     def read(self, connection: Connection) -> Objects:
         """Return tables, columns, constraints, indexes, triggers and views."""
-        found: dict[Key, Item] = {}
-        for kind, name, table, sql in read_master(connection):
-            label = f"{kind} {name}" if kind in WHOLE else ""
-            if kind != "table" or not CREATE_TABLE.match(sql):
-                found[kind, name] = Item(table, words(tokenize(sql)), label)
-                continue
-            definition = Definition(sql)
-            found[kind, name] = Item(name, words(tokenize(definition.options)), label)
-            for part, column in definition.columns.items():
-                found["column", f"{name}.{part}"] = Item(name, describe_column(column))
-            for constraint in definition.every_constraint():
-                title = constraint.name or " ".join(constraint.body)
-                counts_up = "autoincrement" in constraint.sql.lower()
-                found["constraint", f"{name}.{title}"] = Item(name, (constraint.body, counts_up))
-        return found
+        return {
+            (kind, name): Item(table, definition, f"{kind} {name}" if kind in WHOLE else "")
+            for (kind, name), (table, definition) in read_parts(connection).items()
+        }
 
     def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
         """Return the rows of tables that have a primary key."""
@@ -100,35 +82,10 @@ class SQLite(Dialect):
         return Statements([sql for *_, sql in rows], drops[::-1])
 
 
-def read_master(connection: Connection) -> list[tuple[str, str, str, str]]:
-    """Return kind, name, table and text of everything but the migrations' own tables."""
-    rows = connection.exec_driver_sql(MASTER)
-    return [(kind, name, on, sql) for kind, name, on, sql in rows if on not in OWN_TABLES]
-
-
-def describe_column(column: Column) -> tuple[Words, ...]:
-    """Return the clauses of a column without its constraints. A default may stand in brackets."""
-    found = []
-    for kind, part in column.parts.items():
-        clause = column.words(kind)
-        if kind == "default" and clause[1] == "(" and clause[-1] == ")":
-            clause = (clause[0], *clause[2:-1])
-        if not isinstance(part, Constraint) and kind not in ("name", "null"):
-            found.append(clause)
-    return (found[0], *sorted(found[1:]))
-
-
 def describe(before: Item | None, after: Item | None) -> str:
     """Return what was found and what should be, as far as it is short."""
     texts = [flatten(it.definition) for it in (before, after) if it]
     return ": " + " → ".join(texts) if all(0 < len(it) < 80 for it in texts) else ""
-
-
-def flatten(definition: Any) -> str:
-    """Return the words of a definition."""
-    if isinstance(definition, tuple):
-        return " ".join(filter(None, map(flatten, definition)))
-    return definition if isinstance(definition, str) else ""
 
 
 def rebuild(table: str, found: Connection, wanted: Connection) -> list[str]:
