@@ -110,6 +110,30 @@ def test_a_merge_revision_fails(sqlite_project: Project) -> None:
         testing.test_the_history_is_linear(sqlite_project.database)
 
 
+def test_a_constraint_that_is_not_validated_is_no_difference_and_is_named(
+    postgresql_project: Project,
+) -> None:
+    postgresql_project.write(
+        "strict",
+        """
+if op.get_context().dialect.name == "postgresql":
+    op.drop_constraint(op.f("ck_authors_name_length"), "authors")
+    op.create_check_constraint(
+        op.f("ck_authors_name_length"),
+        "authors",
+        "length(name) BETWEEN 1 AND 100",
+        postgresql_not_valid=True,
+    )
+""",
+    )
+    target = postgresql_project.database
+
+    testing.test_the_models_match_the_migrations(target, target.url)
+    target.downgrade("base")
+    with pytest.raises(AssertionError, match=r"constraint ck_authors_name_length .*not validated"):
+        testing.test_rows_survive_every_revision(target, target.url, {})
+
+
 def test_a_table_that_the_models_lack_fails(project: Project) -> None:
     project.write("more", 'op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))')
     target = project.database

@@ -148,6 +148,20 @@ def test_a_fault_ends_in_one_message_and_its_exit_code(
     assert len(result.stderr.splitlines()) <= 6
 
 
+@combinations("sync-sqlite")
+def test_a_settings_file_that_ends_early_leads_to_no_other_database(
+    service: Service, change: Change
+) -> None:
+    change(service.folder / ".env", 'LOG_LEVEL=INFO\nDATABASE_URL="sqlite:///data/other.db\n')
+
+    refused = service.script("migrate.sh")
+
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith(f"Invalid settings: line 2 of {service.folder}/.env cannot be")
+    assert refused.stderr.count("\n") == 1
+
+
 @both
 @pytest.mark.parametrize("argument", ["nonsense", "--nonsense"])
 def test_wrong_usage_has_an_exit_code_of_its_own(service: Service, argument: str) -> None:

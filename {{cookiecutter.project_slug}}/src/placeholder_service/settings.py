@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from migrator import urls
+from migrator import envfile, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
@@ -155,6 +155,7 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """Return the settings, or end the process with one message: a `SystemExit` with `explain`."""
+    envfile.check(Settings.model_config["env_file"])
     try:
         return Settings()
     except ValidationError as error:
