@@ -8,6 +8,8 @@ from typing import Any
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from migrator.clickhouse import connections
+from migrator.clickhouse.connections import describe, is_embedded
 from sqlalchemy import URL
 
 from placeholder_service.redaction import redact
@@ -15,7 +17,12 @@ from placeholder_service.redaction import redact
 # ClickHouse's codes for a table, and for a database, that is not there.
 UNKNOWN = {60, 81}
 
-CONNECT_SECONDS = 5
+OF_A_SERVER = {
+    # In a session, queries would have to wait for each other.
+    "autogenerate_session_id": False,
+    # Ids by the thousand are too long for an address.
+    "form_encode_query_params": True,
+}
 
 
 class UnavailableError(Exception):
@@ -53,11 +60,11 @@ def reaching(url: URL) -> Iterator[None]:
         yield
     except ImportError as error:
         raise UnreachableError(
-            f"{where(url)} needs chdb, which only development has."
+            f"{describe(url)} needs chdb, which only development has."
             " Next: name a server in CLICKHOUSE_URL"
         ) from error
     except ClickHouseError as error:
-        place = where(url)
+        place = describe(url)
         if is_unknown(error):
             message = f"{place} has no database {url.database}. Next: scripts/migrate.sh"
             raise NotMigratedError(message) from error
@@ -92,33 +99,14 @@ def reason(error: ClickHouseError) -> str:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """Return a URL as clickhouse-connect takes it."""
-    if url.drivername == "chdb":
-        return {"interface": "chdb", "path": url.database, "database": "default"}
-    return {
-        "host": url.host,
-        "port": url.port,
-        "username": url.username or "default",
-        "password": url.password or "",
-        "database": url.database,
-        "connect_timeout": CONNECT_SECONDS,
-        # In a session, queries would have to wait for each other.
-        "autogenerate_session_id": False,
-        # Ids by the thousand are too long for an address.
-        "form_encode_query_params": True,
-    }
-
-
-def where(url: URL) -> str:
-    """Return what a URL leads to, without the password."""
-    if url.drivername == "chdb":
-        return f"the embedded ClickHouse in {url.database}"
-    return f"ClickHouse at {url.host}:{url.port}"
+    """Return a URL as clickhouse-connect takes it, for a client that several threads share."""
+    options = {} if is_embedded(url) else OF_A_SERVER
+    return connections.connect_arguments(url) | options
 
 
 def advice(url: URL) -> str:
     """Return what to do if the server does not answer."""
-    if url.drivername == "chdb":
+    if is_embedded(url):
         return "Next: stop the process that uses the folder, such as `make run`; it serves one"
     return "Next: see to the server and CLICKHOUSE_URL"
 
