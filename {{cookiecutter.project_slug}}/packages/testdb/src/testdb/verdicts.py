@@ -38,6 +38,17 @@ class OverlappingSessionsError(VerdictError):
         )
 
 
+class SecondConnectionError(VerdictError):
+    """A test opened a second connection where there can be only one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this opens a second connection, and db_session has one on SQLite, which the test and"
+            " the app share: use the session, or its `connection()`; for connections of their own,"
+            " use isolated_database"
+        )
+
+
 class BrokenConstraintError(VerdictError):
     """A test committed rows that a real commit would have refused."""
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..config import NOWHERE
 from ..difference import Difference, difference
 from ..session import send_savepoints
-from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from ..verdicts import BrokenConstraintError, SecondConnectionError, VanishedTransactionError
 from .image import engine_on, keep_image, open_sqlite, opened
 from .watched import watch
 
@@ -34,13 +35,20 @@ class MemoryDatabase:
         self.file = file
         self.url = NOWHERE["sqlite"].set(database=str(file)) if file else NOWHERE["sqlite"]
         self.raw = open_sqlite()
+        self.record: ConnectionPoolEntry | None = None
 
     def attach(self, engine: Engine) -> None:
         """Make the service's engine open this database, whatever its URL says."""
 
         def connect(
-            dialect: Dialect, _record: object, _args: Sequence[Any], options: Mapping[str, Any]
+            dialect: Dialect,
+            record: ConnectionPoolEntry,
+            _args: Sequence[Any],
+            options: Mapping[str, Any],
         ) -> Any:
+            if self.record is not None and self.record is not record and self.record.in_use:
+                raise SecondConnectionError
+            self.record = record
             kept = {name: options[name] for name in DRIVER_OPTIONS if name in options}
             self.raw.close()
             self.raw = open_sqlite(str(self.file or ":memory:"), **kept)
