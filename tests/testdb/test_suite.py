@@ -29,6 +29,7 @@ STYLE = {
     "test_programs": "sync",
     "test_runs_clickhouse": "sync",
     "test_settings": "sync",
+    "test_verdicts": "sync",
 }
 # Modules whose tests bring the databases that each of them is about.
 ENGINE_OF_THEIR_OWN = {*STYLE, "test_earlier", "test_full_stack", "test_runs"}

@@ -7,6 +7,8 @@ again.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ class MemoryDatabase:
         self.url = NOWHERE["sqlite"].set(database=str(file)) if file else NOWHERE["sqlite"]
         self.raw = open_sqlite()
         self.record: ConnectionPoolEntry | None = None
+        self.has_foreign_keys = False
 
     def attach(self, engine: Engine) -> None:
         """Make the service's engine open this database, whatever its URL says."""
@@ -55,6 +58,10 @@ class MemoryDatabase:
             self.load()
             return adapted(dialect, self.raw)
 
+        def note_connect(_: object, __: object) -> None:
+            # The service may have turned them on, and SQLite ignores that in a transaction.
+            [(self.has_foreign_keys,)] = rows(self.raw, "PRAGMA foreign_keys")
+
         def begin(_: Connection) -> None:
             raw = self.raw
             # An engine that has an isolation level makes the driver begin by itself.
@@ -65,6 +72,7 @@ class MemoryDatabase:
 
         watch(engine)
         event.listen(engine, "do_connect", connect)
+        event.listen(engine, "connect", note_connect)
         # Behind the service's own listener: it may have said BEGIN, in its own way.
         event.listen(engine, "begin", begin)
         send_savepoints(engine, lambda _, statement: self.raw.execute(statement))
@@ -75,13 +83,29 @@ class MemoryDatabase:
 
     def finish(self, _connection: Connection, statement: str) -> None:
         """Check foreign keys as a commit does, and end the test's transaction."""
+        if self.has_foreign_keys:
+            self.check_foreign_keys()
         try:
-            for table, row, parent, _ in self.raw.execute("PRAGMA foreign_key_check"):
-                raise BrokenConstraintError(f"row {row} of {table} refers to no row of {parent}")
             self.raw.execute("RELEASE SAVEPOINT isolation")
             self.raw.execute(statement)
         except sqlite3.Error as error:
             raise VanishedTransactionError from error
+
+    def check_foreign_keys(self) -> None:
+        """Raise an error for a row that refers to none, unless the migrations left it."""
+        # A key that refers to columns that are not unique fails here, and harms no one else.
+        with suppress(sqlite3.Error):
+            for found in rows(self.raw, "PRAGMA foreign_key_check"):
+                if found not in self.broken_by_migrations:
+                    table, row, parent, _ = found
+                    problem = f"row {row} of {table} refers to no row of {parent}"
+                    raise BrokenConstraintError(problem)
+
+    @cached_property
+    def broken_by_migrations(self) -> list[Any]:
+        """The rows of the image that refer to none."""
+        with opened(self.image) as first:
+            return rows(first, "PRAGMA foreign_key_check")
 
     def clean(self, engine: Engine) -> None:
         """Begin with a new connection, which loads the image."""
@@ -113,6 +137,13 @@ class MemoryDatabase:
     def close(self) -> None:
         """Give the memory back."""
         self.raw.close()
+
+
+def rows(raw: sqlite3.Connection, query: str) -> list[Any]:
+    """Return what a query finds, as tuples even if the service has other rows."""
+    cursor = raw.cursor()
+    cursor.row_factory = None
+    return cursor.execute(query).fetchall()
 
 
 def adapted(dialect: Dialect, raw: sqlite3.Connection) -> Any:
