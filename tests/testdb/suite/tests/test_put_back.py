@@ -234,6 +234,21 @@ RELATIVES = (
     "INSERT INTO grandchild VALUES (3)",
     "INSERT INTO measurements VALUES (4), (44)",
 )
+AUDITED = (
+    "CREATE TABLE log (id INTEGER)",
+    "CREATE TABLE users (id INTEGER)",
+    (
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN INSERT INTO log VALUES (1); RETURN NULL; END $$"
+    ),
+    "CREATE TRIGGER note AFTER INSERT OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION note()",
+    "ALTER TABLE users ENABLE ALWAYS TRIGGER note",
+)
+KEPT = (
+    "CREATE TABLE ledger (id INTEGER)",
+    "CREATE RULE kept AS ON DELETE TO ledger DO INSTEAD NOTHING",
+    "ALTER TABLE ledger ENABLE REPLICA RULE kept",
+)
 EVERYWHERE = (
     "SELECT array(SELECT tableoid::regclass || ' ' || id FROM parent ORDER BY 1)"
     " || array(SELECT tableoid::regclass || ' ' || id FROM measurements ORDER BY 1)"
@@ -271,6 +286,18 @@ MIGRATED: dict[str, Case] = {
         (f"INSERT INTO {ODD} VALUES (2)",),
         f'SELECT array(SELECT "%(id)s" FROM {ODD})',
         "rows",
+    ),
+    "trigger that always fires": (
+        AUDITED,
+        ("INSERT INTO users VALUES (1)",),
+        "SELECT array(SELECT id FROM users UNION ALL SELECT id FROM log)",
+        "spare",
+    ),
+    "rule of a replica": (
+        KEPT,
+        ("INSERT INTO ledger VALUES (1)",),
+        "SELECT array(SELECT id FROM ledger)",
+        "spare",
     ),
     "large object": (
         ("SELECT lo_from_bytea(4711, 'first')",),
