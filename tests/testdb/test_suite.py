@@ -23,6 +23,7 @@ STYLE = {
     "guard": "sync",
     "test_children": "sync",
     "test_embedded": "sync",
+    "test_failures": "sync",
     "test_guard_clickhouse": "async",
     "test_guard_coroutines": "async",
     "test_migrations": "sync",
