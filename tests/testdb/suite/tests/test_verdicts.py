@@ -2,11 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
+from testdb.postgresql.statements import run_at_once
+from testdb.run import Run
 from testdb.session import SharedTransaction
 from testdb.sqlite.image import open_sqlite
 from testdb.sqlite.memory import MemoryDatabase
@@ -79,3 +83,18 @@ def test_a_row_without_a_parent_is_named_beside_one_that_migrations_left() -> No
         in_session(shared) as session,
     ):
         execute(session, ORPHAN)
+
+
+# PostgreSQL
+
+
+def test_threads_take_turns_on_a_connection_of_psycopg(own_run: Run) -> None:
+    with own_run.postgresql.isolated() as storage, storage.connected() as connection:
+        raw: Any = connection.connection.driver_connection
+        with ThreadPoolExecutor(1) as threads:
+            with raw.lock:
+                other = threads.submit(run_at_once, raw, "SELECT 7")
+                with pytest.raises(TimeoutError):
+                    other.result(timeout=0.2)
+
+            assert other.result(timeout=60) == "7"

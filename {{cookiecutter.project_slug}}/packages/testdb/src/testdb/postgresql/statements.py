@@ -1,5 +1,6 @@
 """Sends statements past SQLAlchemy: several in one message, or past psycopg's cursor."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
@@ -21,7 +22,10 @@ def run_at_once(connection: Any, *statements: str) -> str:
     """
     from psycopg import errors, pq
 
-    result = connection.pgconn.exec_("; ".join(statements).encode())
+    # As the cursors do: libpq's connections are for one thread at a time. Tasks cannot come between.
+    lock = connection.lock
+    with lock if hasattr(lock, "__enter__") else nullcontext():
+        result = connection.pgconn.exec_("; ".join(statements).encode())
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
     return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
