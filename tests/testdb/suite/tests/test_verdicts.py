@@ -1,20 +1,23 @@
 """What `db_session` finds at the end of a test, on services and schemas of other kinds."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session, sessionmaker
+from testdb.postgresql.server import connect_server
 from testdb.postgresql.statements import run_at_once
 from testdb.run import Run
 from testdb.session import SharedTransaction
 from testdb.sqlite.image import open_sqlite
 from testdb.sqlite.memory import MemoryDatabase
 from testdb.verdicts import BrokenConstraintError
+
+Listener = Callable[[Any, object], None]
 
 
 def in_session(shared: SharedTransaction) -> AbstractContextManager[Session]:
@@ -86,6 +89,52 @@ def test_a_row_without_a_parent_is_named_beside_one_that_migrations_left() -> No
 
 
 # PostgreSQL
+
+
+@contextmanager
+def on_postgresql(own_run: Run, driver: str, *listeners: Listener) -> Iterator[SharedTransaction]:
+    """Give the transaction of tests by a driver, with what the service does as it connects."""
+    with own_run.postgresql.shared(None) as database:
+        engine = create_engine(database.url.set(drivername=f"postgresql+{driver}"))
+        for listener in listeners:
+            event.listen(engine, "connect", listener)
+        sessions = sessionmaker(join_transaction_mode="create_savepoint")
+        yield SharedTransaction(database, engine, sessions)
+        engine.dispose()
+
+
+def set_time_zone(connection: Any, _: object) -> None:
+    """Set something, and leave that in a transaction."""
+    connection.cursor().execute("SET TIME ZONE 'Asia/Tokyo'")
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_what_a_listener_sets_without_a_commit_holds(own_run: Run, driver: str) -> None:
+    with on_postgresql(own_run, driver, set_time_zone) as shared:
+        for _ in range(2):
+            with in_session(shared) as session:
+                assert session.scalar(text("SHOW TIME ZONE")) == "Asia/Tokyo"
+                session.rollback()
+                assert session.scalar(text("SHOW TIME ZONE")) == "Asia/Tokyo"
+
+
+def test_listeners_of_all_engines_do_not_disturb_those_of_testdb(own_run: Run) -> None:
+    server = own_run.postgresql.server
+    event.listen(Engine, "connect", set_time_zone)
+    try:
+        with (
+            connect_server(server.url, server.run) as other,
+            own_run.postgresql.isolated() as storage,
+        ):
+            assert other.databases()
+            assert storage.renew() == "nothing"
+            assert storage.reset() == "nothing"
+            with storage.connected() as connection:
+                connection.execute(text("CREATE INDEX extra ON users (name)"))
+                connection.commit()
+            assert storage.renew() == "spare"
+    finally:
+        event.remove(Engine, "connect", set_time_zone)
 
 
 def test_threads_take_turns_on_a_connection_of_psycopg(own_run: Run) -> None:

@@ -21,7 +21,7 @@ from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
 from ..verdicts import BrokenConstraintError, VanishedTransactionError
 from .server import Server, connect_server
-from .statements import execute, is_free, run_at_once, send
+from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send
 from .templates import connected
 
 # Where isolation levels are not settings of the session, and these statements leave all the driver
@@ -82,6 +82,8 @@ class PostgresqlDatabase:
         """
 
         def leave_transactions(dbapi_connection: DBAPIConnection, _record: object) -> None:
+            # The service's listeners may have set something, and left that in a transaction.
+            dbapi_connection.commit()
             engine.dialect.set_isolation_level(dbapi_connection, "AUTOCOMMIT")
 
         def begin(connection: Connection) -> None:
@@ -194,7 +196,7 @@ class PostgresqlDatabase:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.connection is None:
             engine = create_engine(
-                self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", logging_name=OWN_ENGINE
+                self.url, poolclass=NullPool, connect_args=AUTOCOMMIT, logging_name=OWN_ENGINE
             )
             try:
                 self.connection = engine.connect()

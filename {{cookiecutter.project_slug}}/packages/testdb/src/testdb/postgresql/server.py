@@ -25,6 +25,7 @@ from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX
 from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
+from .statements import AUTOCOMMIT
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
         TemplateError: It is too old.
     """
     engine = create_engine(
-        url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+        url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
     )
     with engine.connect() as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
@@ -174,7 +175,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         folders.remember(data, project)
         engine = create_engine(
-            url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+            url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
         )
         connection = engine.connect()
         # Nothing here has to survive a crash.

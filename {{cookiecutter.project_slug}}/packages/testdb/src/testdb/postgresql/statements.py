@@ -8,6 +8,10 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 PSYCOPG = ("psycopg", "psycopg_async")
 
+# For testdb's own engines. SQLAlchemy's isolation level comes too late where a listener of the
+# service makes all engines run a statement as they connect.
+AUTOCOMMIT = {"autocommit": True}
+
 
 def is_free(dialect: Dialect, connection: Any) -> bool:
     """Tell whether `run_at_once` may use a connection. Another task may have a query there."""
@@ -22,7 +26,7 @@ def run_at_once(connection: Any, *statements: str) -> str:
     """
     from psycopg import errors, pq
 
-    # As the cursors do: libpq's connections are for one thread at a time. Tasks cannot come between.
+    # As the cursors do: libpq's connections are for one thread at a time. No task comes between.
     lock = connection.lock
     with lock if hasattr(lock, "__enter__") else nullcontext():
         result = connection.pgconn.exec_("; ".join(statements).encode())
