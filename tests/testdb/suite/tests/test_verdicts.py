@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from testdb.postgresql.server import connect_server
 from testdb.postgresql.statements import run_at_once
@@ -15,7 +16,7 @@ from testdb.run import Run
 from testdb.session import SharedTransaction
 from testdb.sqlite.image import open_sqlite
 from testdb.sqlite.memory import MemoryDatabase
-from testdb.verdicts import BrokenConstraintError
+from testdb.verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
 
 Listener = Callable[[Any, object], None]
 
@@ -90,6 +91,8 @@ def test_a_row_without_a_parent_is_named_beside_one_that_migrations_left() -> No
 
 # PostgreSQL
 
+DRIVERS = pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+
 
 @contextmanager
 def on_postgresql(own_run: Run, driver: str, *listeners: Listener) -> Iterator[SharedTransaction]:
@@ -108,7 +111,7 @@ def set_time_zone(connection: Any, _: object) -> None:
     connection.cursor().execute("SET TIME ZONE 'Asia/Tokyo'")
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@DRIVERS
 def test_what_a_listener_sets_without_a_commit_holds(own_run: Run, driver: str) -> None:
     with on_postgresql(own_run, driver, set_time_zone) as shared:
         for _ in range(2):
@@ -116,6 +119,50 @@ def test_what_a_listener_sets_without_a_commit_holds(own_run: Run, driver: str) 
                 assert session.scalar(text("SHOW TIME ZONE")) == "Asia/Tokyo"
                 session.rollback()
                 assert session.scalar(text("SHOW TIME ZONE")) == "Asia/Tokyo"
+
+
+# What is raised when it is checked, and no error of integrity.
+BALANCE = """
+CREATE FUNCTION check_balance() RETURNS trigger LANGUAGE plpgsql
+  AS $$ BEGIN RAISE EXCEPTION 'unbalanced'; END $$;
+CREATE CONSTRAINT TRIGGER balance AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION check_balance();
+INSERT INTO log (action) VALUES ('unbalanced')
+"""
+
+
+@DRIVERS
+def test_what_a_deferred_trigger_raises_is_a_broken_constraint(own_run: Run, driver: str) -> None:
+    with (
+        on_postgresql(own_run, driver) as shared,
+        pytest.raises(BrokenConstraintError, match="would have failed: unbalanced"),
+        in_session(shared) as session,
+    ):
+        execute(session, BALANCE)
+
+
+@DRIVERS
+def test_a_statement_that_fails_outside_of_a_session_is_named(own_run: Run, driver: str) -> None:
+    with (
+        on_postgresql(own_run, driver) as shared,
+        pytest.raises(FailedStatementError, match="failed on the connection itself"),
+        in_session(shared) as session,
+        suppress(DBAPIError),
+    ):
+        cast("Connection", session.get_bind()).execute(text("SELECT 1 / 0"))
+
+
+@DRIVERS
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "COMMIT; BEGIN"])
+def test_a_transaction_that_a_test_ends_is_no_broken_constraint(
+    own_run: Run, driver: str, end: str
+) -> None:
+    with (
+        on_postgresql(own_run, driver) as shared,
+        pytest.raises(VanishedTransactionError, match="use isolated_database"),
+        in_session(shared) as session,
+    ):
+        session.connection().exec_driver_sql(end)
 
 
 def test_listeners_of_all_engines_do_not_disturb_those_of_testdb(own_run: Run) -> None:

@@ -38,6 +38,17 @@ class OverlappingSessionsError(VerdictError):
         )
 
 
+class FailedStatementError(VerdictError):
+    """A statement of a test failed where no savepoint was, and took the transaction along."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a statement failed on the connection itself, and PostgreSQL ignores all that follows"
+            " in the transaction that the test shares with the app; run it in the session, or in"
+            " `connection.begin_nested()`"
+        )
+
+
 class SecondConnectionError(VerdictError):
     """A test opened a second connection where there can be only one."""
 

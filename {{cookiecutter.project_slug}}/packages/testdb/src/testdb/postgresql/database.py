@@ -19,9 +19,9 @@ from ..difference import OWN_SCHEMA, Difference, difference
 from ..queries import OWN_ENGINE
 from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
-from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from ..verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
 from .server import Server, connect_server
-from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send
+from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send, sqlstate
 from .templates import connected
 
 # Where isolation levels are not settings of the session, and these statements leave all the driver
@@ -30,6 +30,9 @@ DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
 
 # Modules whose listeners set nothing that the statements below take back.
 KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
+
+# How SQLSTATEs begin that say that a transaction, its savepoint or the connection is gone.
+VANISHED = ("25P01", "3B", "08", "57P", "none")
 
 # What a rollback does not take back, and what else it does.
 FORGET = ("DISCARD SEQUENCES", f"SELECT {OWN_SCHEMA}.forget()")
@@ -102,10 +105,14 @@ class PostgresqlDatabase:
         end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
         try:
             send(connection, *end, *FORGET)
-        except driver.IntegrityError as error:
-            raise BrokenConstraintError(str(error).splitlines()[0]) from error
         except driver.Error as error:
-            raise VanishedTransactionError from error
+            state = sqlstate(error)
+            if state == "25P02":
+                raise FailedStatementError from error
+            if state.startswith(VANISHED):
+                raise VanishedTransactionError from error
+            # Triggers of a deferred constraint raise what they like.
+            raise BrokenConstraintError(str(error).splitlines()[0]) from error
 
     def clean(self, engine: Engine) -> None:
         """Put everything back, whatever happened to the database since."""

@@ -60,3 +60,8 @@ def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> 
     for message in messages(dialect, *statements):
         cursor.execute(message)
     cursor.close()
+
+
+def sqlstate(error: Exception) -> str:
+    """Return the SQLSTATE of a driver's error, "none" if the server did not send it."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "none"
