@@ -30,6 +30,7 @@ STYLE = {
     "test_programs": "sync",
     "test_runs_clickhouse": "sync",
     "test_settings": "sync",
+    "test_sqlite_file": "sync",
     "test_verdicts": "sync",
 }
 # Modules whose tests bring the databases that each of them is about.
