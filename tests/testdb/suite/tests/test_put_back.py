@@ -186,6 +186,13 @@ AUDITED = (
     "CREATE TRIGGER note AFTER INSERT OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION note()",
     "ALTER TABLE users ENABLE ALWAYS TRIGGER note",
 )
+SET = "EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET "
+SETTINGS = (
+    "CREATE SCHEMA app CREATE TABLE log (id INTEGER)",
+    f'DO $do$ BEGIN {SET} search_path TO app, "$user", public\'; END $do$',
+    f"DO $do$ BEGIN {SET} app.title TO ' || quote_literal('it''s'); END $do$",
+)
+NO_PATH = f"DO $do$ BEGIN {SET} search_path TO '''''; END $do$"
 KEPT = (
     "CREATE TABLE ledger (id INTEGER)",
     "CREATE RULE kept AS ON DELETE TO ledger DO INSTEAD NOTHING",
@@ -252,6 +259,18 @@ MIGRATED: dict[str, Case] = {
         ("SELECT lo_from_bytea(0, 'left over')",),
         "SELECT array(SELECT oid FROM pg_largeobject_metadata)",
         "spare",
+    ),
+    "settings that migrations made": (
+        SETTINGS,
+        ("INSERT INTO log VALUES (1)",),
+        "SELECT array(SELECT id::text FROM log) || current_setting('app.title')",
+        "rows",
+    ),
+    "no search path": (
+        (SETTINGS[0], NO_PATH),
+        ("INSERT INTO app.log VALUES (1)",),
+        "SELECT array(SELECT id::text FROM app.log) || current_setting('search_path')",
+        "rows",
     ),
     "setting of the database": (
         (),

@@ -64,8 +64,9 @@ CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   RETURN (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
       WHERE locktype = 'advisory' AND datname = current_database())
-    || coalesce((SELECT string_agg(s::text, ' ') FROM pg_db_role_setting s
-      JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()), '')
+    || coalesce((SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
+      FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+      WHERE datname = current_database()), '')
     || coalesce((SELECT md5(string_agg(m::text, ' ' ORDER BY oid))
       FROM pg_largeobject_metadata m), '')
     || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
