@@ -102,10 +102,10 @@ class MemoryDatabase:
                     raise BrokenConstraintError(problem)
 
     @cached_property
-    def broken_by_migrations(self) -> list[Any]:
+    def broken_by_migrations(self) -> set[Any]:
         """The rows of the image that refer to none."""
         with opened(self.image) as first:
-            return rows(first, "PRAGMA foreign_key_check")
+            return set(rows(first, "PRAGMA foreign_key_check"))
 
     def clean(self, engine: Engine) -> None:
         """Begin with a new connection, which loads the image."""
