@@ -8,10 +8,8 @@ import pytest
 from tests.conftest import Project
 from tests.testdb.conftest import SOURCES, RunPython, Suite
 
-PYTEST = (
-    *("-m", "pytest", "-p", "testdb.plugin"),
-    *("-p", "no:anyio", "-p", "no:asyncio", "-p", "no:randomly"),
-)
+ALONE = ("-p", "no:anyio", "-p", "no:asyncio", "-p", "no:randomly")
+PYTEST = ("-m", "pytest", "-p", "testdb.plugin", *ALONE)
 
 
 CONFTEST = """
@@ -75,6 +73,28 @@ def test_a_run_without_an_isolation_says_so(folder: Path, run_python: RunPython)
 
     assert "testdb: inactive" in done.stdout
     assert "1 passed" in done.stdout
+
+
+# What an installation by pip leaves, from which pytest knows that a plugin is part of a package.
+INSTALLED = {
+    "METADATA": "Name: testdb\nVersion: 1.0.0\n",
+    "RECORD": "testdb/__init__.py,,\ntestdb/plugin.py,,\n",
+    "entry_points.txt": "[pytest11]\ntestdb.plugin = testdb.plugin\n",
+}
+
+
+def test_workers_may_take_warnings_for_errors(folder: Path, run_python: RunPython) -> None:
+    metadata = folder / "checks" / "database" / "testdb-1.0.0.dist-info"
+    metadata.mkdir()
+    for name, text in INSTALLED.items():
+        (metadata / name).write_text(text)
+
+    done = run_python(
+        *("-m", "pytest", *ALONE, "-n", "1", "-o", "filterwarnings=error"),
+        cwd=metadata.parent,
+    )
+
+    assert "1 passed" in done.stdout, done.stdout
 
 
 # Hides every PostgreSQL that a machine may have, before testdb looks for one.

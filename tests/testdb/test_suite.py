@@ -23,12 +23,15 @@ STYLE = {
     "guard": "sync",
     "test_children": "sync",
     "test_embedded": "sync",
+    "test_failures": "sync",
     "test_guard_clickhouse": "async",
     "test_guard_coroutines": "async",
     "test_migrations": "sync",
     "test_programs": "sync",
     "test_runs_clickhouse": "sync",
     "test_settings": "sync",
+    "test_sqlite_file": "sync",
+    "test_verdicts": "sync",
 }
 # Modules whose tests bring the databases that each of them is about.
 ENGINE_OF_THEIR_OWN = {*STYLE, "test_earlier", "test_full_stack", "test_runs"}

@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from service.database import APPLICATION, BUSY_TIMEOUT_MS, ServiceSession
 from service.models import LogEntry, Task, User
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from testdb import RefusedError, current_session, drop_db
+from testdb import RefusedError, VerdictError, current_session, drop_db
 
 from tests.conftest import test_session_maker
 
@@ -101,6 +101,42 @@ def test_without_a_session_the_fixture_is_named() -> None:
 
 def test_sessions_outside_of_a_test_have_no_database() -> None:
     assert test_session_maker.kw["bind"] is None
+
+
+# Other connections of the engine
+
+
+@only_postgresql
+@twice
+async def test_what_another_connection_commits_is_gone_in_the_next_test(
+    db_session: AsyncSession, run: int
+) -> None:
+    before = await db_session.scalar(select(func.count()).select_from(User))
+    engine = (await db_session.connection()).engine
+
+    async with engine.begin() as connection:
+        await connection.execute(insert(User).values(id=uuid4(), email="a@example.com", name="A"))
+
+    assert before == 0
+
+
+@only_sqlite
+async def test_another_connection_is_refused_where_there_is_only_one(
+    db_session: AsyncSession,
+) -> None:
+    db_session.add(user())
+    await db_session.commit()
+    engine = (await db_session.connection()).engine
+
+    async def connect() -> None:
+        async with engine.connect():
+            pass
+
+    for _ in range(2):
+        with pytest.raises(VerdictError, match="use the session, or its `connection"):
+            await connect()
+
+    assert (await db_session.scalars(select(User.name))).all() == ["One"]
 
 
 # The service's own engine and sessions

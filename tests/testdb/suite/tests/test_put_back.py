@@ -1,6 +1,5 @@
 """How the databases of tests are put back: in the cheapest way that leaves nothing."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,7 +18,6 @@ from testdb.postgresql.templates import Templates
 from testdb.report import IsolationReport
 from testdb.run import Run
 from testdb.signature import COMMENT, PREFIX
-from testdb.sqlite.file import SqliteFile
 
 ADD_USER = (
     "INSERT INTO users (id, email, name)"
@@ -38,62 +36,6 @@ def own_database(own_run: Run) -> Iterator[PostgresqlDatabase]:
     """A PostgreSQL database that no other test uses."""
     with own_run.postgresql.isolated() as database:
         yield database
-
-
-def test_a_file_that_is_being_written_to_is_left_alone(own_run: Run, tmp_path: Path) -> None:
-    image = own_run.sqlite.image
-    with closing(SqliteFile(tmp_path, image)) as file, file.connected() as other:
-        first = file.url
-        file.snapshot("first")
-        other.exec_driver_sql("BEGIN IMMEDIATE")
-
-        with pytest.raises(sqlite3.OperationalError, match="end all transactions"):
-            file.restore("first")
-        needed = file.renew()
-
-        assert (needed, file.url == first) == ("spare", False)
-
-
-# What a test does, and whether a connection has to prepare its statements again.
-CHANGES = {
-    "rows": (ADD_USER, False),
-    "a table": ("CREATE TABLE extra (id INTEGER)", True),
-    "a table that is gone again": ("CREATE TABLE extra (id INTEGER); DROP TABLE extra", True),
-    "a column": ("ALTER TABLE users ADD extra INTEGER", True),
-}
-
-
-@pytest.mark.parametrize(("script", "is_prepared_again"), CHANGES.values(), ids=CHANGES)
-def test_connections_to_a_file_prepare_again_only_where_the_schema_has_changed(
-    own_run: Run, tmp_path: Path, script: str, *, is_prepared_again: bool
-) -> None:
-    prepared: list[int] = []
-    query = "SELECT * FROM users"
-
-    def note(action: int, *_: object) -> int:
-        prepared.append(action)
-        return sqlite3.SQLITE_OK
-
-    with (
-        closing(SqliteFile(tmp_path, own_run.sqlite.image)) as file,
-        closing(sqlite3.connect(file.path)) as connection,
-    ):
-        connection.set_authorizer(note)
-        columns = len(connection.execute(query).description)
-        # A table of the same name has other columns each time.
-        for column in ("number", "text"):
-            with closing(sqlite3.connect(file.path)) as other:
-                other.executescript(script.replace("id", column) if "extra" in script else script)
-            file.renew()
-            prepared.clear()
-            cursor = connection.execute(query)
-
-            assert cursor.fetchall() == []
-            assert len(cursor.description) == columns
-            assert bool(prepared) == is_prepared_again
-            assert not connection.execute(
-                "SELECT * FROM sqlite_master WHERE name = 'extra'"
-            ).fetchone()
 
 
 @pytest.mark.parametrize("threshold", [None, 5])
@@ -234,6 +176,28 @@ RELATIVES = (
     "INSERT INTO grandchild VALUES (3)",
     "INSERT INTO measurements VALUES (4), (44)",
 )
+AUDITED = (
+    "CREATE TABLE log (id INTEGER)",
+    "CREATE TABLE users (id INTEGER)",
+    (
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN INSERT INTO log VALUES (1); RETURN NULL; END $$"
+    ),
+    "CREATE TRIGGER note AFTER INSERT OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION note()",
+    "ALTER TABLE users ENABLE ALWAYS TRIGGER note",
+)
+SET = "EXECUTE 'ALTER DATABASE ' || quote_ident(current_database()) || ' SET "
+SETTINGS = (
+    "CREATE SCHEMA app CREATE TABLE log (id INTEGER)",
+    f'DO $do$ BEGIN {SET} search_path TO app, "$user", public\'; END $do$',
+    f"DO $do$ BEGIN {SET} app.title TO ' || quote_literal('it''s'); END $do$",
+)
+NO_PATH = f"DO $do$ BEGIN {SET} search_path TO '''''; END $do$"
+KEPT = (
+    "CREATE TABLE ledger (id INTEGER)",
+    "CREATE RULE kept AS ON DELETE TO ledger DO INSTEAD NOTHING",
+    "ALTER TABLE ledger ENABLE REPLICA RULE kept",
+)
 EVERYWHERE = (
     "SELECT array(SELECT tableoid::regclass || ' ' || id FROM parent ORDER BY 1)"
     " || array(SELECT tableoid::regclass || ' ' || id FROM measurements ORDER BY 1)"
@@ -272,6 +236,18 @@ MIGRATED: dict[str, Case] = {
         f'SELECT array(SELECT "%(id)s" FROM {ODD})',
         "rows",
     ),
+    "trigger that always fires": (
+        AUDITED,
+        ("INSERT INTO users VALUES (1)",),
+        "SELECT array(SELECT id FROM users UNION ALL SELECT id FROM log)",
+        "spare",
+    ),
+    "rule of a replica": (
+        KEPT,
+        ("INSERT INTO ledger VALUES (1)",),
+        "SELECT array(SELECT id FROM ledger)",
+        "spare",
+    ),
     "large object": (
         ("SELECT lo_from_bytea(4711, 'first')",),
         ("SELECT lo_put(4711, 0, 'other')",),
@@ -283,6 +259,18 @@ MIGRATED: dict[str, Case] = {
         ("SELECT lo_from_bytea(0, 'left over')",),
         "SELECT array(SELECT oid FROM pg_largeobject_metadata)",
         "spare",
+    ),
+    "settings that migrations made": (
+        SETTINGS,
+        ("INSERT INTO log VALUES (1)",),
+        "SELECT array(SELECT id::text FROM log) || current_setting('app.title')",
+        "rows",
+    ),
+    "no search path": (
+        (SETTINGS[0], NO_PATH),
+        ("INSERT INTO app.log VALUES (1)",),
+        "SELECT array(SELECT id::text FROM app.log) || current_setting('search_path')",
+        "rows",
     ),
     "setting of the database": (
         (),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import testdb.database
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from testdb import Isolation
 from testdb.asyncio import AsyncIsolatedDatabase
+from testdb.connections import Connections
 from testdb.run import Run
 
 # The same test several times: whichever runs later would see what an earlier one left.
@@ -246,6 +247,18 @@ async def test_all_connections_of_a_pool_are_as_they_were(
             await raw.execute(statement)
 
     assert before == [[clean]] * 5
+
+
+def test_nothing_is_kept_of_a_connection_that_is_closed() -> None:
+    engine = create_engine("sqlite://", poolclass=NullPool)
+    connections = Connections(engine)
+
+    for _ in range(9):
+        with engine.connect():
+            pass
+        connections.take_used()
+
+    assert len(connections.opened) <= 1
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["with options", "plain"])

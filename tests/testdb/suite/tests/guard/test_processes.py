@@ -1,6 +1,7 @@
 """Processes that tests start: none is told of a protected database."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,6 +90,11 @@ TOLD: dict[str, list[str]] = {
     "psql, short": ["psql", "-hlocalhost", f"-p{PORT}", "-c", "SELECT 1", "real"],
     "psql, long": ["psql", "--host=localhost", "--port", str(PORT), "real"],
     "psql with a string": ["psql", "-c", "SELECT 1", f"host=127.0.0.1 port={PORT} dbname=real"],
+    "psql with blanks": ["psql", "-d", f"host = 127.0.0.1 port= {PORT} dbname ='real'"],
+    "psql with quotes": ["psql", f"application_name=it's host='localhost' port={PORT} dbname=real"],
+    "psql behind a sign": ["sh", "-c", f"echo a#b; psql -h localhost -p {PORT} real"],
+    "psql behind a quoted sign": ["sh", "-c", f"echo ' #'; psql -h localhost -p {PORT} real"],
+    "psql behind a comment": ["sh", "-c", f"# it's\npsql -h localhost -p {PORT} real"],
     "psql by variables": ["sh", "-c", f"PGHOST=localhost PGPORT={PORT} psql"],
     "pg_dump": ["pg_dump", "-Fc", "-h", REMOTE, "-p", str(PORT), "real"],
 }
@@ -125,6 +131,20 @@ def test_no_process_gets_a_protected_server_by_variables_of_libpq(
     subprocess.run([sys.executable, "--version"], check=True)
 
 
+@pytest.mark.parametrize("scheme", ["mysql+pymysql", "clickhousedb", "mariadb"])
+def test_variables_of_libpq_lead_no_other_database_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.77")
+    monkeypatch.setenv("PGPORT", "77")
+    protect([URL.create(scheme, "me", PASSWORD, REMOTE, 3306, "shop")])
+
+    with refused("socket"), socket.socket() as client:
+        client.connect((REMOTE, 3306))
+    with refused("process"):
+        subprocess.run(["serve", f"{scheme}://{REMOTE}:3306/shop"], check=True)
+
+
 def test_a_url_is_hidden_that_leads_to_where_a_variable_of_libpq_leads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -151,6 +171,9 @@ HARMLESS: dict[str, list[str]] = {
     "words": ["echo", "connect", "to", "soft.db,", "not", "(hard.db)"],
     "client with another file": ["sh", "-c", "echo sqlite3 other.db"],
     "name of a server": ["echo", "localhost", str(PORT), "real"],
+    "variable of psql": ["echo", "psql", "-v", "title=it's"],
+    "option without a value": ["echo", "psql", "-h"],
+    "comment": ["sh", "-c", f"true # psql -h localhost -p {PORT} real"],
     "unfinished quote": ["echo", "sh", "-c", "it's soft.db"],
 }
 

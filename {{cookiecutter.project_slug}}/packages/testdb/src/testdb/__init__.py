@@ -2,6 +2,9 @@
 
 README.md has the whole public API. `tests/conftest.py` hands an `Isolation` to the pytest plugin,
 `testdb.plugin`, by the hook `pytest_testdb_isolation`.
+
+PYTEST_DONT_REWRITE: the guard of a worker's process has imported this before pytest can rewrite it,
+and there is nothing to rewrite.
 """
 
 from importlib import import_module

@@ -8,6 +8,7 @@ test.
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -42,7 +43,8 @@ class Connections:
         """Watch an engine that has all of the service's own listeners."""
         self.in_use: set[ConnectionPoolEntry] = set()
         self.used: set[ConnectionPoolEntry] = set()
-        self.opened: dict[ConnectionPoolEntry, object] = {}
+        # Some pools make one for each connection, and forget it.
+        self.opened: WeakKeyDictionary[ConnectionPoolEntry, object] = WeakKeyDictionary()
         keep_to_this_loop(engine)
         event.listen(engine, "connect", self.note_connect)
         event.listen(engine, "checkout", self.note_checkout)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +57,7 @@ class IsolatedDatabase:
         self.test_id = test_id
         self.schema = schema
         self.snapshots: list[str] = []
+        self.is_renewed = True
         self.open_engine()
 
     @cached_property
@@ -85,6 +86,7 @@ class IsolatedDatabase:
 
     def renew(self) -> None:
         """Go back to the first state for the next test, or say that connections are still open."""
+        self.is_renewed = False
         leaked = len(self.connections.in_use)
         self.forget_snapshots()
         started = time.perf_counter()
@@ -97,8 +99,16 @@ class IsolatedDatabase:
             sync_engine_of(self.engine).dispose()
         if self.url != self.storage.url:
             self.open_engine()
+        self.is_renewed = True
         if leaked:
             raise LeakedConnectionError(leaked)
+
+    def require_renewed(self) -> None:
+        """Go back to the first state if that failed after the last test, or fail again."""
+        if not self.is_renewed:
+            # What is open still is not this test's.
+            with suppress(LeakedConnectionError):
+                self.renew()
 
     def forget_settings(self) -> None:
         """Give the next test connections on which nothing is set that the service did not set."""

@@ -73,6 +73,7 @@ def isolated_database(
     For what `db_session` cannot do: real commits, several connections, threads, processes, schema
     changes, snapshots.
     """
+    _isolated.require_renewed()
     yield _isolated
     try:
         if _testdb.is_kept(request.node):

@@ -97,8 +97,10 @@ class SharedTransaction:
             raise VanishedTransactionError(left_over) from verdict
         if is_open:
             raise OpenTransactionError
+        # What another connection commits is not in the transaction that was rolled back.
+        is_alone = len(self.connections.used) == 1
         used = self.connections.take_used()
-        self.is_clean = self.connections.are_as_opened(used) and not kept
+        self.is_clean = is_alone and self.connections.are_as_opened(used) and not kept
 
     @contextmanager
     def bound(self, connection: Connection) -> Iterator[Any]:

@@ -38,6 +38,28 @@ class OverlappingSessionsError(VerdictError):
         )
 
 
+class FailedStatementError(VerdictError):
+    """A statement of a test failed where no savepoint was, and took the transaction along."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a statement failed on the connection itself, and PostgreSQL ignores all that follows"
+            " in the transaction that the test shares with the app; run it in the session, or in"
+            " `connection.begin_nested()`"
+        )
+
+
+class SecondConnectionError(VerdictError):
+    """A test opened a second connection where there can be only one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this opens a second connection, and db_session has one on SQLite, which the test and"
+            " the app share: use the session, or its `connection()`; for connections of their own,"
+            " use isolated_database"
+        )
+
+
 class BrokenConstraintError(VerdictError):
     """A test committed rows that a real commit would have refused."""
 

@@ -31,6 +31,13 @@ LIBPQ_CLIENTS = {
     *("pgbench", "pgcli", "psql", "reindexdb", "vacuumdb", "vacuumlo", "oid2name"),
 }
 
+# A comment of a shell's text, or what is quoted there and may have the sign of one in it.
+COMMENT = re.compile(
+    r"""(?P<quoted>'[^']*'|"(?:\\.|[^"\\])*"|\\.)|(?:^|(?<=[\s;&|()<>]))#[^\n]*""", re.DOTALL
+)
+# A part of a connection string: libpq allows blanks around the sign, and quotes around the value.
+SETTING = re.compile(r"(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
+
 # What ends a command in a shell.
 ENDS = "();<>|&\n"
 
@@ -83,7 +90,10 @@ def commands(words: Sequence[str], folder: Path) -> Iterator[tuple[Sequence[str]
 
 def split(text: str) -> Iterator[list[str]]:
     """Yield the commands of a text for a shell, each as its words."""
+    text = COMMENT.sub(lambda found: found["quoted"] or "", text)
     lexer = shlex.shlex(text, posix=True, punctuation_chars=ENDS)
+    # It takes the sign for one within a word as well.
+    lexer.commenters = ""
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     command: list[str] = []
@@ -115,19 +125,26 @@ def refuse_command(words: Sequence[str], env: Mapping[str, str], folder: Path) -
 
 def refuse_libpq_client(arguments: Sequence[str], env: Mapping[str, str]) -> None:
     """Refuse psql and its like on a protected database. Their options mean the same in all."""
-    from argparse import ArgumentParser
+    from argparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-h", "--host")
     parser.add_argument("-p", "--port")
     parser.add_argument("-U", "--username", dest="user")
     parser.add_argument("-d", "--dbname")
-    found, others = parser.parse_known_args(arguments)
+    try:
+        found, others = parser.parse_known_args(arguments)
+    except ArgumentError:
+        # An option without its value: the program refuses that itself.
+        return
     given = {name: value for name, value in vars(found).items() if value}
     # The name of the database can stand anywhere, and can be a connection string.
     for name in {given.pop("dbname", ""), *(it for it in others if not it.startswith("-"))}:
-        if re.match(r"\w+ *=", name):
-            parts = dict(it.split("=", 1) for it in shlex.split(name) if "=" in it)
+        if SETTING.match(name):
+            parts = {
+                key: re.sub(r"\\(.)", r"\1", quoted or plain)
+                for key, quoted, plain in SETTING.findall(name)
+            }
             rules.refuse_server("process", {**given, **parts}, env)
         else:
             rules.refuse_server("process", {**given, **({"dbname": name} if name else {})}, env)

@@ -1,5 +1,6 @@
 """Reads database URLs: what each leads to, and a URL like it that leads nowhere."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def connect_arguments(url: URL) -> tuple[Sequence[str], Mapping[str, Any]]:
     return (), {"host": url.host or "localhost", "port": port, "database": url.database}
 
 
+def variables(url: URL) -> Mapping[str, str]:
+    """Return the variables that decide where a URL leads. Only libpq has some."""
+    return os.environ if url.get_backend_name() in ("cockroachdb", "postgresql") else {}
+
+
 def protect(url: URL) -> None:
     """Refuse every connection to this database, from now on in this process."""
     if url.get_backend_name() == "chdb":
@@ -98,9 +104,9 @@ def protect(url: URL) -> None:
         if not is_in_memory(url):
             rules.protect_path(Path(rules.meanings(arguments[0])[-1]), rules.files)
         return
-    for endpoint in endpoints(options):
+    for endpoint in endpoints(options, variables(url)):
         shared = any(same_server(endpoint, other) for other in servers_for_tests())
-        name = database_in(options) if shared else None
+        name = database_in(options, variables(url)) if shared else None
         rules.servers.add((endpoint, name))
 
 
@@ -129,7 +135,7 @@ def refuse_url(text: str, *starts: Path) -> None:
             rules.refuse_file("process", connect_arguments(url)[0][0], start)
             rules.refuse_file("process", url.database or "", start)
     else:
-        rules.refuse_server("process", connect_arguments(url)[1])
+        rules.refuse_server("process", connect_arguments(url)[1], variables(url))
 
 
 def refuse_http(text: str) -> None:

@@ -12,15 +12,16 @@ from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..difference import OWN_SCHEMA, Difference, difference
 from ..queries import OWN_ENGINE
 from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
-from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from ..verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
 from .server import Server, connect_server
-from .statements import execute, is_free, run_at_once, send
+from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send, sqlstate
 from .templates import connected
 
 # Where isolation levels are not settings of the session, and these statements leave all the driver
@@ -29,6 +30,9 @@ DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
 
 # Modules whose listeners set nothing that the statements below take back.
 KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
+
+# How SQLSTATEs begin that say that a transaction, its savepoint or the connection is gone.
+VANISHED = ("25P01", "3B", "08", "57P", "none")
 
 # What a rollback does not take back, and what else it does.
 FORGET = ("DISCARD SEQUENCES", f"SELECT {OWN_SCHEMA}.forget()")
@@ -61,6 +65,7 @@ class PostgresqlDatabase:
         self.connection: Connection | None = None
         self.thread = ThreadPoolExecutor(1)
         self.spare: Future[tuple[str, URL]] | None = None
+        self.replaced: list[str] = []
 
     def create(self, server: Server, name: str, source: str) -> URL:
         """Copy a database, leave a sign in the copy that it was made here, return its URL."""
@@ -80,6 +85,8 @@ class PostgresqlDatabase:
         """
 
         def leave_transactions(dbapi_connection: DBAPIConnection, _record: object) -> None:
+            # The service's listeners may have set something, and left that in a transaction.
+            dbapi_connection.commit()
             engine.dialect.set_isolation_level(dbapi_connection, "AUTOCOMMIT")
 
         def begin(connection: Connection) -> None:
@@ -98,10 +105,14 @@ class PostgresqlDatabase:
         end = "SET CONSTRAINTS ALL IMMEDIATE", "RELEASE SAVEPOINT isolation", statement
         try:
             send(connection, *end, *FORGET)
-        except driver.IntegrityError as error:
-            raise BrokenConstraintError(str(error).splitlines()[0]) from error
         except driver.Error as error:
-            raise VanishedTransactionError from error
+            state = sqlstate(error)
+            if state == "25P02":
+                raise FailedStatementError from error
+            if state.startswith(VANISHED):
+                raise VanishedTransactionError from error
+            # Triggers of a deferred constraint raise what they like.
+            raise BrokenConstraintError(str(error).splitlines()[0]) from error
 
     def clean(self, engine: Engine) -> None:
         """Put everything back, whatever happened to the database since."""
@@ -166,16 +177,25 @@ class PostgresqlDatabase:
         if not is_in_use and (done := self.reset_rows()):
             return done
         self.release_connection()
-        old, spare = self.name, self.spare or self.thread.submit(self.make_spare)
-        self.name, self.url = spare.result()
-        self.spare = self.thread.submit(self.make_spare, old)
+        old = self.name
+        self.name, self.url = self.take_spare()
+        self.replaced.append(old)
+        self.spare = self.thread.submit(self.make_spare)
         return "spare"
 
-    def make_spare(self, replaced: str | None = None) -> tuple[str, URL]:
-        """In the thread, drop what a copy has replaced and make the next; return name and URL."""
+    def take_spare(self) -> tuple[str, URL]:
+        """Return the spare's name and URL; if it could not be made, that is tried once more."""
+        spare, self.spare = self.spare, None
+        if spare is None or spare.exception() is not None:
+            spare = self.thread.submit(self.make_spare)
+        return spare.result()
+
+    def make_spare(self) -> tuple[str, URL]:
+        """In the thread, drop what copies have replaced and make the next; return name and URL."""
         with connect_server(self.server.url, self.server.run) as server:
-            if replaced is not None:
-                server.drop(replaced)
+            while self.replaced:
+                server.drop(self.replaced[0])
+                del self.replaced[0]
             name = server.new_name()
             return name, self.create(server, name, self.template)
 
@@ -183,9 +203,13 @@ class PostgresqlDatabase:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.connection is None:
             engine = create_engine(
-                self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", logging_name=OWN_ENGINE
+                self.url, poolclass=NullPool, connect_args=AUTOCOMMIT, logging_name=OWN_ENGINE
             )
-            self.connection = engine.connect()
+            try:
+                self.connection = engine.connect()
+            except DBAPIError:
+                # It is not there, because an earlier copy failed, or takes no more connections.
+                return None
         raw: Any = self.connection.connection.driver_connection
         try:
             needed = run_at_once(raw, f"SELECT {OWN_SCHEMA}.reset()")
@@ -205,7 +229,9 @@ class PostgresqlDatabase:
     def copy_from(self, source: str) -> None:
         """Replace the database by a copy of another one. Its connections are closed."""
         self.release_connection()
-        self.server.drop(self.name)
+        # It is not there if an earlier copy failed.
+        if self.name in self.server.databases():
+            self.server.drop(self.name)
         self.create(self.server, self.name, source)
 
     def snapshot(self, name: str) -> None:
@@ -257,7 +283,7 @@ class PostgresqlDatabase:
             RuntimeError: Another process has rebuilt the database while it was in use here.
         """
         self.release_connection()
-        if self.spare is not None:
+        if self.spare is not None and self.spare.exception() is None:
             self.server.drop(self.spare.result()[0])
         self.thread.shutdown()
         with connected(self.url) as connection:

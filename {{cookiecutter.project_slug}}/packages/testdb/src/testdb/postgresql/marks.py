@@ -4,7 +4,8 @@ In a template, every table has a trigger that calls `nextval` on a sequence of i
 take no lock, and a rollback does not take the mark back. After a test, a function reads the marks
 and gives the marked tables their first rows. An event trigger marks changes of the schema: then the
 function drops what is new. If any row of the catalogue is not what it was, or if the role may not
-make event triggers, another copy of the template is needed.
+make event triggers, or triggers and rules of the migrations always fire, another copy of the
+template is needed.
 """
 
 from collections.abc import Sequence
@@ -63,8 +64,9 @@ CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   RETURN (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
       WHERE locktype = 'advisory' AND datname = current_database())
-    || coalesce((SELECT string_agg(s::text, ' ') FROM pg_db_role_setting s
-      JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()), '')
+    || coalesce((SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
+      FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+      WHERE datname = current_database()), '')
     || coalesce((SELECT md5(string_agg(m::text, ' ' ORDER BY oid))
       FROM pg_largeobject_metadata m), '')
     || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
@@ -148,7 +150,14 @@ STORED_COLUMNS = text(
     " AND NOT attisdropped AND attgenerated = ''"
 )
 
-# For a role that may neither watch the schema nor leave foreign keys aside.
+# What does more than a replica does when rows are put back. Asked before there are marks.
+ALWAYS = text(
+    "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgenabled IN ('A', 'R'))"
+    " OR EXISTS (SELECT FROM pg_rewrite WHERE ev_enabled IN ('A', 'R'))"
+)
+
+# For a role that may neither watch the schema nor leave foreign keys aside, and for triggers and
+# rules that cannot be left aside.
 NO_RESET = f"CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SELECT 'copy' $$"
 
 SCHEMA_TRIGGERS = f"""
@@ -162,6 +171,7 @@ ALTER EVENT TRIGGER isolation_drop ENABLE ALWAYS;
 def install_marks(connection: Connection) -> None:
     """Add what notices changes and undoes them, and keep a copy of the rows that are there."""
     connection.execute(text(f"DROP SCHEMA IF EXISTS {OWN_SCHEMA} CASCADE"))
+    is_alone = not connection.scalar(ALWAYS)
     run(connection, FUNCTIONS)
     tables = connection.execute(TABLES).all()
     undo = [install_mark(connection, *table) for table in tables]
@@ -171,7 +181,8 @@ def install_marks(connection: Connection) -> None:
         f" FROM pg_sequences WHERE schemaname <> '{OWN_SCHEMA}'"
     )
     undo.extend(connection.scalars(sequences))
-    if connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")):
+    is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    if is_alone and connection.scalar(text(is_superuser)):
         run(connection, OUTSIDE)
         outside = connection.scalar(text(f"SELECT {OWN_SCHEMA}.outside()"))
         reset = RESET.replace("OUTSIDE", str(outside)).replace("UNDO", "\n  ".join(undo))

@@ -25,6 +25,7 @@ from ..queries import OWN_ENGINE
 from ..signature import COMMENT, PREFIX
 from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
+from .statements import AUTOCOMMIT
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,28 @@ OWN = text(
     f" WHERE shobj_description(oid, 'pg_database') LIKE '{COMMENT}%'"
     " AND pg_has_role(datdba, 'USAGE')"
 )
+# A copy has not the settings of its source. A list is not kept in the form in which it is set.
+COPY_SETTINGS = """
+DO $do$ DECLARE kept record; place text; BEGIN
+  FOR kept IN
+    SELECT setrole, split_part(it, '=', 1) AS name, substr(it, strpos(it, '=') + 1) AS value
+    FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS it
+    WHERE datname = 'SOURCE'
+  LOOP
+    place := 'DATABASE "COPY"';
+    IF kept.setrole <> 0 THEN
+      place := format('ROLE %s IN %s', kept.setrole::regrole, place);
+    END IF;
+    IF kept.name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries',
+      'session_preload_libraries') THEN
+      PERFORM set_config(kept.name, kept.value, true);
+      EXECUTE format('ALTER %s SET %I FROM CURRENT', place, kept.name);
+    ELSE
+      EXECUTE format('ALTER %s SET %I TO %L', place, kept.name, kept.value);
+    END IF;
+  END LOOP;
+END $do$
+"""
 IN_USE = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) OR"
@@ -52,9 +75,10 @@ class Server:
     connection: Connection  # holds the run's lock as long as this process may make databases
 
     def create(self, name: str, template: str = "template0") -> URL:
-        """Make a database of this run, as a copy of `template`, and return its URL."""
+        """Make a database of this run, like `template` and with its settings; return its URL."""
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
+        self.execute(COPY_SETTINGS.replace("SOURCE", template).replace("COPY", name))
         return self.url.set(database=name)
 
     def new_name(self) -> str:
@@ -119,7 +143,7 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
         TemplateError: It is too old.
     """
     engine = create_engine(
-        url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+        url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
     )
     with engine.connect() as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
@@ -174,7 +198,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         folders.remember(data, project)
         engine = create_engine(
-            url, isolation_level="AUTOCOMMIT", poolclass=NullPool, logging_name=OWN_ENGINE
+            url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
         )
         connection = engine.connect()
         # Nothing here has to survive a crash.

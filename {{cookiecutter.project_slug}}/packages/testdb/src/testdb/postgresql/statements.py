@@ -1,11 +1,16 @@
 """Sends statements past SQLAlchemy: several in one message, or past psycopg's cursor."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 PSYCOPG = ("psycopg", "psycopg_async")
+
+# For testdb's own engines. SQLAlchemy's isolation level comes too late where a listener of the
+# service makes all engines run a statement as they connect.
+AUTOCOMMIT = {"autocommit": True}
 
 
 def is_free(dialect: Dialect, connection: Any) -> bool:
@@ -21,7 +26,10 @@ def run_at_once(connection: Any, *statements: str) -> str:
     """
     from psycopg import errors, pq
 
-    result = connection.pgconn.exec_("; ".join(statements).encode())
+    # As the cursors do: libpq's connections are for one thread at a time. No task comes between.
+    lock = connection.lock
+    with lock if hasattr(lock, "__enter__") else nullcontext():
+        result = connection.pgconn.exec_("; ".join(statements).encode())
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
         raise errors.error_from_result(result)
     return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
@@ -52,3 +60,8 @@ def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> 
     for message in messages(dialect, *statements):
         cursor.execute(message)
     cursor.close()
+
+
+def sqlstate(error: Exception) -> str:
+    """Return the SQLSTATE of a driver's error, "none" if the server did not send it."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "none"

@@ -8,9 +8,10 @@ import itertools
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..queries import OWN_ENGINE
@@ -19,7 +20,10 @@ from .watched import watch
 
 
 class SqliteFile:
-    """A migrated file in WAL mode, so that readers and a writer do not wait for each other."""
+    """A migrated file in WAL mode, so that readers and a writer do not wait for each other.
+
+    A service may choose another mode as it connects.
+    """
 
     kind = "sqlite"
     # Connections may stay open while the content is put back: they see it as a change.
@@ -40,17 +44,31 @@ class SqliteFile:
         self.name = self.path.name
         self.url = URL.create("sqlite", database=str(self.path))
         self.path.write_bytes(self.image)
-        # Opening takes longer than putting the content back.
-        self.kept = open_sqlite(str(self.path))
         self.kept.execute("PRAGMA journal_mode = WAL")
-        self.kept.execute("PRAGMA synchronous = OFF")
-        # Long enough for a thread that is about to commit.
-        self.kept.execute("PRAGMA busy_timeout = 200")
         self.first_version = self.schema_version()
 
+    @cached_property
+    def kept(self) -> sqlite3.Connection:
+        """The connection for putting the content back: opening one takes longer than that."""
+        kept = open_sqlite(str(self.path))
+        kept.execute("PRAGMA synchronous = OFF")
+        # Long enough for a thread that is about to commit.
+        kept.execute("PRAGMA busy_timeout = 200")
+        return kept
+
+    def close_kept(self, *_: object) -> None:
+        """Close the connection; the next use opens another."""
+        if "kept" in vars(self):
+            self.kept.close()
+            del self.kept
+
     def watch(self, engine: Engine) -> None:
-        """Let the service's connections tell what a test sets on them."""
+        """Let the service's connections tell what a test sets on them.
+
+        The first one may choose the mode of the file, which takes one that nobody else has open.
+        """
         watch(engine)
+        event.listen(engine, "do_connect", self.close_kept, once=True)
 
     def forget_settings(self, _engine: Engine, _used: Iterable[ConnectionPoolEntry]) -> bool:
         """Say that nothing is left: the connections have told, and would have been closed."""
@@ -67,7 +85,7 @@ class SqliteFile:
         with suppress(sqlite3.OperationalError):
             if not is_in_use:
                 return self.put_back()
-        self.kept.close()
+        self.close_kept()
         self.open_next()
         return "spare"
 
@@ -124,7 +142,7 @@ class SqliteFile:
         """Close its own connections."""
         self.forget_snapshots()
         self.first.close()
-        self.kept.close()
+        self.close_kept()
 
 
 def stop_if_locked(status: int, _remaining: int, _total: int) -> None:

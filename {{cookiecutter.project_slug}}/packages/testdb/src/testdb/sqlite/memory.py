@@ -7,15 +7,18 @@ again.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..config import NOWHERE
 from ..difference import Difference, difference
 from ..session import send_savepoints
-from ..verdicts import BrokenConstraintError, VanishedTransactionError
+from ..verdicts import BrokenConstraintError, SecondConnectionError, VanishedTransactionError
 from .image import engine_on, keep_image, open_sqlite, opened
 from .watched import watch
 
@@ -34,18 +37,30 @@ class MemoryDatabase:
         self.file = file
         self.url = NOWHERE["sqlite"].set(database=str(file)) if file else NOWHERE["sqlite"]
         self.raw = open_sqlite()
+        self.record: ConnectionPoolEntry | None = None
+        self.has_foreign_keys = False
 
     def attach(self, engine: Engine) -> None:
         """Make the service's engine open this database, whatever its URL says."""
 
         def connect(
-            dialect: Dialect, _record: object, _args: Sequence[Any], options: Mapping[str, Any]
+            dialect: Dialect,
+            record: ConnectionPoolEntry,
+            _args: Sequence[Any],
+            options: Mapping[str, Any],
         ) -> Any:
+            if self.record is not None and self.record is not record and self.record.in_use:
+                raise SecondConnectionError
+            self.record = record
             kept = {name: options[name] for name in DRIVER_OPTIONS if name in options}
             self.raw.close()
             self.raw = open_sqlite(str(self.file or ":memory:"), **kept)
             self.load()
             return adapted(dialect, self.raw)
+
+        def note_connect(_: object, __: object) -> None:
+            # The service may have turned them on, and SQLite ignores that in a transaction.
+            [(self.has_foreign_keys,)] = rows(self.raw, "PRAGMA foreign_keys")
 
         def begin(_: Connection) -> None:
             raw = self.raw
@@ -57,6 +72,7 @@ class MemoryDatabase:
 
         watch(engine)
         event.listen(engine, "do_connect", connect)
+        event.listen(engine, "connect", note_connect)
         # Behind the service's own listener: it may have said BEGIN, in its own way.
         event.listen(engine, "begin", begin)
         send_savepoints(engine, lambda _, statement: self.raw.execute(statement))
@@ -67,13 +83,29 @@ class MemoryDatabase:
 
     def finish(self, _connection: Connection, statement: str) -> None:
         """Check foreign keys as a commit does, and end the test's transaction."""
+        if self.has_foreign_keys:
+            self.check_foreign_keys()
         try:
-            for table, row, parent, _ in self.raw.execute("PRAGMA foreign_key_check"):
-                raise BrokenConstraintError(f"row {row} of {table} refers to no row of {parent}")
             self.raw.execute("RELEASE SAVEPOINT isolation")
             self.raw.execute(statement)
         except sqlite3.Error as error:
             raise VanishedTransactionError from error
+
+    def check_foreign_keys(self) -> None:
+        """Raise an error for a row that refers to none, unless the migrations left it."""
+        # A key that refers to columns that are not unique fails here, and harms no one else.
+        with suppress(sqlite3.Error):
+            for found in rows(self.raw, "PRAGMA foreign_key_check"):
+                if found not in self.broken_by_migrations:
+                    table, row, parent, _ = found
+                    problem = f"row {row} of {table} refers to no row of {parent}"
+                    raise BrokenConstraintError(problem)
+
+    @cached_property
+    def broken_by_migrations(self) -> set[Any]:
+        """The rows of the image that refer to none."""
+        with opened(self.image) as first:
+            return set(rows(first, "PRAGMA foreign_key_check"))
 
     def clean(self, engine: Engine) -> None:
         """Begin with a new connection, which loads the image."""
@@ -105,6 +137,13 @@ class MemoryDatabase:
     def close(self) -> None:
         """Give the memory back."""
         self.raw.close()
+
+
+def rows(raw: sqlite3.Connection, query: str) -> list[Any]:
+    """Return what a query finds, as tuples even if the service has other rows."""
+    cursor = raw.cursor()
+    cursor.row_factory = None
+    return cursor.execute(query).fetchall()
 
 
 def adapted(dialect: Dialect, raw: sqlite3.Connection) -> Any:
