@@ -14,7 +14,7 @@ import pytest
 from . import config as hooks
 from . import guard, settings
 from .config import Isolation
-from .coverage_gate import leave_out_coverage, lift_gate
+from .coverage_gate import folders_of_tests, leave_out_coverage, lift_gate
 from .fixtures import make_fixtures
 from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
@@ -81,7 +81,7 @@ def pytest_load_initial_conftests(
     known.file_or_dir = [
         *(there or [str(start)]),
         str(root),
-        *(str(path) for pattern in early_config.getini("testpaths") for path in root.glob(pattern)),
+        *map(str, folders_of_tests(early_config)),
     ]
     try:
         yield
