@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from .guard.urls import unreachable
+from .guard.urls import unreachable, without_secrets
 from .settings import places, remembered
 
 if TYPE_CHECKING:
@@ -107,20 +107,30 @@ class Isolation(Generic[Sessions]):
     clickhouse: Extension | None = None
 
     @cached_property
-    def protected_urls(self) -> tuple[URL, ...]:
-        """The protected databases, as URLs, and those that the process above this one protects."""
+    def named_urls(self) -> tuple[URL, ...]:
+        """The protected databases, as the service names them."""
         given = self.protected() if callable(self.protected) else self.protected
-        # A relative path can start where tests are run, or in the project's folder.
-        starts = dict.fromkeys([Path.cwd(), *self.folder])
-        found = [place for url in map(make_url, given) for place in places(url, starts)]
-        urls = (*found, *remembered())
-        return tuple(dict.fromkeys(url for url in urls if url != unreachable(url)))
+        return tuple(map(make_url, [given] if isinstance(given, (str, URL)) else given))
+
+    @cached_property
+    def starts(self) -> list[Path]:
+        """Where a relative path can start: here, and in the project's root once that is known."""
+        return [Path.cwd()]
 
     @property
-    def folder(self) -> list[Path]:
-        """The folder of Alembic's configuration file, if there is one."""
-        file = self.alembic if isinstance(self.alembic, Path) else self.alembic.config_file_name
-        return [Path(file).resolve().parent] if file else []
+    def protected_urls(self) -> tuple[URL, ...]:
+        """All protected databases, those that the process above this one protects included.
+
+        A relative path can start in the folder of Alembic's configuration as well.
+        """
+        folders = [file.resolve().parent for file in configuration_files(self.alembic)]
+        starts = dict.fromkeys([*self.starts, *folders])
+        found = [place for url in self.named_urls for place in places(url, starts)]
+        # Of two that differ in their secrets alone, the first one.
+        known: dict[URL, URL] = {}
+        for url in (*found, *remembered()):
+            known.setdefault(without_secrets(url), url)
+        return tuple(url for url in known.values() if url != unreachable(url))
 
     @cached_property
     def configuration(self) -> "Config":
@@ -173,7 +183,8 @@ class Isolation(Generic[Sessions]):
     def make_engine(self, url: URL) -> "Engine | AsyncEngine":
         """Return the service's engine for a test database, with the service's own driver."""
         backend = url.get_backend_name()
-        own = [its.drivername for its in self.protected_urls if its.get_backend_name() == backend]
+        known = (*self.named_urls, *remembered())
+        own = [its.drivername for its in known if its.get_backend_name() == backend]
         try:
             return self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
         except InvalidRequestError:
@@ -188,6 +199,15 @@ def pytest_testdb_isolation(config: pytest.Config) -> Isolation[Any] | None:
     Without an implementation, testdb does nothing. The conftest.py has to be one that pytest loads
     before it collects: in the project's root, or in a folder of `testpaths`.
     """
+
+
+def configuration_files(alembic: "Config | Path") -> list[Path]:
+    """Return the files of Alembic's configuration: an alembic.ini, a pyproject.toml, or both."""
+    if isinstance(alembic, Path):
+        return [alembic]
+    # Alembic reads a pyproject.toml since version 1.16.
+    names = (alembic.config_file_name, getattr(alembic, "toml_file_name", None))
+    return [Path(name) for name in names if name]
 
 
 def sync_engine_of(engine: "Engine | AsyncEngine") -> Engine:
