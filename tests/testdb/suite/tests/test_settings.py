@@ -165,6 +165,15 @@ def test_a_database_that_differs_in_its_secrets_alone_is_named_once(folder: Path
     assert [url for url in its.protected_urls if url.host == "192.0.2.1"] == [make_url(SERVER)]
 
 
+def test_the_driver_is_the_service_s_own_and_not_that_of_another_service(folder: Path) -> None:
+    os.environ[REMEMBERED] = "postgresql+asyncpg://me@192.0.2.1:7/another"
+    (folder / ".env").write_text(f"SOME_DSN={SERVER}")
+
+    drivers = [url.drivername for url in replace_settings(folder / ".env") if url.port in {6, 7}]
+
+    assert drivers == ["postgresql+psycopg", "postgresql+asyncpg"]
+
+
 def test_settings_in_parts_are_replaced_wherever_they_are(folder: Path) -> None:
     (folder / ".env").write_text("POSTGRES_HOST=192.0.2.1\nPOSTGRES_PORT=6\nPOSTGRES_DB=other\n")
     os.environ["POSTGRES_DB"] = "real"

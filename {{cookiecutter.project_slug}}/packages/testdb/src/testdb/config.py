@@ -55,8 +55,11 @@ class Seed(Protocol):
 class Extension(Protocol):
     """A further kind of databases, which brings a guard and fixtures of its own."""
 
+    def protect(self) -> None:
+        """Guard what is protected."""
+
     def start(self, config: pytest.Config) -> None:
-        """Guard what is protected, and register the fixtures."""
+        """Register the fixtures."""
 
 
 Sessions = TypeVar("Sessions", bound=SessionFactory)
