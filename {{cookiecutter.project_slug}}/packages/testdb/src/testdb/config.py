@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
+from .engines import hold_to
 from .guard.urls import unreachable, without_secrets
 from .settings import places, remembered
 
@@ -171,12 +172,16 @@ class Isolation(Generic[Sessions]):
 
     def make_sessions(self, engine: "Engine | AsyncEngine") -> Sessions:
         """Return the service's session factory for an engine; its sessions use their own bind."""
-        maker = self.sessions(engine)
-        kind = getattr(maker, "class_", None)
-        # Flask-SQLAlchemy's, or one that sends queries to a replica.
-        if kind is not None and issubclass(kind, Session) and kind.get_bind is not Session.get_bind:
-            vars(maker)["class_"] = type(kind.__name__, (kind,), {"get_bind": Session.get_bind})
-        return maker
+        maker: Any = self.sessions(engine)
+        # A scoped session is one for all: it would stay on the connection of its first test.
+        maker = getattr(maker, "session_factory", maker)
+        options, kind = getattr(maker, "kw", {}), getattr(maker, "class_", Session)
+        options.pop("binds", None)
+        if "sync_session_class" in options:
+            options["sync_session_class"] = with_own_bind(options["sync_session_class"])
+        elif kind is not (own := with_own_bind(kind)):
+            vars(maker)["class_"] = own
+        return cast("Sessions", maker)
 
     @cached_property
     def is_async(self) -> bool:
@@ -189,10 +194,12 @@ class Isolation(Generic[Sessions]):
         known = (*self.named_urls, *remembered())
         own = [its.drivername for its in known if its.get_backend_name() == backend]
         try:
-            return self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
+            engine = self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
         except InvalidRequestError:
             # The driver is none for asyncio, and the engine is.
-            return self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+            engine = self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+        hold_to(sync_engine_of(engine), url)
+        return engine
 
 
 @pytest.hookspec(firstresult=True)
@@ -211,6 +218,20 @@ def configuration_files(alembic: "Config | Path") -> list[Path]:
     # Alembic reads a pyproject.toml since version 1.16.
     names = (alembic.config_file_name, getattr(alembic, "toml_file_name", None))
     return [Path(name) for name in names if name]
+
+
+def with_own_bind(kind: type[Any]) -> type[Any]:
+    """Return a session class, of either style, that does not choose between engines.
+
+    Flask-SQLAlchemy's does so, or one that sends queries to a replica.
+    """
+    if issubclass(kind, Session):
+        changed = {} if kind.get_bind is Session.get_bind else {"get_bind": Session.get_bind}
+    else:
+        inner = getattr(kind, "sync_session_class", Session)
+        own = with_own_bind(inner)
+        changed = {} if own is inner else {"sync_session_class": own}
+    return type(kind.__name__, (kind,), changed) if changed else kind
 
 
 def sync_engine_of(engine: "Engine | AsyncEngine") -> Engine:
