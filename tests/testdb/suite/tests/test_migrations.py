@@ -288,6 +288,49 @@ def test_a_change_of_the_migrations_makes_templates_stale(
     assert fingerprint(isolation) != before
 
 
+# What env.py reads besides the migrations, before and after, and whether that is a change.
+READ: dict[str, tuple[object, object, bool]] = {
+    "a text": ("one", "two", True),
+    "a list": (["one"], ["one", "two"], True),
+    "a folder": (Path("one"), Path("two"), True),
+    "another type": (URL.create("sqlite"), None, True),
+    "an object of its own": (object(), object(), False),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("form", ["path", "config"])
+def test_a_change_of_an_attribute_makes_templates_stale(
+    alembic: Config, tmp_path: Path, form: str, name: str
+) -> None:
+    *values, changes = READ[name]
+    found = set()
+    for value in values:
+        alembic.attributes["tenant"] = value
+        isolation = Isolation(
+            alembic=alembic if form == "config" else tmp_path / "alembic.ini",
+            attributes={"tenant": value},
+            protected=[],
+            engine=create_engine,
+            sessions=sessionmaker,
+        )
+        found.add(fingerprint(isolation))
+
+    assert (len(found) == 2) == changes
+
+
+def test_a_change_of_the_configuration_makes_templates_stale(tmp_path: Path) -> None:
+    ini = tmp_path / "alembic.ini"
+    (tmp_path / "migrations").mkdir()
+    its = Isolation(alembic=ini, protected=[], engine=create_engine, sessions=sessionmaker)
+
+    ini.write_text("[alembic]\nscript_location = migrations\n")
+    before = fingerprint(its)
+    ini.write_text("[alembic]\nscript_location = migrations\ntenant = two\n")
+
+    assert fingerprint(its) != before
+
+
 @pytest.mark.parametrize("change", ["version_locations", "a revision that is put away"])
 def test_revisions_that_are_no_longer_read_make_templates_stale(
     alembic: Config, tmp_path: Path, change: str
