@@ -107,6 +107,19 @@ def test_an_engine_for_another_database_is_refused(tmp_path: Path) -> None:
         isolation(lambda _: other, sessionmaker).make_engine(URL.create("sqlite", database="a.db"))
 
 
+def test_a_database_that_there_is_not_is_refused_by_its_name() -> None:
+    wrong: Any = "postgres"
+
+    with pytest.raises(ValueError, match='database="postgres": give it "sqlite" or "postgresql"'):
+        Isolation(
+            alembic=Path("alembic.ini"),
+            protected=[],
+            engine=create_engine,
+            sessions=sessionmaker,
+            database=wrong,
+        )
+
+
 # Engines that do not open what their URL names.
 OPENING: dict[str, Callable[[URL, Path], Engine]] = {
     "creator": lambda url, file: create_engine(url, creator=lambda: sqlite3.connect(file)),
@@ -141,6 +154,7 @@ def test_an_engine_that_opens_the_database_of_the_test_is_left_alone(
     for _ in range(2):
         with engine.connect() as connection:
             connection.invalidate()
+    engine.dispose()
 
 
 def test_a_creator_is_asked_for_its_database_on_a_server(server: str) -> None:
@@ -156,3 +170,4 @@ def test_a_creator_is_asked_for_its_database_on_a_server(server: str) -> None:
         assert connection.scalar(text("SELECT current_database()")) == url.database
     with pytest.raises(pytest.UsageError, match=f"/another.* it opens {url.database}"):
         other.connect()
+    fitting.dispose()

@@ -196,6 +196,38 @@ def test_a_revision_that_takes_a_role_for_its_own_is_explained(
     assert "made_by_a_revision" in str(refusal.value)
 
 
+BROKEN = REVISION.format(name="one", after=None).replace("CREATE", "BROKEN")
+# What fails: the file and its text, the line that is named, and whether env.py has to be changed.
+FAILURES = {
+    "a revision": ("versions/one.py", BROKEN, "BROKEN", False),
+    "env.py with the connection": (
+        "env.py",
+        "from alembic import context\ncontext.config.attributes['missing']\n",
+        "missing",
+        False,
+    ),
+    "env.py without it": ("env.py", "import os\nos.environ['MISSING']\n", "MISSING", True),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_names_its_place_and_what_may_help(
+    alembic: Config, connection: Connection, name: str
+) -> None:
+    file, text, words, is_cured = FAILURES[name]
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    (folder / file).write_text(text)
+    [number] = [at for at, line in enumerate(text.splitlines(), start=1) if words in line]
+
+    with pytest.raises(MigrationError) as refusal:
+        migrate(alembic, connection)
+
+    assert f"{folder / file}, line {number}" in str(refusal.value)
+    assert ("does not ask for the tests' connection" in str(refusal.value)) == is_cured
+    assert ("run_migrations_online()" in str(refusal.value)) == is_cured
+
+
 @pytest.mark.slow
 def test_an_extension_that_the_server_lacks_is_explained(
     alembic: Config, postgresql_database: URL

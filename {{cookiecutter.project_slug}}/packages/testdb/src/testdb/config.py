@@ -110,6 +110,12 @@ class Isolation(Generic[Sessions]):
     seed: Seed | None = None
     clickhouse: Extension | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if it names a database that testdb does not have."""
+        if self.database not in SYNC_DRIVERS:
+            known = " or ".join(f'"{name}"' for name in SYNC_DRIVERS)
+            raise ValueError(f'Isolation has database="{self.database}": give it {known}')
+
     @cached_property
     def named_urls(self) -> tuple[URL, ...]:
         """The protected databases, as the service names them."""

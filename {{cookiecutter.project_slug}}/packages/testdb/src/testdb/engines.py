@@ -40,6 +40,8 @@ def hold_to(engine: Engine, url: URL) -> None:
         if BY_URL not in record.info:
             opened = opened_by(connection, url)
             if not is_same(opened, url):
+                # The pool does not, after an error here.
+                connection.close()
                 raise elsewhere(url, opened or "a database in memory")
 
     # Behind the service's own: one that opens a connection itself ends the event.

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from contextvars import copy_context
@@ -77,14 +78,25 @@ def migrate(alembic: "Config", connection: Connection) -> None:
         MigrationError: A migration fails.
     """
     alembic.attributes["connection"] = connection
-    try:
-        with logging_kept():
-            run_env(alembic)
-    except UnusedConnectionError:
-        raise
-    except Exception as error:
-        message = f"The migrations fail, so no test can run: {error!r}{hint(error)}"
-        raise MigrationError(message) from error
+    with logging_kept():
+        run_env(alembic)
+
+
+def failure(error: Exception, scripts: "ScriptDirectory", *, is_configured: bool) -> MigrationError:
+    """Return the error that says what failed, where in the migrations, and what may help."""
+    folders = [Path(scripts.dir).resolve()]
+    folders += [Path(folder).resolve() for folder in scripts.version_locations or ()]
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = Path(frame.filename).resolve()
+        if any(file.is_relative_to(folder) for folder in folders):
+            place = f" ({file}, line {frame.lineno})"
+    env_py = Path(scripts.env_py_location)
+    takes_connection = is_configured or "attributes" in env_py.read_text()
+    cure = "" if takes_connection else f"\n\n{env_py} does not ask for the tests' connection.{CURE}"
+    return MigrationError(
+        f"The migrations fail, so no test can run: {error!r}{place}{hint(error)}{cure}"
+    )
 
 
 def hint(error: Exception) -> str:
@@ -172,7 +184,7 @@ def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
     """Run the env.py of a folder of migrations."""
     from alembic.runtime.environment import EnvironmentContext
 
-    was_run = False
+    was_run = is_configured = False
 
     def revisions(current: Any, _: object) -> Any:
         nonlocal was_run
@@ -185,13 +197,20 @@ def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
     def configure_given(connection: Connection | None = None, *rest: Any, **options: Any) -> None:
         if connection is not alembic.attributes["connection"]:
             raise unused(scripts, "called context.configure() without it")
+        nonlocal is_configured
+        is_configured = True
         configure(connection, *rest, **options)
 
     # Not in a subclass: Alembic shows env.py no object of one.
     environment.configure = configure_given  # type: ignore[method-assign]
-    with environment, no_connections(unused(scripts, "opened a connection of its own")):
-        # What it sets in the context ends with it, such as Flask's current app.
-        copy_context().run(scripts.run_env)
+    try:
+        with environment, no_connections(unused(scripts, "opened a connection of its own")):
+            # What it sets in the context ends with it, such as Flask's current app.
+            copy_context().run(scripts.run_env)
+    except UnusedConnectionError:
+        raise
+    except Exception as error:
+        raise failure(error, scripts, is_configured=is_configured) from error
     if not was_run:
         raise unused(scripts, "did not call context.run_migrations()")
 
