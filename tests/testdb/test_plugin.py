@@ -245,6 +245,17 @@ def test_coverage_is_judged_and_reported_in_a_full_run_only(
     assert ("tests coverage" in done.stdout) == is_reported, done.stdout
 
 
+# What pytest expands, and drops where it is missing.
+@pytest.mark.parametrize("testpaths", ["te*", "tests missing", "tests/unit tests/missing*"])
+def test_coverage_is_judged_whatever_form_testpaths_have(
+    run_python: RunPython, covered: Path, testpaths: str
+) -> None:
+    done = run_python(*PYTEST, "-o", f"testpaths={testpaths}", cwd=covered)
+
+    assert "Required test coverage of 99% not reached" in done.stdout, done.stdout
+    assert done.returncode != 0
+
+
 @pytest.fixture
 def covered(suite: Suite, conftest: str, tmp_path: Path) -> Path:
     """Return a project whose tests do not cover all of it, and which asks them to."""

@@ -148,7 +148,7 @@ MISTAKES = {
         "",
         "The service's engine is asynchronous, and no plugin",
     ),
-    "an old plugin": ("press", (), "", "pytest-asyncio 0.23.8 cannot run fixtures and tests"),
+    "an old plugin": ("press", (), "", "pytest-asyncio 0.25.3 cannot run fixtures and tests"),
     "no migrations": ("press", (), "migrations", "leads to no migrations"),
     "no file": ("warehouse", (), "../alembic.ini", "Alembic's configuration is not at"),
 }
@@ -162,9 +162,9 @@ def test_what_cannot_work_says_what_to_do(
     shape = SHAPES[name]
     copytree(SERVICES / name, tmp_path, dirs_exist_ok=True)
     if mistake == "an old plugin":
-        metadata = tmp_path / "pytest_asyncio-0.23.8.dist-info" / "METADATA"
+        metadata = tmp_path / "pytest_asyncio-0.25.3.dist-info" / "METADATA"
         metadata.parent.mkdir()
-        metadata.write_text("Name: pytest-asyncio\nVersion: 0.23.8\n")
+        metadata.write_text("Name: pytest-asyncio\nVersion: 0.25.3\n")
     if missing:
         (tmp_path / shape.start / missing).rename(tmp_path / "elsewhere")
     nowhere = make_url("postgresql://localhost:2/real?host=localhost")

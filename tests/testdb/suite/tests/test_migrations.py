@@ -196,6 +196,38 @@ def test_a_revision_that_takes_a_role_for_its_own_is_explained(
     assert "made_by_a_revision" in str(refusal.value)
 
 
+BROKEN = REVISION.format(name="one", after=None).replace("CREATE", "BROKEN")
+# What fails: the file and its text, the line that is named, and whether env.py has to be changed.
+FAILURES = {
+    "a revision": ("versions/one.py", BROKEN, "BROKEN", False),
+    "env.py with the connection": (
+        "env.py",
+        "from alembic import context\ncontext.config.attributes['missing']\n",
+        "missing",
+        False,
+    ),
+    "env.py without it": ("env.py", "import os\nos.environ['MISSING']\n", "MISSING", True),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_names_its_place_and_what_may_help(
+    alembic: Config, connection: Connection, name: str
+) -> None:
+    file, text, words, is_cured = FAILURES[name]
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    (folder / file).write_text(text)
+    [number] = [at for at, line in enumerate(text.splitlines(), start=1) if words in line]
+
+    with pytest.raises(MigrationError) as refusal:
+        migrate(alembic, connection)
+
+    assert f"{folder / file}, line {number}" in str(refusal.value)
+    assert ("does not ask for the tests' connection" in str(refusal.value)) == is_cured
+    assert ("run_migrations_online()" in str(refusal.value)) == is_cured
+
+
 @pytest.mark.slow
 def test_an_extension_that_the_server_lacks_is_explained(
     alembic: Config, postgresql_database: URL
@@ -286,6 +318,49 @@ def test_a_change_of_the_migrations_makes_templates_stale(
     (tmp_path / name).write_text(text)
 
     assert fingerprint(isolation) != before
+
+
+# What env.py reads besides the migrations, before and after, and whether that is a change.
+READ: dict[str, tuple[object, object, bool]] = {
+    "a text": ("one", "two", True),
+    "a list": (["one"], ["one", "two"], True),
+    "a folder": (Path("one"), Path("two"), True),
+    "another type": (URL.create("sqlite"), None, True),
+    "an object of its own": (object(), object(), False),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("form", ["path", "config"])
+def test_a_change_of_an_attribute_makes_templates_stale(
+    alembic: Config, tmp_path: Path, form: str, name: str
+) -> None:
+    *values, changes = READ[name]
+    found = set()
+    for value in values:
+        alembic.attributes["tenant"] = value
+        isolation = Isolation(
+            alembic=alembic if form == "config" else tmp_path / "alembic.ini",
+            attributes={"tenant": value},
+            protected=[],
+            engine=create_engine,
+            sessions=sessionmaker,
+        )
+        found.add(fingerprint(isolation))
+
+    assert (len(found) == 2) == changes
+
+
+def test_a_change_of_the_configuration_makes_templates_stale(tmp_path: Path) -> None:
+    ini = tmp_path / "alembic.ini"
+    (tmp_path / "migrations").mkdir()
+    its = Isolation(alembic=ini, protected=[], engine=create_engine, sessions=sessionmaker)
+
+    ini.write_text("[alembic]\nscript_location = migrations\n")
+    before = fingerprint(its)
+    ini.write_text("[alembic]\nscript_location = migrations\ntenant = two\n")
+
+    assert fingerprint(its) != before
 
 
 @pytest.mark.parametrize("change", ["version_locations", "a revision that is put away"])

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic.config import Config
 from dotenv import load_dotenv
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 from testdb import ProtectedDatabaseError, replace_settings, settings
 from testdb.guard import protect
 from testdb.guard.processes import REMEMBERED
+from testdb.migrations import find_configuration
 
 from tests.conftest import isolation
 
@@ -119,6 +122,56 @@ def test_a_relative_path_that_is_named_in_code_is_protected_here_and_in_the_proj
 
     assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
     assert found >= {None, ":memory:"}
+
+
+def test_a_relative_path_is_protected_in_the_root_when_that_is_known_late(folder: Path) -> None:
+    (folder / "config").mkdir()
+    (folder / "config" / "alembic.ini").touch()
+    its = replace(
+        isolation, alembic=Path("config/alembic.ini"), protected=["sqlite:///data/real.db"]
+    )
+    # As a conftest.py does it that has a `test_session_maker`.
+    assert its.session_maker is not None
+    before = {url.database for url in its.protected_urls}
+
+    find_configuration(its, folder)
+
+    found = {url.database for url in its.protected_urls} - before
+    assert found == {str(folder / "data/real.db"), str(folder / "config/data/real.db")}
+
+
+def test_a_relative_path_is_protected_in_the_folder_of_pyproject_toml(folder: Path) -> None:
+    alembic = Config()
+    vars(alembic)["toml_file_name"] = str(folder / "pyproject.toml")
+    its = replace(isolation, alembic=alembic, protected=["sqlite:///data/real.db"])
+
+    assert str(folder / "data/real.db") in {url.database for url in its.protected_urls}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("named", [SERVER, make_url(SERVER)])
+def test_a_single_url_is_protected_as_a_whole(named: Any) -> None:
+    its = replace(isolation, protected=named)
+
+    assert make_url(SERVER) in its.protected_urls
+
+
+def test_a_database_that_differs_in_its_secrets_alone_is_named_once(folder: Path) -> None:
+    os.environ["SOME_DSN"] = SERVER
+    replace_settings(folder / ".env")
+
+    its = replace(isolation, protected=[SERVER])
+
+    assert [url for url in its.protected_urls if url.host == "192.0.2.1"] == [make_url(SERVER)]
+
+
+def test_the_driver_is_the_service_s_own_and_not_that_of_another_service(folder: Path) -> None:
+    os.environ[REMEMBERED] = "postgresql+asyncpg://me@192.0.2.1:7/another"
+    (folder / ".env").write_text(f"SOME_DSN={SERVER}")
+
+    drivers = [url.drivername for url in replace_settings(folder / ".env") if url.port in {6, 7}]
+
+    assert drivers == ["postgresql+psycopg", "postgresql+asyncpg"]
 
 
 def test_settings_in_parts_are_replaced_wherever_they_are(folder: Path) -> None:

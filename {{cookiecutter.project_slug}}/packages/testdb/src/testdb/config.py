@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
-from .guard.urls import unreachable
+from .engines import hold_to
+from .guard.urls import unreachable, without_secrets
 from .settings import places, remembered
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class Seed(Protocol):
 class Extension(Protocol):
     """A further kind of databases, which brings a guard and fixtures of its own."""
 
+    def protect(self) -> None:
+        """Guard what is protected."""
+
     def start(self, config: pytest.Config) -> None:
-        """Guard what is protected, and register the fixtures."""
+        """Register the fixtures."""
 
 
 Sessions = TypeVar("Sessions", bound=SessionFactory)
@@ -106,21 +110,37 @@ class Isolation(Generic[Sessions]):
     seed: Seed | None = None
     clickhouse: Extension | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if it names a database that testdb does not have."""
+        if self.database not in SYNC_DRIVERS:
+            known = " or ".join(f'"{name}"' for name in SYNC_DRIVERS)
+            raise ValueError(f'Isolation has database="{self.database}": give it {known}')
+
     @cached_property
-    def protected_urls(self) -> tuple[URL, ...]:
-        """The protected databases, as URLs, and those that the process above this one protects."""
+    def named_urls(self) -> tuple[URL, ...]:
+        """The protected databases, as the service names them."""
         given = self.protected() if callable(self.protected) else self.protected
-        # A relative path can start where tests are run, or in the project's folder.
-        starts = dict.fromkeys([Path.cwd(), *self.folder])
-        found = [place for url in map(make_url, given) for place in places(url, starts)]
-        urls = (*found, *remembered())
-        return tuple(dict.fromkeys(url for url in urls if url != unreachable(url)))
+        return tuple(map(make_url, [given] if isinstance(given, (str, URL)) else given))
+
+    @cached_property
+    def starts(self) -> list[Path]:
+        """Where a relative path can start: here, and in the project's root once that is known."""
+        return [Path.cwd()]
 
     @property
-    def folder(self) -> list[Path]:
-        """The folder of Alembic's configuration file, if there is one."""
-        file = self.alembic if isinstance(self.alembic, Path) else self.alembic.config_file_name
-        return [Path(file).resolve().parent] if file else []
+    def protected_urls(self) -> tuple[URL, ...]:
+        """All protected databases, those that the process above this one protects included.
+
+        A relative path can start in the folder of Alembic's configuration as well.
+        """
+        folders = [file.resolve().parent for file in configuration_files(self.alembic)]
+        starts = dict.fromkeys([*self.starts, *folders])
+        found = [place for url in self.named_urls for place in places(url, starts)]
+        # Of two that differ in their secrets alone, the first one.
+        known: dict[URL, URL] = {}
+        for url in (*found, *remembered()):
+            known.setdefault(without_secrets(url), url)
+        return tuple(url for url in known.values() if url != unreachable(url))
 
     @cached_property
     def configuration(self) -> "Config":
@@ -158,12 +178,16 @@ class Isolation(Generic[Sessions]):
 
     def make_sessions(self, engine: "Engine | AsyncEngine") -> Sessions:
         """Return the service's session factory for an engine; its sessions use their own bind."""
-        maker = self.sessions(engine)
-        kind = getattr(maker, "class_", None)
-        # Flask-SQLAlchemy's, or one that sends queries to a replica.
-        if kind is not None and issubclass(kind, Session) and kind.get_bind is not Session.get_bind:
-            vars(maker)["class_"] = type(kind.__name__, (kind,), {"get_bind": Session.get_bind})
-        return maker
+        maker: Any = self.sessions(engine)
+        # A scoped session is one for all: it would stay on the connection of its first test.
+        maker = getattr(maker, "session_factory", maker)
+        options, kind = getattr(maker, "kw", {}), getattr(maker, "class_", Session)
+        options.pop("binds", None)
+        if "sync_session_class" in options:
+            options["sync_session_class"] = with_own_bind(options["sync_session_class"])
+        elif kind is not (own := with_own_bind(kind)):
+            vars(maker)["class_"] = own
+        return cast("Sessions", maker)
 
     @cached_property
     def is_async(self) -> bool:
@@ -173,12 +197,15 @@ class Isolation(Generic[Sessions]):
     def make_engine(self, url: URL) -> "Engine | AsyncEngine":
         """Return the service's engine for a test database, with the service's own driver."""
         backend = url.get_backend_name()
-        own = [its.drivername for its in self.protected_urls if its.get_backend_name() == backend]
+        known = (*self.named_urls, *remembered())
+        own = [its.drivername for its in known if its.get_backend_name() == backend]
         try:
-            return self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
+            engine = self.engine(url.set(drivername=own[0] if own else SYNC_DRIVERS[backend]))
         except InvalidRequestError:
             # The driver is none for asyncio, and the engine is.
-            return self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+            engine = self.engine(url.set(drivername=ASYNC_DRIVERS[backend]))
+        hold_to(sync_engine_of(engine), url)
+        return engine
 
 
 @pytest.hookspec(firstresult=True)
@@ -188,6 +215,29 @@ def pytest_testdb_isolation(config: pytest.Config) -> Isolation[Any] | None:
     Without an implementation, testdb does nothing. The conftest.py has to be one that pytest loads
     before it collects: in the project's root, or in a folder of `testpaths`.
     """
+
+
+def configuration_files(alembic: "Config | Path") -> list[Path]:
+    """Return the files of Alembic's configuration: an alembic.ini, a pyproject.toml, or both."""
+    if isinstance(alembic, Path):
+        return [alembic]
+    # Alembic reads a pyproject.toml since version 1.16.
+    names = (alembic.config_file_name, getattr(alembic, "toml_file_name", None))
+    return [Path(name) for name in names if name]
+
+
+def with_own_bind(kind: type[Any]) -> type[Any]:
+    """Return a session class, of either style, that does not choose between engines.
+
+    Flask-SQLAlchemy's does so, or one that sends queries to a replica.
+    """
+    if issubclass(kind, Session):
+        changed = {} if kind.get_bind is Session.get_bind else {"get_bind": Session.get_bind}
+    else:
+        inner = getattr(kind, "sync_session_class", Session)
+        own = with_own_bind(inner)
+        changed = {} if own is inner else {"sync_session_class": own}
+    return type(kind.__name__, (kind,), changed) if changed else kind
 
 
 def sync_engine_of(engine: "Engine | AsyncEngine") -> Engine:

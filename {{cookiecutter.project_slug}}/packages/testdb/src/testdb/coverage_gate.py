@@ -6,6 +6,7 @@ covers a part of the code. What the command line asks for is measured and report
 
 from argparse import Namespace
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,20 @@ def asks_for_coverage(config: pytest.Config) -> bool:
 
 def runs_a_part(config: pytest.Config, options: Namespace, chosen: Sequence[Path]) -> bool:
     """Tell whether options leave tests out, or the chosen files and folders; none are all."""
-    everything = {(config.rootpath / path).resolve() for path in config.getini("testpaths")}
     selects = any(getattr(options, name, None) for name in SELECTIONS)
-    is_part = bool(chosen) and config.rootpath not in chosen and not everything <= {*chosen}
-    return selects or is_part
+    is_everything = not chosen or all(
+        any(folder.resolve().is_relative_to(path) for path in chosen)
+        for folder in folders_of_tests(config)
+    )
+    return selects or not is_everything
+
+
+def folders_of_tests(config: pytest.Config) -> list[Path]:
+    """Return what `testpaths` names, as pytest reads it: patterns, and nothing that is missing."""
+    root = config.rootpath
+    # Path.glob takes no absolute path, and no ".".
+    found = (
+        glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
+        for pattern in config.getini("testpaths")
+    )
+    return [root / name for names in found for name in sorted(names)]

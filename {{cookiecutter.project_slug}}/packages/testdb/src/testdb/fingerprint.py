@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
-from .config import Isolation
+from .config import Isolation, configuration_files
 from .migrations import at_configuration
 
 
@@ -50,12 +51,31 @@ def fingerprint(isolation: Isolation[Any], owner: str = "") -> str:
     for path in [*places, *sorted(migrations)]:
         digest.update(os.path.relpath(path, places[0]).encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
+    digest.update(settings_of(isolation))
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     if isolation.prepare is not None:
         digest.update(source_of(isolation.prepare))
     return digest.hexdigest()[:32]
+
+
+def settings_of(isolation: Isolation[Any]) -> bytes:
+    """Return what env.py reads besides: Alembic's files, and its attributes if they are plain.
+
+    Of any other attribute, such as an object of the service, this is its type.
+    """
+    alembic = isolation.alembic
+    attributes = dict(isolation.attributes if isinstance(alembic, Path) else alembic.attributes)
+    # It is another one each time, and what migrations run on.
+    attributes.pop("connection", None)
+    plain = json.dumps(
+        attributes,
+        sort_keys=True,
+        default=lambda value: str(value) if isinstance(value, Path) else str(type(value)),
+    )
+    files = [file.read_bytes() for file in configuration_files(alembic) if file.is_file()]
+    return b"".join([*files, plain.encode()])
 
 
 def source_of(function: Callable[..., object]) -> bytes:

@@ -144,7 +144,7 @@ FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (
 SAME_IN_BOTH_STYLES = (max_queries, postgresql_database)
 
 # https://pytest-asyncio.readthedocs.io/en/stable/reference/changelog.html
-FIRST_WITH_LOOP_SCOPES = (0, 24)
+FIRST_WITH_LOOP_SCOPES = (0, 26)
 
 # For a folder beside older fixtures of these names: see README.md.
 SECOND_NAMES: dict[str, Callable[..., Iterator[Any]]] = {

@@ -1,7 +1,8 @@
-"""Runs the service's migrations on a test database, and hashes them to notice changes."""
+"""Runs the service's migrations on a test database, and on no other."""
 
 import re
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from contextvars import copy_context
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from .config import Isolation
+from .config import Isolation, configuration_files
 from .logs import logging_kept
 
 # Alembic itself is imported where it runs: a run that finds its template has no use for it.
@@ -33,6 +34,9 @@ Begin `run_migrations_online()` there with:
 In a synchronous env.py this goes before `engine_from_config(...)`. In one that starts an event loop
 it goes before the loop starts. In one that takes the database from the application's settings it
 goes before they are read."""
+
+
+TOML = 'give Isolation a Config(ROOT / "alembic.ini", toml_file=ROOT / "pyproject.toml")'
 
 
 class TemplateError(RuntimeError):
@@ -74,14 +78,25 @@ def migrate(alembic: "Config", connection: Connection) -> None:
         MigrationError: A migration fails.
     """
     alembic.attributes["connection"] = connection
-    try:
-        with logging_kept():
-            run_env(alembic)
-    except UnusedConnectionError:
-        raise
-    except Exception as error:
-        message = f"The migrations fail, so no test can run: {error!r}{hint(error)}"
-        raise MigrationError(message) from error
+    with logging_kept():
+        run_env(alembic)
+
+
+def failure(error: Exception, scripts: "ScriptDirectory", *, is_configured: bool) -> MigrationError:
+    """Return the error that says what failed, where in the migrations, and what may help."""
+    folders = [Path(scripts.dir).resolve()]
+    folders += [Path(folder).resolve() for folder in scripts.version_locations or ()]
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = Path(frame.filename).resolve()
+        if any(file.is_relative_to(folder) for folder in folders):
+            place = f" ({file}, line {frame.lineno})"
+    env_py = Path(scripts.env_py_location)
+    takes_connection = is_configured or "attributes" in env_py.read_text()
+    cure = "" if takes_connection else f"\n\n{env_py} does not ask for the tests' connection.{CURE}"
+    return MigrationError(
+        f"The migrations fail, so no test can run: {error!r}{place}{hint(error)}{cure}"
+    )
 
 
 def hint(error: Exception) -> str:
@@ -95,27 +110,43 @@ def hint(error: Exception) -> str:
 
 
 def find_configuration(isolation: Isolation[Any], root: Path) -> None:
-    """Complete the name of Alembic's configuration file, which may be relative to a project's root.
+    """Complete the names of Alembic's files, which may be relative to a project's root.
+
+    A relative path of a database may be so, too.
 
     Raises:
-        pytest.UsageError: There is no such file.
+        pytest.UsageError: There is no such file, or it is not an alembic.ini.
     """
+    isolation.starts.append(root)
     alembic = isolation.alembic
-    name = alembic if isinstance(alembic, Path) else alembic.config_file_name
-    if name is None:
-        return
-    places = [Path(name).absolute(), root / name]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        looked = " or ".join(dict.fromkeys(map(str, places)))
-        raise pytest.UsageError(
-            f"Alembic's configuration is not at {looked}: give Isolation a"
-            ' Config(Path(__file__).parents[1] / "alembic.ini")'
-        )
     if isinstance(alembic, Path):
-        object.__setattr__(isolation, "alembic", found)
-    else:
-        alembic.config_file_name = str(found)
+        object.__setattr__(isolation, "alembic", found_file(refuse_toml(alembic), root))
+        return
+    if alembic.config_file_name:
+        refuse_toml(Path(alembic.config_file_name))
+    for name in ("config_file_name", "toml_file_name"):
+        if file := getattr(alembic, name, None):
+            setattr(alembic, name, str(found_file(Path(file), root)))
+
+
+def refuse_toml(file: Path) -> Path:
+    """Return the path of an alembic.ini; a `pytest.UsageError` if it is a pyproject.toml."""
+    if file.suffix == ".toml":
+        raise pytest.UsageError(f"{file} is not an alembic.ini: {TOML}")
+    return file
+
+
+def found_file(name: Path, root: Path) -> Path:
+    """Return the path of a file that may be relative to a project's root; a `pytest.UsageError`."""
+    places = [name.absolute(), root / name]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " or ".join(dict.fromkeys(map(str, places)))
+    raise pytest.UsageError(
+        f"Alembic's configuration is not at {looked}: give Isolation a"
+        ' Config(Path(__file__).parents[1] / "alembic.ini")'
+    )
 
 
 @contextmanager
@@ -128,12 +159,17 @@ def at_configuration(alembic: "Config") -> Iterator["ScriptDirectory"]:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    name = alembic.config_file_name
-    with chdir(Path(name).parent if name is not None else Path()):
+    files = configuration_files(alembic)
+    with chdir(files[0].parent if files else Path()):
         try:
             scripts = ScriptDirectory.from_config(alembic)
         except CommandError as error:
-            message = f"The configuration of Alembic at {name} leads to no migrations: {error}"
+            names = " and ".join(map(str, files)) or "no file"
+            is_complete = getattr(alembic, "toml_file_name", None) is not None
+            cure = "" if is_complete else f". If it is in pyproject.toml, {TOML}"
+            message = (
+                f"The configuration of Alembic at {names} leads to no migrations: {error}{cure}"
+            )
             raise TemplateError(message) from error
         yield scripts
 
@@ -148,7 +184,7 @@ def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
     """Run the env.py of a folder of migrations."""
     from alembic.runtime.environment import EnvironmentContext
 
-    was_run = False
+    was_run = is_configured = False
 
     def revisions(current: Any, _: object) -> Any:
         nonlocal was_run
@@ -161,13 +197,20 @@ def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
     def configure_given(connection: Connection | None = None, *rest: Any, **options: Any) -> None:
         if connection is not alembic.attributes["connection"]:
             raise unused(scripts, "called context.configure() without it")
+        nonlocal is_configured
+        is_configured = True
         configure(connection, *rest, **options)
 
     # Not in a subclass: Alembic shows env.py no object of one.
     environment.configure = configure_given  # type: ignore[method-assign]
-    with environment, no_connections(unused(scripts, "opened a connection of its own")):
-        # What it sets in the context ends with it, such as Flask's current app.
-        copy_context().run(scripts.run_env)
+    try:
+        with environment, no_connections(unused(scripts, "opened a connection of its own")):
+            # What it sets in the context ends with it, such as Flask's current app.
+            copy_context().run(scripts.run_env)
+    except UnusedConnectionError:
+        raise
+    except Exception as error:
+        raise failure(error, scripts, is_configured=is_configured) from error
     if not was_run:
         raise unused(scripts, "did not call context.run_migrations()")
 

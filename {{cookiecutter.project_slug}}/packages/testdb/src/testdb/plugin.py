@@ -4,29 +4,32 @@ It does nothing until a conftest.py implements `pytest_testdb_isolation`.
 """
 
 from argparse import ArgumentError
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import config as hooks
+from . import config as hookspecs
 from . import guard, settings
 from .config import Isolation
-from .coverage_gate import leave_out_coverage, lift_gate
+from .coverage_gate import folders_of_tests, leave_out_coverage, lift_gate
 from .fixtures import make_fixtures
 from .guard.children import guard_children
 from .guard.earlier import close_earlier_connections
 from .guard.urls import describe
+from .isolations import handed_key, handed_over, hooks, nearest, refuse_late, refuse_several
 from .migrations import TemplateError, find_configuration
 from .run import Run, run_key
 from .signature import is_marked
 
+NO_HOOK = "no conftest.py that was loaded has pytest_testdb_isolation"
+
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Let conftest.py say what to isolate."""
-    pluginmanager.add_hookspecs(hooks)
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 # Each option is `--testdb-name`, and `--name` as well unless a conftest.py or plugin has that.
@@ -81,7 +84,7 @@ def pytest_load_initial_conftests(
     known.file_or_dir = [
         *(there or [str(start)]),
         str(root),
-        *(str(path) for pattern in early_config.getini("testpaths") for path in root.glob(pattern)),
+        *map(str, folders_of_tests(early_config)),
     ]
     try:
         yield
@@ -97,9 +100,10 @@ def pytest_load_initial_conftests(
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Guard what is protected before any other code runs, if there is an isolation."""
-    isolation = config.hook.pytest_testdb_isolation(config=config)
-    if isolation is None:
+    handed = config.stash[handed_key] = handed_over(config)
+    if not handed:
         return
+    isolation = nearest(config, handed)[0].isolation
     option = config.option
     option.testdb_database = option.testdb_database or isolation.database
     if option.testdb_database_file is not None and getattr(option, "numprocesses", None):
@@ -107,7 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     refuse_foreign(option.testdb_database_file)
     is_worker = hasattr(config, "workerinput")
     find_configuration(isolation, config.rootpath)
-    guard.protect(isolation.protected_urls)
+    protect_all([its.isolation for its in handed], config.rootpath)
     close_earlier_connections()
     run = config.stash[run_key] = Run(config, isolation)
     fixtures = make_fixtures(config, is_async=isolation.is_async)
@@ -115,10 +119,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "testdb-fixtures")
     if isolation.clickhouse is not None:
         isolation.clickhouse.start(config)
-    settings.remember(isolation.protected_urls)
     settings.replace_protected()
     if not is_worker:
-        guard_processes(config, isolation)
+        guard_processes(config, [name for its in handed for name in its.isolation.replaced])
     lift_gate(config)
 
 
@@ -131,6 +134,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run = config.stash.get(run_key, None)
     if run is None or hasattr(config, "workerinput") or config.option.collectonly:
         return
+    refuse_several(config)
     if not needs_no_database(config, run.isolation):
         try:
             run.template = run.backend.build_template(
@@ -140,11 +144,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             pytest.exit(str(reason), returncode=1)
 
 
-def guard_processes(config: pytest.Config, isolation: Isolation[Any]) -> None:
+def protect_all(isolations: Iterable[Isolation[Any]], root: Path) -> None:
+    """Guard what any service protects, whose tests may run or not."""
+    for isolation in isolations:
+        # Where the configuration is not found, this is for a run of its own to say.
+        with suppress(pytest.UsageError):
+            find_configuration(isolation, root)
+        guard.protect(isolation.protected_urls)
+        settings.remember(isolation.protected_urls)
+        if isolation.clickhouse is not None:
+            isolation.clickhouse.protect()
+
+
+def guard_processes(config: pytest.Config, replaced: Iterable[str]) -> None:
     """Have the processes that tests start guard themselves, until the run ends."""
     stack = ExitStack()
     config.add_cleanup(stack.close)
-    names = sorted({*isolation.replaced, *settings.replaced})
+    names = sorted({*replaced, *settings.replaced})
     try:
         stack.enter_context(guard_children(names))
     except OSError as error:
@@ -172,7 +188,9 @@ def pytest_report_header(config: pytest.Config) -> str:
     """Say what is protected, what tests run on and from which template, or that nothing is."""
     run = config.stash.get(run_key, None)
     if run is None:
-        return "testdb: inactive, no conftest.py that was loaded has pytest_testdb_isolation"
+        silent = ", ".join(str(file) for _, file in hooks(config).values())
+        reason = f"returned no Isolation by pytest_testdb_isolation: {silent}"
+        return f"testdb: inactive, {reason if silent else NO_HOOK}"
     protected = (
         ", ".join(map(describe, run.isolation.protected_urls)) or "no database, none is named"
     )
@@ -185,12 +203,14 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse an isolation that comes too late: no test would be guarded, and nothing said."""
-    config = session.config
-    if run_key not in config.stash and config.hook.pytest_testdb_isolation(config=config):
-        raise pytest.UsageError(
-            "a conftest.py hands its isolation to testdb too late: pytest found it while it"
-            " collected tests. Name its folder in `testpaths` or on the command line"
-        )
+    refuse_late(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_testdb_isolation(config: pytest.Config) -> Isolation[Any] | None:
+    """Tell tests the isolation of the run, whichever conftest.py they are near to."""
+    run = config.stash.get(run_key, None)
+    return None if run is None else run.isolation
 
 
 @pytest.hookimpl(tryfirst=True)

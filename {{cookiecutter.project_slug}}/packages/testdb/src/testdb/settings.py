@@ -52,7 +52,7 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
         The databases, without their passwords. Workers of a parallel run, and processes that tests
         start, find the environment replaced; they learn them from `PROTECTED_DATABASE_URL`.
     """
-    found: dict[URL, None] = dict.fromkeys(remembered())
+    found: dict[URL, None] = {}
     # The environment comes last, as it does for settings.
     sources: list[Mapping[str, str | None]] = [*map(dotenv_values, files), dict(os.environ)]
     starts = {Path.cwd(): None, **{file.resolve().parent: None for file in files}}
@@ -69,7 +69,8 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
             replace(part["host"], NO_HOST)
             replace(part["port"], NO_PORT)
     remember(found)
-    return list(found)
+    # Its own come first: another service's may have another driver.
+    return list(dict.fromkeys([*found, *remembered()]))
 
 
 def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:

@@ -42,9 +42,14 @@ class Clickhouse:
     outbox: Outbox | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
-    def start(self, config: pytest.Config) -> None:
-        """Guard what is protected, and register the fixtures."""
-        from . import guard, plugin
+    def protect(self) -> None:
+        """Guard what is protected."""
+        from . import guard
 
         guard.protect(self.protected)
+
+    def start(self, config: pytest.Config) -> None:
+        """Register the fixtures."""
+        from . import plugin
+
         config.pluginmanager.register(plugin, "testdb-clickhouse")
