@@ -20,7 +20,8 @@ from alembic.util import DispatchPriority, PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
 from sqlalchemy.dialects import postgresql
 
-from migrator.enums import enum_of
+from migrator.enums import enum_of, enum_type
+from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
 
@@ -78,11 +79,16 @@ def compare_enum(
     migrated: sa.Column[Any],
     modelled: sa.Column[Any],
 ) -> PriorityDispatchResult:
-    """Compare the members of an enum, of which Alembic compares the name."""
+    """Compare the members of an enum, of which Alembic compares the name, or only the length."""
+    said = (context.opts["record"] or {}).get(table)
+    column = said.columns.get(name) if said is not None else None
+    found = migrated.type
+    if column is not None and not isinstance(found, postgresql.ENUM):
+        found = enum_type(column) or found
     wanted = enum_of(modelled)
-    if isinstance(migrated.type, postgresql.ENUM) and wanted is not None:
+    if isinstance(found, postgresql.ENUM) and wanted is not None:
         operation.existing_type = migrated.type
-        if migrated.type.name == wanted.name and migrated.type.enums != wanted.enums:
+        if found.name == wanted.name and found.enums != wanted.enums:
             operation.modify_type = modelled.type
             return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
@@ -147,7 +153,7 @@ def compare_checks(
                 operations.ops += [
                     DropConstraintOp.from_constraint(old),
                     # As text: Alembic would add an expression to the models once more.
-                    CreateCheckConstraintOp(check.name, name, spell_check(check)),
+                    CreateCheckConstraintOp(check.name, name, escape(spell_check(check))),
                 ]
     return PriorityDispatchResult.CONTINUE
 
@@ -192,8 +198,6 @@ plugin.add_autogenerate_comparator(
 )
 plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
 plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
-plugin.add_autogenerate_comparator(
-    compare_enum, "column", "types", qualifier="postgresql", priority=DispatchPriority.FIRST
-)
+plugin.add_autogenerate_comparator(compare_enum, "column", "types", priority=DispatchPriority.FIRST)
 plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
 plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")

@@ -5,7 +5,6 @@ and a member that was added in Python is missing in the database. So drafts crea
 the types themselves.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,10 @@ from alembic.operations.ops import MigrateOperation
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.named_types import CreateEnumType, DropEnumType
 
-DIALECT: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+from migrator.parameters import escape
+
+# Its statements are texts of revisions: the style of other drivers doubles each `%`.
+DIALECT: sa.Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 Enums = Mapping[str, postgresql.ENUM]
 
 
@@ -40,18 +42,22 @@ class PostgreSQLOp(MigrateOperation):
 @renderers.dispatch_for(PostgreSQLOp)
 def render(_: AutogenContext, operation: PostgreSQLOp) -> list[str]:
     """Return the lines of Python; the empty one ends the block."""
-    # A colon would begin a parameter.
-    escaped = [re.sub(r"(?<![:\w]):(?=\w)", r"\\:", it) for it in operation.statements]
-    lines = [f"op.execute({statement!r})" for statement in escaped]
+    lines = [f"op.execute({escape(statement)!r})" for statement in operation.statements]
     return ["if op.get_context().dialect.name == 'postgresql':", *lines, ""]
 
 
 def enum_of(column: sa.Column[Any]) -> postgresql.ENUM | None:
     """Return the type of a column on PostgreSQL if it is an enum that revisions have to create."""
+    found = enum_type(column)
+    return found if found is not None and found.create_type else None
+
+
+def enum_type(column: sa.Column[Any]) -> postgresql.ENUM | None:
+    """Return the type of a column on PostgreSQL if it is an enum."""
     found = column.type.dialect_impl(DIALECT)
     if isinstance(found, sa.types.TypeDecorator):
         found = found.impl_instance.dialect_impl(DIALECT)
-    return found if isinstance(found, postgresql.ENUM) and found.create_type else None
+    return found if isinstance(found, postgresql.ENUM) else None
 
 
 def enums_of(columns: Iterable[sa.Column[Any]]) -> dict[str, postgresql.ENUM]:

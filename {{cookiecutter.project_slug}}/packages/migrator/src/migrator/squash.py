@@ -19,6 +19,7 @@ from migrator.database import Database
 from migrator.errors import RefusedError, UnknownRevisionError
 from migrator.history import checksum
 from migrator.linter.rules import DATA_SQL, changes_rows
+from migrator.parameters import escape
 from migrator.source import Revision, text
 from migrator.status import squashed_by
 
@@ -178,10 +179,8 @@ def show(statements: dict[str, list[str]]) -> str:
     for dialect, every in statements.items():
         lines.append(f'    "{dialect}": [')
         for statement in every:
-            # A colon before a word is a parameter in the text of a revision.
             sql = re.sub(r"[ \t]+$", "", statement.expandtabs(4), flags=re.MULTILINE)
-            plain = sql.replace("\\", "\\\\").replace('"""', '""\\"')
-            plain = re.sub(r"(?<!:):(?=\w)", r"\\\\:", plain)
+            plain = escape(sql).replace("\\", "\\\\").replace('"""', '""\\"')
             end = "\n" if plain.endswith('"') else ""
             lines.append(f'        """{plain}{end}""",')
         lines.append("    ],")

@@ -1,0 +1,85 @@
+"""Models change in ways that Alembic alone gets wrong: each draft runs up and down anywhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from migrator import Database, testing
+
+from tests.migrator.conftest import ENGINES
+from tests.migrator.project import Project
+from tests.migrator.sample.models import Base
+
+# Adds tables to metadata, as they are at first or as they become.
+Models = Callable[[sa.MetaData, bool], None]
+
+CASES: list[Models] = []
+
+
+def case(function: Models) -> Models:
+    """Add models that change to the table of cases."""
+    CASES.append(function)
+    return function
+
+
+def things(metadata: sa.MetaData, *items: sa.schema.SchemaItem) -> sa.Table:
+    """Add the table that most cases change."""
+    return sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True), *items)
+
+
+def partial(name: str, column: str, condition: str) -> sa.Index:
+    """Return an index on some of the rows."""
+    where = sa.text(condition)
+    return sa.Index(name, column, unique=True, postgresql_where=where, sqlite_where=where)
+
+
+@case
+def percent_signs_and_colons(metadata: sa.MetaData, changed: bool) -> None:
+    part = "60%" if changed else "50%"
+    things(
+        metadata,
+        sa.Column("a", sa.Integer),
+        sa.Column("b", sa.Text, server_default=sa.text(f"'{part}'")),
+        sa.Column("c", sa.Text, server_default=f"{part} of \\:x"),
+        sa.Column("d", sa.Text, sa.Computed("b || '%'", persisted=True)),
+        sa.Column("e", sa.JSON, server_default=sa.text(f"""'{{"{part}"\\:1}}'""")),
+        sa.Column("f", sa.Enum("50%", "a :b", "\\:c", *["60%"] * changed, name="part")),
+        sa.CheckConstraint("a % 2 = 0", "even"),
+        sa.CheckConstraint(f"b <> '{part} \\:x'", "colon"),
+        sa.CheckConstraint(sa.column("b").not_like("%z"), "ending"),
+        partial("ix_part", "b", f"b <> '{part}'"),
+        sa.Index("ix_expression", sa.text("(b || ' %')")),
+        sa.Index("ix_colon", sa.text("(b || ' \\:x')")),
+    )
+
+
+def draft(database: Database, models: Models, changed: bool) -> Path:
+    """Write a revision for the models as they are at first, or as they become."""
+    metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
+    models(metadata, changed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.migrator.sample.models.Base", SimpleNamespace(metadata=metadata))
+        return database.new_revision("change")
+
+
+@pytest.mark.parametrize("models", CASES, ids=lambda it: it.__name__)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_draft_of_each_database_runs_up_and_down_on_both(
+    engine: str,
+    models: Models,
+    sqlite_url: sa.URL,
+    postgresql_url: sa.URL,
+    tmp_path: Path,
+) -> None:
+    urls = {"sqlite_url": sqlite_url, "postgresql_url": postgresql_url}
+    project = Project.in_folder(tmp_path / "project", urls[engine])
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    for changed in (False, True):
+        assert "op." in draft(project.database, models, changed).read_text()
+
+    assert "op." not in draft(project.database, models, changed=True).read_text()
+    for url in urls.values():
+        testing.test_every_downgrade_restores_the_schema(project.database, url)
