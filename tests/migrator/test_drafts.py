@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from migrator import Database, testing
+from sqlalchemy.dialects import postgresql
 
 from tests.migrator.conftest import ENGINES
 from tests.migrator.project import Project
@@ -52,6 +53,101 @@ def percent_signs_and_colons(metadata: sa.MetaData, changed: bool) -> None:
         partial("ix_part", "b", f"b <> '{part}'"),
         sa.Index("ix_expression", sa.text("(b || ' %')")),
         sa.Index("ix_colon", sa.text("(b || ' \\:x')")),
+    )
+
+
+def enums(metadata: sa.MetaData, kind: sa.Enum, *items: sa.schema.SchemaItem) -> None:
+    """Add a table with columns of an enum: one that may have a default, and one of many values."""
+    several = sa.JSON().with_variant(postgresql.ARRAY(kind), "postgresql")
+    things(metadata, sa.Column("k", kind), sa.Column("ks", several), *items)
+
+
+@case
+def an_enum_in_conditions_grown(metadata: sa.MetaData, changed: bool) -> None:
+    enums(
+        metadata,
+        sa.Enum("a", "b", *["c"] * changed, name="kind"),
+        sa.CheckConstraint("k <> 'a' OR id > 0", "k"),
+        partial("ix_a", "id", "k = 'a'"),
+        sa.Index("ix_k", "k"),
+    )
+
+
+@case
+def an_enum_in_conditions_shrunk(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", *["b"] * (not changed), name="kind")
+    enums(metadata, kind, sa.CheckConstraint(f"k <> '{'a' if changed else 'b'}'", "k"))
+
+
+@case
+def a_member_and_what_names_it_replaced(metadata: sa.MetaData, changed: bool) -> None:
+    member = "c" if changed else "b"
+    things(
+        metadata,
+        sa.Column("k", sa.Enum("a", member, name="kind"), server_default=member),
+        sa.CheckConstraint(f"k <> '{member}' OR id > 0", "k"),
+    )
+
+
+@case
+def a_member_replaced_and_the_default_moved(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "c" if changed else "b", name="kind")
+    things(metadata, sa.Column("k", kind, server_default="a" if changed else "b"))
+
+
+@case
+def a_new_member_that_is_the_default(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum(*["pending"] * changed, "active", name="status")
+    default = "pending" if changed else "active"
+    things(metadata, sa.Column("k", kind, server_default=default, nullable=False))
+
+
+@case
+def an_enum_in_an_array_only(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", *["b"] * changed, name="kind")
+    several = sa.JSON().with_variant(postgresql.ARRAY(kind), "postgresql")
+    things(metadata, sa.Column("ks", several, server_default=sa.text("'{}'")))
+
+
+@case
+def an_enum_reordered(metadata: sa.MetaData, changed: bool) -> None:
+    enums(metadata, sa.Enum(*("ba" if changed else "ab"), name="kind"))
+
+
+@case
+def an_enum_renamed(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("k", sa.Enum("a", "b", name="sort" if changed else "kind"), server_default="a"),
+        sa.CheckConstraint("k <> 'b' OR id > 0", "k"),
+        partial("ix_a", "id", "k = 'a'"),
+    )
+
+
+@case
+def a_text_becomes_an_enum(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "b", name="kind") if changed else sa.String(10)
+    things(
+        metadata,
+        sa.Column("k", kind, server_default="a" if changed else "b"),
+        sa.CheckConstraint("k <> 'b' OR id > 0", "k"),
+    )
+
+
+@case
+def an_enum_becomes_a_native_one(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "b", name="kind", native_enum=changed, create_constraint=not changed)
+    things(metadata, sa.Column("k", kind, nullable=False))
+
+
+@case
+def types_without_a_cast(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("a", sa.Integer if changed else sa.String(10), server_default="5"),
+        sa.Column("b", sa.Boolean if changed else sa.Integer),
+        sa.Column("c", sa.Date if changed else sa.Text),
+        sa.Column("d", sa.Uuid if changed else sa.String(32)),
     )
 
 

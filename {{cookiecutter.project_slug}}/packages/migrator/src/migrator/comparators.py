@@ -20,7 +20,7 @@ from alembic.util import DispatchPriority, PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
 from sqlalchemy.dialects import postgresql
 
-from migrator.enums import enum_of, enum_type
+from migrator.conversions import enum_type
 from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
@@ -53,8 +53,9 @@ def compare_default(
         # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
         # migrator.testing compares what the database makes of both.
         return PriorityDispatchResult.STOP
-    if isinstance(modelled.type, sa.JSON):
-        # Alembic asks the database, and PostgreSQL has no equality for JSON.
+    if isinstance(modelled.type, sa.JSON) or is_retyped(context, migrated, modelled):
+        # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
+        # as well, it may take neither value for one of the other type.
         operation.existing_server_default = old
         if default_text(old) != default_text(new):
             operation.modify_server_default = new
@@ -67,7 +68,16 @@ def default_text(default: object) -> str:
     if not isinstance(default, sa.DefaultClause):
         return ""
     text = default.arg if isinstance(default.arg, str) else str(default.arg)
-    return re.sub(r"::jsonb?$", "", text).strip("'")
+    return re.sub(r"::[\w\s.,()\[\]\"]+$", "", text).strip("'")
+
+
+def is_retyped(context: AutogenContext, migrated: sa.Column[Any], modelled: sa.Column[Any]) -> bool:
+    """Return whether PostgreSQL has another type for a column than the models."""
+    impl = context.migration_context.impl
+    if impl.__dialect__ != "postgresql":
+        return False
+    found, wanted = enum_type(migrated), enum_type(modelled)
+    return shape(found) != shape(wanted) or impl.compare_type(migrated, modelled)
 
 
 def compare_enum(
@@ -79,19 +89,25 @@ def compare_enum(
     migrated: sa.Column[Any],
     modelled: sa.Column[Any],
 ) -> PriorityDispatchResult:
-    """Compare the members of an enum, of which Alembic compares the name, or only the length."""
+    """Compare enums. Of those on PostgreSQL, Alembic compares the name, on SQLite the length."""
     said = (context.opts["record"] or {}).get(table)
-    column = said.columns.get(name) if said is not None else None
-    found = migrated.type
-    if column is not None and not isinstance(found, postgresql.ENUM):
-        found = enum_type(column) or found
-    wanted = enum_of(modelled)
-    if isinstance(found, postgresql.ENUM) and wanted is not None:
-        operation.existing_type = migrated.type
-        if found.name == wanted.name and found.enums != wanted.enums:
-            operation.modify_type = modelled.type
-            return PriorityDispatchResult.STOP
+    if context.migration_context.dialect.name == "postgresql":
+        found = enum_type(migrated)
+    elif said is not None and name in said.columns:
+        found = enum_type(said.columns[name])
+    else:
+        return PriorityDispatchResult.CONTINUE
+    wanted = enum_type(modelled)
+    is_by_hand = wanted is not None and not wanted.create_type
+    if not is_by_hand and shape(found) != shape(wanted):
+        operation.existing_type, operation.modify_type = migrated.type, modelled.type
+        return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
+
+
+def shape(enum: postgresql.ENUM | None) -> tuple[str | None, list[str]] | None:
+    """Return what an enum is made of."""
+    return None if enum is None else (enum.name, enum.enums)
 
 
 def compare_comment(
