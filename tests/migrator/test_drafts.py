@@ -1,6 +1,7 @@
 """Models change in ways that Alembic alone gets wrong: each draft runs up and down anywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,12 +152,38 @@ def types_without_a_cast(metadata: sa.MetaData, changed: bool) -> None:
     )
 
 
-def draft(database: Database, models: Models, changed: bool) -> Path:
-    """Write a revision for the models as they are at first, or as they become."""
+@case
+def options_of_indexes(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("a", sa.Text),
+        sa.Column("b", sa.Text),
+        partial("ix_condition", "a", f"a <> '{'zy' if changed else 'xy'}'"),
+        sa.Index("ix_included", "a", postgresql_include=["b"] * (not changed)),
+        sa.Index(
+            "ix_class",
+            "a",
+            postgresql_ops={"a": "varchar_pattern_ops" if changed else "text_pattern_ops"},
+        ),
+        sa.Index("ix_method", "a", postgresql_using="btree" if changed else "hash"),
+        sa.Index("ix_order", sa.column("b").asc() if changed else sa.column("b").desc()),
+        sa.Index("ix_expression", sa.func.lower(sa.column("a" if changed else "b"))),
+    )
+
+
+@contextmanager
+def using(models: Models, *, changed: bool) -> Iterator[None]:
+    """Let a project have the models as they are at first, or as they become."""
     metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
     models(metadata, changed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.migrator.sample.models.Base", SimpleNamespace(metadata=metadata))
+        yield
+
+
+def draft(database: Database, models: Models, *, changed: bool) -> Path:
+    """Write a revision for the models as they are at first, or as they become."""
+    with using(models, changed=changed):
         return database.new_revision("change")
 
 
@@ -174,8 +201,26 @@ def test_a_draft_of_each_database_runs_up_and_down_on_both(
     for path in project.versions.glob("*.py"):
         path.unlink()
     for changed in (False, True):
-        assert "op." in draft(project.database, models, changed).read_text()
+        assert "op." in draft(project.database, models, changed=changed).read_text()
 
     assert "op." not in draft(project.database, models, changed=True).read_text()
+    with using(models, changed=True):
+        for url in urls.values():
+            testing.test_the_constraints_of_the_models_match_the_migrations(project.database, url)
+            project.database.at(url).downgrade("base")
     for url in urls.values():
         testing.test_every_downgrade_restores_the_schema(project.database, url)
+
+
+def test_an_index_that_differs_from_the_models_is_found(project: Project) -> None:
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    draft(project.database, options_of_indexes, changed=False)
+
+    with using(options_of_indexes, changed=True), pytest.raises(AssertionError) as found:
+        testing.test_the_constraints_of_the_models_match_the_migrations(
+            project.database, project.database.url
+        )
+
+    assert "things.ix_condition" in str(found.value)
+    assert ("things.ix_method" in str(found.value)) == (project.dialect == "postgresql")

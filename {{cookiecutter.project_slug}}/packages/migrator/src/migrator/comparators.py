@@ -8,30 +8,20 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import (
     AlterColumnOp,
     CreateCheckConstraintOp,
-    CreateIndexOp,
     CreateTableCommentOp,
     DropConstraintOp,
-    DropIndexOp,
     DropTableCommentOp,
     ModifyTableOps,
 )
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from alembic.util.sqla_compat import is_expression_index
 from sqlalchemy.dialects import postgresql
 
 from migrator.conversions import enum_type
+from migrator.index_changes import compare_indexes, compare_options
 from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
-
-# SQLAlchemy does not read the indexes with a column that is an expression.
-INDEXES = sa.text("""
-    SELECT name, sql, EXISTS (
-        SELECT 1 FROM pragma_index_xinfo(sqlite_master.name) WHERE cid = -2
-    ) AS is_expression
-    FROM sqlite_master WHERE type = 'index' AND tbl_name = :table
-""")
 
 
 def compare_default(
@@ -181,32 +171,6 @@ def spell_check(check: sa.CheckConstraint) -> str:
     )
 
 
-def compare_indexes(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
-    """Compare the indexes on expressions of SQLite by name, because SQLAlchemy cannot read them."""
-    assert context.connection is not None, "autogenerate compares with a database"
-    rows = context.connection.execute(INDEXES, {"table": name})
-    found = {} if migrated is None else {row.name: row for row in rows}
-    wanted = {} if modelled is None else {str(it.name): it for it in modelled.indexes}
-    operations.ops += [
-        CreateIndexOp.from_index(index)
-        for key, index in wanted.items()
-        if key not in found and is_expression_index(index)
-    ]
-    for key, row in found.items():
-        if key not in wanted and row.is_expression:
-            # A draft writes it back in the words of the revision that made it.
-            index = sa.Index(key, sa.text(row.sql), _table=migrated)
-            operations.ops.append(DropIndexOp.from_index(index))
-    return PriorityDispatchResult.CONTINUE
-
-
 # A plugin, because Alembic fails on generated columns if `compare_server_default` is a function.
 plugin = Plugin("migrator")
 plugin.add_autogenerate_comparator(
@@ -214,6 +178,10 @@ plugin.add_autogenerate_comparator(
 )
 plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
 plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
+# Alembic compares the rest first.
+plugin.add_autogenerate_comparator(
+    compare_options, "table", "indexes", priority=DispatchPriority.LAST
+)
 plugin.add_autogenerate_comparator(compare_enum, "column", "types", priority=DispatchPriority.FIRST)
 plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
 plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")

@@ -88,11 +88,14 @@ def parts_of(checks: Iterable[sa.Constraint], indexes: Iterable[sa.Index]) -> It
     """Yield those that are no matter of their columns alone; the type of one has its own CHECK."""
     quote = DIALECT.identifier_preparer
     for check in checks:
-        name = quote.format_constraint(check)
-        if isinstance(check, sa.CheckConstraint) and name and not check._type_bound:
+        is_check = isinstance(check, sa.CheckConstraint) and not check._type_bound
+        if is_check and isinstance(check.name, str):
             definition = DIALECT.ddl_compiler(DIALECT, None).process(check)  # type: ignore[arg-type]
             alter = f"ALTER TABLE {quote.format_table(check.table)}"
-            create, drop = f"{alter} ADD {definition}", f"{alter} DROP CONSTRAINT {name}"
+            create, drop = (
+                f"{alter} ADD {definition}",
+                f"{alter} DROP CONSTRAINT {quote.format_constraint(check)}",
+            )
             yield Part(check.table.name, create, drop)
     for index in indexes:
         has_condition = index.dialect_options["postgresql"]["where"] is not None
