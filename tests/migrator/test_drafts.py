@@ -171,6 +171,34 @@ def options_of_indexes(metadata: sa.MetaData, changed: bool) -> None:
     )
 
 
+@case
+def a_key_to_what_comes_or_goes_with_it(metadata: sa.MetaData, changed: bool) -> None:
+    for name, is_there in (("old", not changed), ("new", changed)):
+        parents, children = f"{name}_parents", f"{name}_children"
+        table = sa.Table(parents, metadata, sa.Column("id", sa.Integer, primary_key=True))
+        table.append_column(sa.Column("x", sa.Integer))
+        if is_there:
+            table.append_column(sa.Column("y", sa.Integer))
+            table.append_column(sa.Column("child_id", sa.ForeignKey(f"{children}.id")))
+            table.append_constraint(sa.UniqueConstraint("x", "y"))
+            sa.Table(
+                children,
+                metadata,
+                sa.Column("id", sa.Integer, primary_key=True),
+                sa.Column("x", sa.Integer),
+                sa.Column("y", sa.Integer),
+                sa.ForeignKeyConstraint(["x", "y"], [f"{parents}.x", f"{parents}.y"], f"{name}_xy"),
+            )
+
+
+@case
+def a_type_and_generated_columns_on_it(metadata: sa.MetaData, changed: bool) -> None:
+    generated = sa.Column("twice", sa.BigInteger, sa.Computed("net * 2", persisted=True))
+    old = sa.Column("thrice", sa.BigInteger, sa.Computed("net * 3", persisted=True), unique=True)
+    kind = sa.BigInteger if changed else sa.Integer
+    things(metadata, sa.Column("net", kind), generated if changed else old)
+
+
 @contextmanager
 def using(models: Models, *, changed: bool) -> Iterator[None]:
     """Let a project have the models as they are at first, or as they become."""

@@ -5,7 +5,7 @@ it drops as that database spells it. Here it is put in the words of the revision
 in an order that PostgreSQL accepts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy.schema import conv
 
 from migrator import enums
 from migrator.conversions import Part, Schema, parts_of, way
+from migrator.ordering import around_types, in_order
 from migrator.recording import Record, TableRecord
 
 Step = ops.MigrateOperation
@@ -44,8 +45,8 @@ class Draft:
             assert script.downgrade_ops is not None, "autogenerate has filled it"
             self.before, self.after = self.recorded(), modelled(context)
             first, last = enums.compare(self.before, self.after)
-            steps = [step for it in script.upgrade_ops.ops for step in self.rewrite(it)]
-            script.upgrade_ops.ops = [*first, *in_order(steps), *last]
+            changes = [self.rewrite(it) for it in script.upgrade_ops.ops]
+            script.upgrade_ops.ops = [*first, *in_order(changes), *last]
             script.upgrade_ops.reverse_into(script.downgrade_ops)
 
     def rewrite(self, step: Step) -> list[Step]:
@@ -104,9 +105,8 @@ class Draft:
         creates = [it for it in steps if isinstance(it, ops.CreateIndexOp)]
         last = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and it.undo]
         outside = {id(it) for it in (*first, *drops, *creates, *last)}
-        batch.ops = self.without_own_checks(
-            batch.table_name, [it for it in steps if id(it) not in outside]
-        )
+        rest = [it for it in steps if id(it) not in outside]
+        batch.ops = around_types(self.without_own_checks(batch.table_name, rest))
         return [*first, *drops, batch, *creates, *last]
 
     def without_own_checks(self, table: str, steps: Sequence[Step]) -> list[Step]:
@@ -245,53 +245,3 @@ def modelled(context: MigrationContext) -> Schema:
         [column for table in tables for column in table.columns],
         [part for table in tables for part in parts_of(table.constraints, table.indexes)],
     )
-
-
-def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Return steps so that no key refers to a table that is not there yet, or no longer."""
-    creates, keys = sort([it for it in steps if isinstance(it, ops.CreateTableOp)])
-    others = [it for it in steps if not isinstance(it, ops.CreateTableOp | ops.DropTableOp)]
-    restored = [it.reverse() for it in steps if isinstance(it, ops.DropTableOp)]
-    removed, removed_keys = sort(restored)
-    undone = [it.reverse() for it in reversed([*removed, *removed_keys])]
-    return [*creates, *others, *keys, *undone]
-
-
-def sort(
-    creates: Sequence[ops.CreateTableOp],
-) -> tuple[list[ops.CreateTableOp], list[ops.ModifyTableOps]]:
-    """Return new tables in the order of their keys, and the keys to add when all are there."""
-    waiting = {it.table_name: it for it in sorted(creates, key=lambda it: it.table_name)}
-    order, late = list[ops.CreateTableOp](), list[ops.ModifyTableOps]()
-    while waiting:
-        # Tables that refer to each other are left over; the first of them goes first.
-        create = next((it for it in waiting.values() if not keys_to(waiting, it)), None)
-        create = create or next(iter(waiting.values()))
-        for key in keys_to(waiting, create):
-            key.use_alter = False
-            add = ops.CreateForeignKeyOp.from_constraint(key)
-            late.append(ops.ModifyTableOps(create.table_name, [add], schema=create.schema))
-        early = {tuple(key.column_keys) for key in keys_to(waiting, create)}
-        create.columns = [
-            it
-            for it in create.columns
-            if not (isinstance(it, sa.ForeignKeyConstraint) and tuple(it.column_keys) in early)
-        ]
-        order.append(waiting.pop(create.table_name))
-    return order, late
-
-
-def keys_to(
-    tables: Mapping[str, object], create: ops.CreateTableOp
-) -> list[sa.ForeignKeyConstraint]:
-    """Return the keys of a new table that cannot be created with it while these are missing."""
-    keys = sorted(create.to_table().foreign_key_constraints, key=lambda it: str(it.name))
-    return [
-        key
-        for key in keys
-        if key.use_alter
-        or (
-            (name := key.elements[0].target_fullname.rpartition(".")[0]) in tables
-            and name != create.table_name
-        )
-    ]
