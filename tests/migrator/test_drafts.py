@@ -252,3 +252,44 @@ def test_an_index_that_differs_from_the_models_is_found(project: Project) -> Non
 
     assert "things.ix_condition" in str(found.value)
     assert ("things.ix_method" in str(found.value)) == (project.dialect == "postgresql")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([], [sa.Identity()]),
+        ([sa.Identity()], [sa.Identity(always=True, start=5)]),
+        ([sa.Identity(always=True)], []),
+    ],
+    ids=["added", "changed", "removed"],
+)
+def test_an_identity_that_changes_numbers_on(
+    old: list[sa.Identity],
+    new: list[sa.Identity],
+    postgresql_project: Project,
+    sqlite_url: sa.URL,
+) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+        items = [it._copy() for it in (new if changed else old)]  # noqa: SLF001
+        sa.Table("keys", metadata, sa.Column("id", kind, *items, primary_key=True))
+
+    target = postgresql_project.database
+    for path in postgresql_project.versions.glob("*.py"):
+        path.unlink()
+    draft(target, models, changed=False)
+    draft(target, models, changed=True)
+
+    for url in (target.url, sqlite_url):
+        testing.test_every_downgrade_restores_the_schema(target, url)
+        target.at(url).downgrade("-1")
+        with target.at(url).only_run() as connection:
+            for _ in range(2):
+                connection.execute(sa.text("INSERT INTO keys DEFAULT VALUES"))
+            connection.commit()
+            target.at(url).upgrade("head", connection)
+            connection.execute(sa.text("INSERT INTO keys DEFAULT VALUES"))
+            keys = connection.scalars(sa.text("SELECT id FROM keys ORDER BY id")).all()
+            connection.rollback()
+        assert keys == [1, 2, 3]
+    assert "op." not in draft(target, models, changed=True).read_text()

@@ -15,7 +15,7 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import conv
 
-from migrator import enums
+from migrator import enums, identities
 from migrator.conversions import Part, Schema, parts_of, way
 from migrator.ordering import around_types, in_order
 from migrator.recording import Record, TableRecord
@@ -71,6 +71,8 @@ class Draft:
 
     def altered(self, step: ops.AlterColumnOp) -> list[Step]:
         """Return the change of a column; one of its type with what PostgreSQL needs before it."""
+        if isinstance(step.modify_server_default or step.existing_server_default, sa.Identity):
+            return self.numbered(step)
         default: Any = step.existing_server_default or None
         old = self.column(
             step.table_name,
@@ -93,6 +95,19 @@ class Draft:
             *[enums.PostgreSQLOp([], self.after.converting(new, old, down))] * (down != ""),
         ]
 
+    def numbered(self, step: ops.AlterColumnOp) -> list[Step]:
+        """Return the change of a column with an identity, which SQLite has none of."""
+        given = step.existing_server_default, step.modify_server_default
+        old, new = (it if isinstance(it, sa.Identity) else None for it in given)
+        step.existing_server_default, step.modify_server_default = False, False
+        steps = self.altered(step) if step.has_changes() else []
+        for column in self.before.columns if given[1] is not False else ():
+            if (column.table.name, column.name) == (step.table_name, step.column_name):
+                statements = identities.change(column, old, new, self.impl)
+                undo = identities.change(column, new, old, self.impl)
+                steps.append(enums.PostgreSQLOp(statements, undo))
+        return steps
+
     def split(self, batch: ops.ModifyTableOps) -> list[Step]:
         """Return the changes of a table: a batch, and what comes before and after it.
 
@@ -103,7 +118,7 @@ class Draft:
         first = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and it.statements]
         drops = [it for it in steps if isinstance(it, ops.DropIndexOp)]
         creates = [it for it in steps if isinstance(it, ops.CreateIndexOp)]
-        last = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and it.undo]
+        last = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and not it.statements]
         outside = {id(it) for it in (*first, *drops, *creates, *last)}
         rest = [it for it in steps if id(it) not in outside]
         batch.ops = around_types(self.without_own_checks(batch.table_name, rest))

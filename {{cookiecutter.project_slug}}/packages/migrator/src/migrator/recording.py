@@ -78,6 +78,7 @@ class TableRecord:
         self.columns[name] = sa.Column(
             name,
             change.modify_type or old.type,
+            primary_key=old.primary_key,
             server_default=old.server_default if default is False else default,
             comment=old.comment if change.modify_comment is False else change.modify_comment,
         )
