@@ -293,3 +293,31 @@ def test_an_identity_that_changes_numbers_on(
             connection.rollback()
         assert keys == [1, 2, 3]
     assert "op." not in draft(target, models, changed=True).read_text()
+
+
+@pytest.mark.filterwarnings("ignore:Autogenerate rendered")
+def test_a_constraint_without_a_name_is_announced(project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        metadata.naming_convention = sa.MetaData().naming_convention
+        key = [] if changed else [sa.ForeignKey("things.id")]
+        things(metadata, sa.Column("up_id", sa.Integer, *key))
+
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    draft(project.database, models, changed=False)
+
+    with pytest.warns(UserWarning, match="things: the draft drops a constraint without a name"):
+        path = draft(project.database, models, changed=True)
+
+    # What the warning says.
+    convention = 'naming_convention={"fk": "%(table_name)s_%(column_0_N_name)s_fkey"}'
+    source = path.read_text().partition("def upgrade")[0]
+    batch = f'    with op.batch_alter_table("things", {convention}) as batch:\n'
+    up = f'{batch}        batch.drop_constraint("things_up_id_fkey", type_="foreignkey")\n'
+    names = '"things_up_id_fkey", "things", ["up_id"], ["id"]'
+    down = f"{batch}        batch.create_foreign_key({names})\n"
+    path.write_text(f"{source}def upgrade():\n{up}\n\ndef downgrade():\n{down}")
+    with using(models, changed=True):
+        project.upgraded()
+    with project.connect() as connection:
+        assert sa.inspect(connection).get_foreign_keys("things") == []

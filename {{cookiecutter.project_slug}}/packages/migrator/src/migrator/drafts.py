@@ -8,6 +8,7 @@ in an order that PostgreSQL accepts.
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from warnings import warn
 
 import sqlalchemy as sa
 from alembic.ddl.impl import DefaultImpl
@@ -65,9 +66,22 @@ class Draft:
                 if created := self.of(table).indexes.get(str(name)):
                     step = ops.DropIndexOp.from_index(created.to_index())
             case ops.DropConstraintOp(table_name=table, constraint_name=name):
+                self.warn_of_unnamed(table, name)
                 if added := self.of(table).constraints.get(str(name)):
                     step = ops.DropConstraintOp.from_constraint(added.to_constraint())
         return [step]
+
+    def warn_of_unnamed(self, table: str, name: object) -> None:
+        """Warn where a constraint is dropped that the revisions have not named."""
+        said = self.of(table).constraints
+        if str(None) in said and (name is None or name not in said):
+            warn(
+                f"{table}: the draft drops a constraint without a name, which SQLite does not find."
+                " Next: give batch_alter_table the names of PostgreSQL, naming_convention="
+                '{"fk": "%(table_name)s_%(column_0_N_name)s_fkey",'
+                ' "uq": "%(table_name)s_%(column_0_N_name)s_key"}, and drop it by that name',
+                stacklevel=2,
+            )
 
     def altered(self, step: ops.AlterColumnOp) -> list[Step]:
         """Return the change of a column; one of its type with what PostgreSQL needs before it."""
