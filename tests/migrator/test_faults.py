@@ -421,6 +421,17 @@ def test_a_view_survives_a_batch_or_is_named(
         assert "Next: drop what uses the column first, and create it again" in printed
 
 
+def test_a_type_that_the_server_does_not_cast_is_told_with_the_remedy(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.write("cast", "op.alter_column('authors', 'name', type_=sa.Integer)")
+
+    code = postgresql_project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert 'Next: say in alter_column how: postgresql_using="' in capsys.readouterr().err
+
+
 def test_a_role_that_cannot_make_a_scratch_database_is_told(
     postgresql_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,34 @@ def test_changes_of_rows_are_kept_and_have_to_be_settled(
     assert project.database.lint() == []
 
 
+def test_what_squawk_may_find_stays_allowed(
+    sqlite_project: Project, postgresql_server: sa.URL
+) -> None:
+    project = sqlite_project
+    path = project.root / ".squawk.toml"
+    path.write_text(path.read_text().replace('    "prefer-bigint-over-int",\n', ""))
+    reasons = {
+        "prefer-bigint-over-int": "# lint: allow prefer-bigint-over-int because there are few",
+        "ban-drop-column": "# lint: allow ban-drop-column because nothing reads it",
+    }
+    add = 'op.add_column("counts", sa.Column("gone", sa.Text))'
+    drop = f'{reasons["ban-drop-column"]}\nop.drop_column("counts", "gone")'
+    key = 'sa.Column("id", sa.Integer), sa.PrimaryKeyConstraint("id", name="pk_counts")'
+    table = f'op.create_table("counts", {key})'
+    project.write(
+        "counts",
+        f"{reasons['prefer-bigint-over-int']}\n{table}\n{add}\n{drop}",
+        'op.drop_table("counts")',
+    )
+
+    assert squash(project, "counts", postgresql_server) == Exit.DONE
+
+    source = (project.versions / "counts_squashed.py").read_text()
+    assert reasons["prefer-bigint-over-int"] in source
+    assert reasons["ban-drop-column"] not in source
+    assert not [it for it in project.database.lint() if "-int" in it or "suppression" in it]
+
+
 @pytest.mark.parametrize("kind", ["a revision that fails", "what SQL cannot repeat"])
 def test_what_cannot_be_squashed_changes_no_file(
     sqlite_project: Project, postgresql_server: sa.URL, kind: str

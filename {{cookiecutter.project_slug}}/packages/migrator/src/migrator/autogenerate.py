@@ -16,8 +16,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
-from migrator.enums import DIALECT
+from migrator.conversions import DIALECT
 from migrator.history import OWN_TABLES
+from migrator.parameters import escape
 
 # The databases that revisions run on.
 DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
@@ -71,7 +72,31 @@ def modelled_tables() -> set[str]:
     return {name for each in every for name in each.tables}
 
 
-POSTGRESQL = PostgresqlImpl(
+class PortablePostgresqlImpl(PostgresqlImpl):
+    """Alembic's PostgreSQL, which writes expressions as a revision has to say them."""
+
+    # Alembic uses the last class that has this name.
+    __dialect__ = "postgresql"
+
+    def render_ddl_sql_expr(self, expr: sa.ClauseElement, *arguments: Any, **options: Any) -> str:
+        """Return an expression as it is, and not as its driver reads it, which doubles `%`."""
+        preparer = self.dialect.identifier_preparer
+        doubles, preparer._double_percents = preparer._double_percents, False
+        try:
+            sql = super().render_ddl_sql_expr(expr, *arguments, **options)
+        finally:
+            preparer._double_percents = doubles
+        # An expression of an index is written as a `literal_column`, where colons mean nothing.
+        return sql if options.get("is_index") else escape(sql)
+
+    def _compile_element(self, element: sa.ClauseElement | str) -> str:
+        """Return an expression of an index; one that was read has colons, and no parameters."""
+        if isinstance(element, sa.TextClause) and element._bindparams:
+            element = sa.text(escape(element.text))
+        return super()._compile_element(element)
+
+
+POSTGRESQL = PortablePostgresqlImpl(
     DIALECT,
     connection=None,
     as_sql=False,
@@ -90,6 +115,11 @@ class ComparingSQLiteImpl(SQLiteImpl):
         """Render a type of PostgreSQL, which may be the variant of another, as its Alembic does."""
         found = super().render_type(type_, autogen_context)
         return found or POSTGRESQL.render_type(type_, autogen_context)
+
+    def render_ddl_sql_expr(self, expr: sa.ClauseElement, *arguments: Any, **options: Any) -> str:
+        """Return an expression as the text of a revision, whose colons begin no parameter."""
+        sql = super().render_ddl_sql_expr(expr, *arguments, **options)
+        return sql if options.get("is_index") else escape(sql)
 
     def correct_for_autogen_constraints(
         self,

@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import NullType, UserDefinedType
 
 from migrator.autogenerate import ComparingSQLiteImpl
+from migrator.parameters import parameters, refusing_unbound
 from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
 
 # What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
@@ -76,6 +77,8 @@ class Rebuild:
             (self.name,),
         ).all()
         old = next((sql for kind, _, sql in rows if kind == "table"), "")
+        # SQLAlchemy takes colons in defaults and CHECKs that it reads for parameters.
+        self.texts = parameters(old)
         if words(tokenize(old))[:2] == ("create", "virtual"):
             raise RuntimeError(f"{self.name} is a virtual table, which no batch can change")
         renamed = {
@@ -121,7 +124,9 @@ class Rebuild:
         for column in table.columns:
             if isinstance(column.type, NullType):
                 column.type = NoType()
-        return str(CreateTable(table).compile(dialect=self.connection.dialect)).strip()
+        dialect = self.connection.dialect
+        with refusing_unbound(dialect, self.texts):
+            return str(CreateTable(table).compile(dialect=dialect)).strip()
 
     def read_sequence(self) -> int | None:
         """Return the last number that AUTOINCREMENT gave; None without it."""

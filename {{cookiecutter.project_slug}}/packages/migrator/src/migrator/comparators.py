@@ -8,29 +8,20 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import (
     AlterColumnOp,
     CreateCheckConstraintOp,
-    CreateIndexOp,
     CreateTableCommentOp,
     DropConstraintOp,
-    DropIndexOp,
     DropTableCommentOp,
     ModifyTableOps,
 )
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from alembic.util.sqla_compat import is_expression_index
 from sqlalchemy.dialects import postgresql
 
-from migrator.enums import enum_of
+from migrator.conversions import enum_type
+from migrator.index_changes import compare_indexes, compare_options
+from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
-
-# SQLAlchemy does not read the indexes with a column that is an expression.
-INDEXES = sa.text("""
-    SELECT name, sql, EXISTS (
-        SELECT 1 FROM pragma_index_xinfo(sqlite_master.name) WHERE cid = -2
-    ) AS is_expression
-    FROM sqlite_master WHERE type = 'index' AND tbl_name = :table
-""")
 
 
 def compare_default(
@@ -52,8 +43,9 @@ def compare_default(
         # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
         # migrator.testing compares what the database makes of both.
         return PriorityDispatchResult.STOP
-    if isinstance(modelled.type, sa.JSON):
-        # Alembic asks the database, and PostgreSQL has no equality for JSON.
+    if isinstance(modelled.type, sa.JSON) or is_retyped(context, migrated, modelled):
+        # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
+        # as well, it may take neither value for one of the other type.
         operation.existing_server_default = old
         if default_text(old) != default_text(new):
             operation.modify_server_default = new
@@ -66,7 +58,16 @@ def default_text(default: object) -> str:
     if not isinstance(default, sa.DefaultClause):
         return ""
     text = default.arg if isinstance(default.arg, str) else str(default.arg)
-    return re.sub(r"::jsonb?$", "", text).strip("'")
+    return re.sub(r"::[\w\s.,()\[\]\"]+$", "", text).strip("'")
+
+
+def is_retyped(context: AutogenContext, migrated: sa.Column[Any], modelled: sa.Column[Any]) -> bool:
+    """Return whether PostgreSQL has another type for a column than the models."""
+    impl = context.migration_context.impl
+    if impl.__dialect__ != "postgresql":
+        return False
+    found, wanted = enum_type(migrated), enum_type(modelled)
+    return shape(found) != shape(wanted) or impl.compare_type(migrated, modelled)
 
 
 def compare_enum(
@@ -78,14 +79,25 @@ def compare_enum(
     migrated: sa.Column[Any],
     modelled: sa.Column[Any],
 ) -> PriorityDispatchResult:
-    """Compare the members of an enum, of which Alembic compares the name."""
-    wanted = enum_of(modelled)
-    if isinstance(migrated.type, postgresql.ENUM) and wanted is not None:
-        operation.existing_type = migrated.type
-        if migrated.type.name == wanted.name and migrated.type.enums != wanted.enums:
-            operation.modify_type = modelled.type
-            return PriorityDispatchResult.STOP
+    """Compare enums. Of those on PostgreSQL, Alembic compares the name, on SQLite the length."""
+    said = (context.opts["record"] or {}).get(table)
+    if context.migration_context.dialect.name == "postgresql":
+        found = enum_type(migrated)
+    elif said is not None and name in said.columns:
+        found = enum_type(said.columns[name])
+    else:
+        return PriorityDispatchResult.CONTINUE
+    wanted = enum_type(modelled)
+    is_by_hand = wanted is not None and not wanted.create_type
+    if not is_by_hand and shape(found) != shape(wanted):
+        operation.existing_type, operation.modify_type = migrated.type, modelled.type
+        return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
+
+
+def shape(enum: postgresql.ENUM | None) -> tuple[str | None, list[str]] | None:
+    """Return what an enum is made of."""
+    return None if enum is None else (enum.name, enum.enums)
 
 
 def compare_comment(
@@ -147,7 +159,7 @@ def compare_checks(
                 operations.ops += [
                     DropConstraintOp.from_constraint(old),
                     # As text: Alembic would add an expression to the models once more.
-                    CreateCheckConstraintOp(check.name, name, spell_check(check)),
+                    CreateCheckConstraintOp(check.name, name, escape(spell_check(check))),
                 ]
     return PriorityDispatchResult.CONTINUE
 
@@ -159,32 +171,6 @@ def spell_check(check: sa.CheckConstraint) -> str:
     )
 
 
-def compare_indexes(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
-    """Compare the indexes on expressions of SQLite by name, because SQLAlchemy cannot read them."""
-    assert context.connection is not None, "autogenerate compares with a database"
-    rows = context.connection.execute(INDEXES, {"table": name})
-    found = {} if migrated is None else {row.name: row for row in rows}
-    wanted = {} if modelled is None else {str(it.name): it for it in modelled.indexes}
-    operations.ops += [
-        CreateIndexOp.from_index(index)
-        for key, index in wanted.items()
-        if key not in found and is_expression_index(index)
-    ]
-    for key, row in found.items():
-        if key not in wanted and row.is_expression:
-            # A draft writes it back in the words of the revision that made it.
-            index = sa.Index(key, sa.text(row.sql), _table=migrated)
-            operations.ops.append(DropIndexOp.from_index(index))
-    return PriorityDispatchResult.CONTINUE
-
-
 # A plugin, because Alembic fails on generated columns if `compare_server_default` is a function.
 plugin = Plugin("migrator")
 plugin.add_autogenerate_comparator(
@@ -192,8 +178,10 @@ plugin.add_autogenerate_comparator(
 )
 plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
 plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
+# Alembic compares the rest first.
 plugin.add_autogenerate_comparator(
-    compare_enum, "column", "types", qualifier="postgresql", priority=DispatchPriority.FIRST
+    compare_options, "table", "indexes", priority=DispatchPriority.LAST
 )
+plugin.add_autogenerate_comparator(compare_enum, "column", "types", priority=DispatchPriority.FIRST)
 plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
 plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")

@@ -5,9 +5,10 @@ it drops as that database spells it. Here it is put in the words of the revision
 in an order that PostgreSQL accepts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from warnings import warn
 
 import sqlalchemy as sa
 from alembic.ddl.impl import DefaultImpl
@@ -15,7 +16,9 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import conv
 
-from migrator import enums
+from migrator import enums, identities
+from migrator.conversions import Part, Schema, parts_of, way
+from migrator.ordering import around_types, in_order
 from migrator.recording import Record, TableRecord
 
 Step = ops.MigrateOperation
@@ -25,6 +28,9 @@ class Draft:
     """Rewrites a draft, as a `process_revision_directives` of Alembic."""
 
     impl: DefaultImpl
+    # What the revisions have left, and what the models say.
+    before: Schema
+    after: Schema
 
     def __init__(self, record: Record) -> None:
         """Keep what the revisions before it say."""
@@ -38,9 +44,10 @@ class Draft:
         for script in directives:
             assert script.upgrade_ops is not None, "autogenerate has filled it"
             assert script.downgrade_ops is not None, "autogenerate has filled it"
-            first, last = enums.compare(self.columns(), list(modelled_columns(context)))
-            steps = [step for it in script.upgrade_ops.ops for step in self.rewrite(it)]
-            script.upgrade_ops.ops = [*first, *in_order(steps), *last]
+            self.before, self.after = self.recorded(), modelled(context)
+            first, last = enums.compare(self.before, self.after)
+            changes = [self.rewrite(it) for it in script.upgrade_ops.ops]
+            script.upgrade_ops.ops = [*first, *in_order(changes), *last]
             script.upgrade_ops.reverse_into(script.downgrade_ops)
 
     def rewrite(self, step: Step) -> list[Step]:
@@ -48,72 +55,127 @@ class Draft:
         match step:
             case ops.ModifyTableOps():
                 return self.split(step)
+            case ops.AlterColumnOp(existing_type=sa.types.TypeEngine()):
+                return self.altered(step)
             case ops.DropTableOp():
-                return [ops.DropTableOp.from_table(self.table(step.to_table()))]
+                step = ops.DropTableOp.from_table(self.table(step.to_table()))
             case ops.DropColumnOp(table_name=table, schema=schema):
                 column = self.column(table, step.to_column())
-                return [ops.DropColumnOp.from_column_and_tablename(schema, table, column)]
+                step = ops.DropColumnOp.from_column_and_tablename(schema, table, column)
             case ops.DropIndexOp(table_name=table, index_name=name):
                 if created := self.of(table).indexes.get(str(name)):
-                    return [ops.DropIndexOp.from_index(created.to_index())]
+                    step = ops.DropIndexOp.from_index(created.to_index())
             case ops.DropConstraintOp(table_name=table, constraint_name=name):
-                said = self.of(table)
-                if added := said.constraints.get(str(name)):
-                    return [ops.DropConstraintOp.from_constraint(added.to_constraint())]
-            case ops.AlterColumnOp(existing_type=sa.types.TypeEngine() as found):
-                default = step.existing_server_default or None
-                old = sa.Column(step.column_name, found, server_default=default)
-                old = self.column(step.table_name, old)
-                step.existing_type = old.type
-                if default is not None:
-                    step.existing_server_default = old.server_default
+                self.warn_of_unnamed(table, name)
+                if added := self.of(table).constraints.get(str(name)):
+                    step = ops.DropConstraintOp.from_constraint(added.to_constraint())
         return [step]
 
+    def warn_of_unnamed(self, table: str, name: object) -> None:
+        """Warn where a constraint is dropped that the revisions have not named."""
+        said = self.of(table).constraints
+        if str(None) in said and (name is None or name not in said):
+            warn(
+                f"{table}: the draft drops a constraint without a name, which SQLite does not find."
+                " Next: give batch_alter_table the names of PostgreSQL, naming_convention="
+                '{"fk": "%(table_name)s_%(column_0_N_name)s_fkey",'
+                ' "uq": "%(table_name)s_%(column_0_N_name)s_key"}, and drop it by that name',
+                stacklevel=2,
+            )
+
+    def altered(self, step: ops.AlterColumnOp) -> list[Step]:
+        """Return the change of a column; one of its type with what PostgreSQL needs before it."""
+        if isinstance(step.modify_server_default or step.existing_server_default, sa.Identity):
+            return self.numbered(step)
+        default: Any = step.existing_server_default or None
+        old = self.column(
+            step.table_name,
+            sa.Column[Any](step.column_name, step.existing_type, server_default=default),
+        )
+        step.existing_type = old.type
+        if default is not None:
+            step.existing_server_default = old.server_default
+        if step.modify_type is None:
+            return [step]
+        default = step.modify_server_default
+        default = step.existing_server_default if default is False else default
+        old = in_table(step, step.existing_type, step.existing_server_default)
+        new = in_table(step, step.modify_type, default)
+        up, down = way(old, new), way(new, old)
+        return [
+            *[enums.PostgreSQLOp(self.before.converting(old, new, up), [])] * (up != ""),
+            step,
+            # Its way back comes before that of the step.
+            *[enums.PostgreSQLOp([], self.after.converting(new, old, down))] * (down != ""),
+        ]
+
+    def numbered(self, step: ops.AlterColumnOp) -> list[Step]:
+        """Return the change of a column with an identity, which SQLite has none of."""
+        given = step.existing_server_default, step.modify_server_default
+        old, new = (it if isinstance(it, sa.Identity) else None for it in given)
+        step.existing_server_default, step.modify_server_default = False, False
+        steps = self.altered(step) if step.has_changes() else []
+        for column in self.before.columns if given[1] is not False else ():
+            if (column.table.name, column.name) == (step.table_name, step.column_name):
+                statements = identities.change(column, old, new, self.impl)
+                undo = identities.change(column, new, old, self.impl)
+                steps.append(enums.PostgreSQLOp(statements, undo))
+        return steps
+
     def split(self, batch: ops.ModifyTableOps) -> list[Step]:
-        """Return the changes of a table: a batch, without the CHECKs that come with a type.
+        """Return the changes of a table: a batch, and what comes before and after it.
 
         Indexes are dropped before it and created after it. In a batch, Alembic loses their
         expressions and their order on SQLite.
         """
-        said = self.of(batch.table_name)
         steps = [step for it in batch.ops for step in self.rewrite(it)]
-        added = {
-            name
+        first = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and it.statements]
+        drops = [it for it in steps if isinstance(it, ops.DropIndexOp)]
+        creates = [it for it in steps if isinstance(it, ops.CreateIndexOp)]
+        last = [it for it in steps if isinstance(it, enums.PostgreSQLOp) and not it.statements]
+        outside = {id(it) for it in (*first, *drops, *creates, *last)}
+        rest = [it for it in steps if id(it) not in outside]
+        batch.ops = around_types(self.without_own_checks(batch.table_name, rest))
+        return [*first, *drops, batch, *creates, *last]
+
+    def without_own_checks(self, table: str, steps: Sequence[Step]) -> list[Step]:
+        """Return the changes of a table without the CHECKs that come and go with a type."""
+        said = self.of(table)
+        retyped = {
+            it.column_name
             for it in steps
-            if isinstance(it, ops.AddColumnOp)
-            for name in own_checks(it.column)
+            if isinstance(it, ops.AlterColumnOp) and it.modify_type is not None
         }
         dropped = {it.column_name for it in steps if isinstance(it, ops.DropColumnOp)}
-        drops, creates, rest = list[Step](), list[Step](), list[Step]()
+        columns = [it.column for it in steps if isinstance(it, ops.AddColumnOp)]
+        columns += [
+            it for it in self.after.columns if it.table.name == table and it.name in retyped
+        ]
+        added = {name for column in columns for name in own_checks(column)}
+        found = list[Step]()
         for step in steps:
             match step:
-                case ops.DropIndexOp():
-                    drops.append(step)
-                case ops.CreateIndexOp():
-                    creates.append(step)
                 case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in added:
                     pass
-                case ops.DropConstraintOp(constraint_name=name) if str(
-                    name
-                ) in said.of_types and dropped & {
-                    column.name for column in said.checks[str(name)].columns
-                }:
-                    rest.append(OwnCheckOp(batch.table_name, str(name)).reverse())
+                case ops.DropConstraintOp(constraint_name=name) if retyped & said.owners(name):
+                    pass
+                case ops.DropConstraintOp(constraint_name=name) if dropped & said.owners(name):
+                    found.append(OwnCheckOp(table, str(name)).reverse())
                 case ops.AddColumnOp(column=column):
-                    rest.append(step)
-                    rest += [OwnCheckOp(batch.table_name, name) for name in own_checks(column)]
+                    found.append(step)
+                    found += [OwnCheckOp(table, name) for name in own_checks(column)]
                 case _:
-                    rest.append(step)
-        batch.ops = rest
-        return [*drops, batch, *creates]
+                    found.append(step)
+        return found
 
-    def columns(self) -> list[sa.Column[Any]]:
-        """Return all columns that the revisions have left."""
-        return [
-            column
-            for name, said in self.record.items()
-            for column in sa.Table(name, sa.MetaData(), *map(copied, said.columns.values())).columns
-        ]
+    def recorded(self) -> Schema:
+        """Return what the revisions have left."""
+        columns, parts = list[sa.Column[Any]](), list[Part]()
+        for name, said in self.record.items():
+            columns += sa.Table(name, sa.MetaData(), *map(copied, said.columns.values())).columns
+            indexes = [it.to_index() for it in said.indexes.values()]
+            parts += parts_of(said.checks.values(), indexes)
+        return Schema(columns, parts)
 
     def of(self, table: str | None) -> TableRecord:
         """Return what the revisions say of a table; an empty record for one made in SQL."""
@@ -180,6 +242,14 @@ class DropOwnCheckOp(ops.DropConstraintOp):
         return OwnCheckOp(self.table_name, str(self.constraint_name))
 
 
+def in_table(step: ops.AlterColumnOp, kind: Any, default: Any) -> sa.Column[Any]:
+    """Return the column that a step changes, with a type and a default, in a table of its own."""
+    default = default if isinstance(default, str | sa.DefaultClause) else None
+    column = sa.Column[Any](step.column_name, kind, server_default=default)
+    sa.Table(step.table_name, sa.MetaData(), column, schema=step.schema)
+    return column
+
+
 def copied(column: sa.Column[Any]) -> sa.Column[Any]:
     """Return a column that belongs to no table."""
     return column._copy()  # SQLAlchemy has no public way
@@ -195,59 +265,12 @@ def own_checks(column: sa.Column[Any]) -> set[str]:
     }
 
 
-def modelled_columns(context: MigrationContext) -> Iterator[sa.Column[Any]]:
-    """Yield all columns of the models."""
+def modelled(context: MigrationContext) -> Schema:
+    """Return what the models say."""
     metadata = context.opts["target_metadata"]
-    for each in metadata if isinstance(metadata, Sequence) else [metadata]:
-        for table in each.tables.values():
-            yield from table.columns
-
-
-def in_order(steps: Sequence[Step]) -> list[Step]:
-    """Return steps so that no key refers to a table that is not there yet, or no longer."""
-    creates, keys = sort([it for it in steps if isinstance(it, ops.CreateTableOp)])
-    others = [it for it in steps if not isinstance(it, ops.CreateTableOp | ops.DropTableOp)]
-    restored = [it.reverse() for it in steps if isinstance(it, ops.DropTableOp)]
-    removed, removed_keys = sort(restored)
-    undone = [it.reverse() for it in reversed([*removed, *removed_keys])]
-    return [*creates, *others, *keys, *undone]
-
-
-def sort(
-    creates: Sequence[ops.CreateTableOp],
-) -> tuple[list[ops.CreateTableOp], list[ops.ModifyTableOps]]:
-    """Return new tables in the order of their keys, and the keys to add when all are there."""
-    waiting = {it.table_name: it for it in sorted(creates, key=lambda it: it.table_name)}
-    order, late = list[ops.CreateTableOp](), list[ops.ModifyTableOps]()
-    while waiting:
-        # Tables that refer to each other are left over; the first of them goes first.
-        create = next((it for it in waiting.values() if not keys_to(waiting, it)), None)
-        create = create or next(iter(waiting.values()))
-        for key in keys_to(waiting, create):
-            key.use_alter = False
-            add = ops.CreateForeignKeyOp.from_constraint(key)
-            late.append(ops.ModifyTableOps(create.table_name, [add], schema=create.schema))
-        early = {tuple(key.column_keys) for key in keys_to(waiting, create)}
-        create.columns = [
-            it
-            for it in create.columns
-            if not (isinstance(it, sa.ForeignKeyConstraint) and tuple(it.column_keys) in early)
-        ]
-        order.append(waiting.pop(create.table_name))
-    return order, late
-
-
-def keys_to(
-    tables: Mapping[str, object], create: ops.CreateTableOp
-) -> list[sa.ForeignKeyConstraint]:
-    """Return the keys of a new table that cannot be created with it while these are missing."""
-    keys = sorted(create.to_table().foreign_key_constraints, key=lambda it: str(it.name))
-    return [
-        key
-        for key in keys
-        if key.use_alter
-        or (
-            (name := key.elements[0].target_fullname.rpartition(".")[0]) in tables
-            and name != create.table_name
-        )
-    ]
+    every = metadata if isinstance(metadata, Sequence) else [metadata]
+    tables = [table for each in every for table in each.tables.values()]
+    return Schema(
+        [column for table in tables for column in table.columns],
+        [part for table in tables for part in parts_of(table.constraints, table.indexes)],
+    )

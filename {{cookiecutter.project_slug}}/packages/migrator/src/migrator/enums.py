@@ -5,8 +5,7 @@ and a member that was added in Python is missing in the database. So drafts crea
 the types themselves.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +15,8 @@ from alembic.operations.ops import MigrateOperation
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.named_types import CreateEnumType, DropEnumType
 
-DIALECT: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-Enums = Mapping[str, postgresql.ENUM]
+from migrator.conversions import DIALECT, Schema, convert, enum_type, without
+from migrator.parameters import escape
 
 
 class PostgreSQLOp(MigrateOperation):
@@ -40,30 +39,28 @@ class PostgreSQLOp(MigrateOperation):
 @renderers.dispatch_for(PostgreSQLOp)
 def render(_: AutogenContext, operation: PostgreSQLOp) -> list[str]:
     """Return the lines of Python; the empty one ends the block."""
-    # A colon would begin a parameter.
-    escaped = [re.sub(r"(?<![:\w]):(?=\w)", r"\\:", it) for it in operation.statements]
-    lines = [f"op.execute({statement!r})" for statement in escaped]
+    if not operation.statements:
+        return []
+    lines = [f"op.execute({escape(statement)!r})" for statement in operation.statements]
     return ["if op.get_context().dialect.name == 'postgresql':", *lines, ""]
-
-
-def enum_of(column: sa.Column[Any]) -> postgresql.ENUM | None:
-    """Return the type of a column on PostgreSQL if it is an enum that revisions have to create."""
-    found = column.type.dialect_impl(DIALECT)
-    if isinstance(found, sa.types.TypeDecorator):
-        found = found.impl_instance.dialect_impl(DIALECT)
-    return found if isinstance(found, postgresql.ENUM) and found.create_type else None
 
 
 def enums_of(columns: Iterable[sa.Column[Any]]) -> dict[str, postgresql.ENUM]:
     """Return the enums of columns by name."""
-    return {str(found.name): found for column in columns if (found := enum_of(column))}
+    return {str(found.name): found for column in columns if (found := enum_type(column))}
 
 
-def compare(
-    before: Sequence[sa.Column[Any]], after: Sequence[sa.Column[Any]]
-) -> tuple[list[PostgreSQLOp], list[PostgreSQLOp]]:
-    """Return what to do before and after the columns change, so that PostgreSQL has their types."""
-    old, new = enums_of(before), enums_of(after)
+def compare(before: Schema, after: Schema) -> tuple[list[PostgreSQLOp], list[PostgreSQLOp]]:
+    """Return what to do before and after the tables change, so that PostgreSQL has their types.
+
+    While they change, a type has the members of both schemas: defaults, CHECKs and conditions of
+    indexes can name either.
+    """
+    old, new = enums_of(before.columns), enums_of(after.columns)
+    # Some types are made by hand.
+    for name in [name for name, enum in new.items() if not enum.create_type]:
+        del new[name]
+        old.pop(name, None)
     first = [
         PostgreSQLOp([create(new[name])], [drop(new[name])]) for name in sorted(new.keys() - old)
     ]
@@ -71,11 +68,33 @@ def compare(
         PostgreSQLOp([drop(old[name])], [create(old[name])]) for name in sorted(old.keys() - new)
     ]
     for name in sorted(old.keys() & new):
-        if old[name].enums != new[name].enums:
-            users = [it for it in before if (found := enum_of(it)) and found.name == name]
-            statements = grow(old[name], new[name]) or exchange(new[name], users)
-            first.append(PostgreSQLOp(statements, exchange(old[name], users)))
+        both = old[name]
+        if added := set(new[name].enums) - {*old[name].enums}:
+            gone = [it for it in old[name].enums if it not in new[name].enums]
+            both = postgresql.ENUM(*new[name].enums, *gone, name=name)
+            # PostgreSQL lets nothing use a member that was added in the same transaction.
+            is_used = any(literal(it) in text for it in added for text in texts_on(after, name))
+            statements = [] if is_used else grow(old[name], both)
+            statements = statements or exchange(both, before)
+            first.append(PostgreSQLOp(statements, exchange(old[name], before)))
+        if both.enums != new[name].enums:
+            last.insert(0, PostgreSQLOp(exchange(new[name], after), exchange(both, after)))
     return first, last
+
+
+def users_of(schema: Schema, name: str) -> list[sa.Column[Any]]:
+    """Return the columns of an enum."""
+    return [it for it in schema.columns if (found := enum_type(it)) and found.name == name]
+
+
+def texts_on(schema: Schema, name: str) -> Iterator[str]:
+    """Yield the SQL that may name members of an enum."""
+    users = users_of(schema, name)
+    tables = {it.table for it in users}
+    yield from (convert(it) for it in users)
+    yield from (it.create for it in schema.using(users))
+    for table in tables:
+        yield from (str(it.computed.sqltext) for it in table.columns if it.computed is not None)
 
 
 def create(enum: postgresql.ENUM) -> str:
@@ -105,20 +124,14 @@ def grow(old: postgresql.ENUM, new: postgresql.ENUM) -> list[str]:
     return statements
 
 
-def exchange(new: postgresql.ENUM, users: Iterable[sa.Column[Any]]) -> list[str]:
+def exchange(new: postgresql.ENUM, schema: Schema) -> list[str]:
     """Return the statements that replace a type of the same name; rows with other values fail."""
     quote = DIALECT.identifier_preparer
     name, old = quote.quote(str(new.name)), quote.quote(f"{new.name}_old")
-    statements = [f"ALTER TYPE {name} RENAME TO {old}", create(new)]
-    for column in users:
-        alter = f"ALTER COLUMN {quote.format_column(column)}"
-        changes = [f"{alter} TYPE {name} USING {quote.format_column(column)}::text::{name}"]
-        if column.server_default is not None:
-            compiler = DIALECT.ddl_compiler(DIALECT, CreateEnumType(new))
-            default = compiler.get_column_default_string(column)
-            changes = [f"{alter} DROP DEFAULT", *changes, f"{alter} SET DEFAULT {default}"]
-        statements.append(f"ALTER TABLE {quote.format_table(column.table)} {', '.join(changes)}")
-    return [*statements, f"DROP TYPE {old}"]
+    users = users_of(schema, str(new.name))
+    changes = [convert(it, has_default=it.server_default is not None) for it in users]
+    rename = f"ALTER TYPE {name} RENAME TO {old}"
+    return without(schema.using(users), [rename, create(new), *changes, f"DROP TYPE {old}"])
 
 
 def literal(text: str) -> str:

@@ -33,6 +33,7 @@ CAUSES = {
     "permission denied to create database": "let the role create databases (ALTER ROLE … CREATEDB)",
     "character varying(32)": "shorten the id of the revision that comes next; 32 characters fit",
     "used by a": "drop what uses the column first, and create it again afterwards",
+    "cannot be cast automatically": 'say in alter_column how: postgresql_using="COLUMN::TYPE"',
     "other objects depend on it": "drop what depends on it first, and create it again afterwards",
 }
 UNRECORDED = (

@@ -4,7 +4,8 @@ In the text of a revision, `:name` is a parameter, inside quotes as well. A run 
 statement; in printed SQL and in the DDL of a CHECK or a default it would silently become NULL.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,12 +19,26 @@ def parameters(sql: str) -> list[str]:
     return list(sa.text(sql).compile().params)
 
 
+def escape(sql: str) -> str:
+    """Return SQL as a text that has no parameters."""
+    sql = re.sub(r"\\(?=:\w*(?![:\w]))", r"\\\\", sql)
+    return re.sub(r"(?<![:\w\\]):(?=\w+(?![:\w]))", r"\\:", sql)
+
+
 class RefusingCompiler(SQLCompiler):
-    """A part of a compiler: it writes no NULL for a value that is missing."""
+    """A part of a compiler: it writes no NULL for a value that is missing.
+
+    Attributes:
+        texts: The names of what looks like a parameter, and is the text itself.
+    """
+
+    texts: frozenset[str] = frozenset()
 
     def render_literal_bindparam(self, bindparam: Any, *args: Any, **options: Any) -> str:
         """Return the value of a parameter as SQL."""
         if bindparam.required and bindparam.value is None:
+            if bindparam.key in self.texts:
+                return f":{bindparam.key}"
             raise CompileError(
                 f":{bindparam.key} is a parameter without a value; write \\\\:{bindparam.key} where"
                 " the text itself is meant"
@@ -33,10 +48,11 @@ class RefusingCompiler(SQLCompiler):
 
 
 @contextmanager
-def refusing_unbound(dialect: sa.Dialect) -> Iterator[None]:
-    """Raise `CompileError` for a parameter without a value while this lasts."""
+def refusing_unbound(dialect: sa.Dialect, texts: Iterable[str] = ()) -> Iterator[None]:
+    """Raise `CompileError` for a parameter without a value while this lasts, except for texts."""
     compiler = dialect.statement_compiler
-    dialect.statement_compiler = type("Compiler", (RefusingCompiler, compiler), {})
+    bases = (compiler,) if issubclass(compiler, RefusingCompiler) else (RefusingCompiler, compiler)
+    dialect.statement_compiler = type("Compiler", bases, {"texts": frozenset(texts)})
     try:
         yield
     finally:

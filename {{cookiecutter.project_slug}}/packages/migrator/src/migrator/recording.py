@@ -4,6 +4,7 @@ A database keeps less than they say: SQLite has no comments and no type for UUID
 expressions in its own way. What a draft drops is therefore written back from this record.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,8 +51,26 @@ class TableRecord:
         if isinstance(constraint, sa.CheckConstraint):
             self.checks[str(constraint.name)] = constraint
 
-    def alter(self, change: ops.AlterColumnOp) -> None:
-        """Record a changed column."""
+    def owners(self, check: object) -> set[str]:
+        """Return the names of the columns to whose type a CHECK belongs."""
+        is_of_type = str(check) in self.of_types and str(check) in self.checks
+        return {it.name for it in self.checks[str(check)].columns} if is_of_type else set()
+
+    def drop(self, column: str) -> None:
+        """Forget a column, and the CHECKs and indexes that the database drops with it."""
+        self.columns.pop(column, None)
+        name = re.compile(rf"\b{re.escape(column)}\b")
+        self.checks = {
+            key: it for key, it in self.checks.items() if not name.search(str(it.sqltext))
+        }
+        self.indexes = {
+            key: it
+            for key, it in self.indexes.items()
+            if not name.search(" ".join(map(str, [*it.columns, *it.kw.values()])))
+        }
+
+    def alter(self, change: ops.AlterColumnOp, table: sa.Table | None) -> None:
+        """Record a changed column; a new type comes in a table of its own, with its CHECKs."""
         if (old := self.columns.pop(change.column_name, None)) is None:
             return
         default = change.modify_server_default
@@ -59,9 +78,17 @@ class TableRecord:
         self.columns[name] = sa.Column(
             name,
             change.modify_type or old.type,
+            primary_key=old.primary_key,
             server_default=old.server_default if default is False else default,
             comment=old.comment if change.modify_comment is False else change.modify_comment,
         )
+        if table is not None:
+            for gone in [it for it in self.of_types if old.name in self.owners(it)]:
+                self.of_types.discard(gone)
+                del self.checks[gone]
+            for constraint in table.constraints:
+                self.note_check(constraint)
+                self.of_types |= {str(constraint.name)} if constraint._type_bound else set()
         if name != old.name:
             # These name the column as it was called; the database knows them well enough.
             self.constraints.clear()
@@ -98,13 +125,23 @@ def on_add_column(record: Record, operation: ops.AddColumnOp, _: Any) -> None:
 def on_drop_column(record: Record, operation: ops.DropColumnOp, _: Any) -> None:
     """Forget a column."""
     if operation.table_name in record:
-        record[operation.table_name].columns.pop(operation.column_name, None)
+        record[operation.table_name].drop(operation.column_name)
 
 
-def on_alter_column(record: Record, operation: ops.AlterColumnOp, _: Any) -> None:
+def alter_column(operations: Operations, operation: ops.AlterColumnOp) -> sa.Table | None:
+    """Change a column; return a table with it if it has another type."""
+    toimpl.alter_column(operations, operation)
+    if operation.modify_type is None:
+        return None
+    name = operation.modify_name or operation.column_name
+    column = sa.Column[Any](name, operation.modify_type)
+    return operations.schema_obj.table(operation.table_name, column)
+
+
+def on_alter_column(record: Record, operation: ops.AlterColumnOp, table: sa.Table | None) -> None:
     """Record a changed column."""
     if operation.table_name in record:
-        record[operation.table_name].alter(operation)
+        record[operation.table_name].alter(operation, table)
 
 
 def on_create_index(record: Record, operation: ops.CreateIndexOp, _: Any) -> None:
@@ -113,12 +150,24 @@ def on_create_index(record: Record, operation: ops.CreateIndexOp, _: Any) -> Non
         record[operation.table_name].indexes[str(operation.index_name)] = operation
 
 
+def on_drop_index(record: Record, operation: ops.DropIndexOp, _: Any) -> None:
+    """Forget an index."""
+    if operation.table_name in record:
+        record[operation.table_name].indexes.pop(str(operation.index_name), None)
+
+
 def on_create_constraint(record: Record, operation: ops.AddConstraintOp, _: Any) -> None:
     """Record a constraint."""
     constraint = operation.to_constraint()
     if (said := record.get(constraint.table.name)) is not None:
         said.constraints[str(constraint.name)] = operation
         said.note_check(constraint)
+
+
+def on_drop_constraint(record: Record, operation: ops.DropConstraintOp, _: Any) -> None:
+    """Forget a CHECK. The database shows which of the other constraints are there."""
+    if operation.table_name in record:
+        record[operation.table_name].checks.pop(str(operation.constraint_name), None)
 
 
 def on_comment(
@@ -144,16 +193,17 @@ def record_after(
     return implementation
 
 
-# Dropped indexes and constraints need no note: the database shows which of them are there.
 for kind, run, note in (
     (ops.CreateTableOp, toimpl.create_table, on_create_table),
     (ops.DropTableOp, toimpl.drop_table, on_drop_table),
     (ops.RenameTableOp, toimpl.rename_table, on_rename_table),
     (ops.AddColumnOp, toimpl.add_column, on_add_column),
     (ops.DropColumnOp, toimpl.drop_column, on_drop_column),
-    (ops.AlterColumnOp, toimpl.alter_column, on_alter_column),
+    (ops.AlterColumnOp, alter_column, on_alter_column),
     (ops.CreateIndexOp, toimpl.create_index, on_create_index),
+    (ops.DropIndexOp, toimpl.drop_index, on_drop_index),
     (ops.AddConstraintOp, toimpl.create_constraint, on_create_constraint),
+    (ops.DropConstraintOp, toimpl.drop_constraint, on_drop_constraint),
     (ops.CreateTableCommentOp, toimpl.create_table_comment, on_comment),
     (ops.DropTableCommentOp, toimpl.drop_table_comment, on_comment),
 ):

@@ -7,7 +7,7 @@ notice nothing. It consists of the SQL that makes the objects, for each kind of 
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,21 +16,25 @@ from sqlalchemy import Connection
 
 from migrator.adoption import Chain, find_data_steps, run_revisions
 from migrator.database import Database
-from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.errors import LinterError, RefusedError, UnknownRevisionError
 from migrator.history import checksum
-from migrator.linter.rules import DATA_SQL, changes_rows
-from migrator.source import Revision, text
+from migrator.linter.released import RULE
+from migrator.linter.rules import DATA_SQL, RULES, changes_rows
+from migrator.linter.sql import check_sql
+from migrator.parameters import escape
+from migrator.source import ALLOW, Revision, text
 from migrator.status import squashed_by
 
 # Where the files go that are no revisions any more, beside the folder of the revisions.
 FOLDER = "squashed"
+COMMENT = re.compile(f"{ALLOW.pattern}.*")
 TEMPLATE = '''\
 """All revisions up to {revision}, squashed.
 
 The files that it replaces are in {folder}.
 """
 # ruff: noqa: E501
-
+{allowed}
 from alembic import op
 
 revision = "{revision}"
@@ -107,7 +111,7 @@ def squash(revision: str, targets: Sequence[Database]) -> Squash:
         raise RefusedError(f"the revisions have to run on an empty database: {chain.failure}")
     with ExitStack() as stack:
         old = [stack.enter_context(migrated(target, name)) for target in targets]
-        data = find_data(replaced, chain)
+        data, allowed = find_data(replaced, chain), find_allowed(replaced)
         pairs = [*zip(targets, old, strict=True)]
         made = {it.dialect.name: target.dialect().statements(it) for target, it in pairs}
         rows = {
@@ -116,6 +120,7 @@ def squash(revision: str, targets: Sequence[Database]) -> Squash:
         source = TEMPLATE.format(
             revision=name,
             folder=first.relative_name(folder),
+            allowed="".join(f"{it}\n" for it in allowed.values()),
             replaces="\n".join(f'    "{it}": "{text}",' for it, text in checksums(replaced)),
             data_steps=", ".join(f'"{it}"' for it in name_data_steps(replaced, data)),
             create=show({key: it.create for key, it in made.items()}),
@@ -126,6 +131,7 @@ def squash(revision: str, targets: Sequence[Database]) -> Squash:
         with replacing(replaced, path, source, folder):
             for target, before in pairs:
                 prove(target, name, before)
+            remove_unneeded(first, path, allowed)
     return Squash(path, folder, replaced, data, rows, tuple(made))
 
 
@@ -166,6 +172,26 @@ def checksums(replaced: Sequence[Script]) -> Iterator[tuple[str, str]]:
         yield script.revision, checksum(script)
 
 
+def find_allowed(replaced: Sequence[Script]) -> dict[str, str]:
+    """Return the comments that allow what squawk finds in revisions, by its rules."""
+    found = dict[str, str]()
+    for script in replaced:
+        for comment in COMMENT.finditer(Path(script.path).read_text(encoding="utf-8")):
+            if comment["reason"] and comment["rule"] not in {*RULES, RULE}:
+                found.setdefault(comment["rule"], comment[0])
+    return found
+
+
+def remove_unneeded(target: Database, path: Path, allowed: dict[str, str]) -> None:
+    """Remove the comments that allow what squawk does not find any more; without it, none."""
+    with suppress(LinterError):
+        needed = {it.rule for it in check_sql(target).get(path, ())} if allowed else set()
+        source = path.read_text(encoding="utf-8")
+        for rule in allowed.keys() - needed:
+            source = source.replace(f"{allowed[rule]}\n", "", 1)
+        path.write_text(source, encoding="utf-8")
+
+
 def name_data_steps(replaced: Sequence[Script], data: Sequence[Script]) -> list[str]:
     """Return the names of the files that change rows; those of an earlier squash, too."""
     before = [name for script in replaced for name in getattr(script.module, "data_steps", ())]
@@ -178,10 +204,8 @@ def show(statements: dict[str, list[str]]) -> str:
     for dialect, every in statements.items():
         lines.append(f'    "{dialect}": [')
         for statement in every:
-            # A colon before a word is a parameter in the text of a revision.
             sql = re.sub(r"[ \t]+$", "", statement.expandtabs(4), flags=re.MULTILINE)
-            plain = sql.replace("\\", "\\\\").replace('"""', '""\\"')
-            plain = re.sub(r"(?<!:):(?=\w)", r"\\\\:", plain)
+            plain = escape(sql).replace("\\", "\\\\").replace('"""', '""\\"')
             end = "\n" if plain.endswith('"') else ""
             lines.append(f'        """{plain}{end}""",')
         lines.append("    ],")

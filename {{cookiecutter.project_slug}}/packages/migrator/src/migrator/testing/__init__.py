@@ -14,7 +14,13 @@ from sqlalchemy import URL, NullPool, create_engine
 
 from migrator.database import Database
 from migrator.engine import expected_warnings, explaining_types
-from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue, read_constraints
+from migrator.testing.catalogue import (
+    Catalogue,
+    count_rows,
+    read_catalogue,
+    read_constraints,
+    read_indexes,
+)
 from migrator.testing.seeds import Rows, Seeds
 from migrator.testing.values import Values, find_changes, read_values
 
@@ -96,7 +102,7 @@ def test_the_models_match_the_migrations(migrations: Database, empty_database: U
 def test_the_constraints_of_the_models_match_the_migrations(
     migrations: Database, empty_database: URL
 ) -> None:
-    """Compare what autogenerate ignores: CHECKs, and the expressions of generated columns.
+    """Compare what autogenerate ignores: CHECKs, generated columns, and conditions of indexes.
 
     On ClickHouse: engines, keys, codecs, TTLs, settings and comments.
     """
@@ -106,13 +112,19 @@ def test_the_constraints_of_the_models_match_the_migrations(
     with target.only_run() as connection:
         with expected_warnings(), explaining_types():
             metadata.create_all(connection)
+            wanted = read_indexes(connection, tables)
             expected = read_constraints(connection, tables)
             metadata.drop_all(connection)
         connection.commit()
 
         target.upgrade("head", connection)
+        found = read_indexes(connection, tables)
         migrated = read_constraints(connection, tables)
 
+    # Which indexes there are is compared by autogenerate.
+    names = wanted.keys() & found.keys()
+    expected |= {wanted[it] for it in names}
+    migrated |= {found[it] for it in names}
     assert migrated == expected, describe_difference(expected, migrated)
 
 

@@ -1,13 +1,27 @@
 """What tests compare besides the catalogue: rows, and the constraints that models describe."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from migrator.catalogue import Catalogue, read_catalogue
 from migrator.engine import expected_warnings
 from migrator.history import OWN_TABLES
+from migrator.tabletext import tokenize, words
 
-__all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints"]
+__all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints", "read_indexes"]
+
+INDEXES = {
+    "sqlite": "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''",
+    "postgresql": """
+        SELECT owner.relname, made.relname, pg_get_indexdef(indexrelid) FROM pg_index
+        JOIN pg_class AS owner ON owner.oid = indrelid
+        JOIN pg_class AS made ON made.oid = indexrelid
+        WHERE pg_table_is_visible(indrelid)
+    """,
+}
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
@@ -52,3 +66,23 @@ def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:
                 found.add(("foreign key", f"{table}.{foreign['name']}", definition))
     connection.rollback()
     return found
+
+
+def read_indexes(connection: Connection, tables: set[str]) -> dict[str, tuple[str, str, str]]:
+    """Return kind, `table.name` and definition of the indexes of tables, by `table.name`.
+
+    The transaction goes on.
+    """
+    if connection.dialect.name not in INDEXES:
+        return {}
+    rows: Sequence[Any] = connection.execute(sa.text(INDEXES[connection.dialect.name])).all()
+    if connection.dialect.name == "sqlite":
+        rows = [(table, name, as_words(sql)) for table, name, sql in rows]
+    keys = {f"{table}.{name}": definition for table, name, definition in rows if table in tables}
+    return {key: ("index", key, definition) for key, definition in keys.items()}
+
+
+def as_words(sql: str) -> str:
+    """Return what an index has, which SQLite keeps in the words of the statement."""
+    numbers = {"true": "1", "false": "0"}
+    return " ".join(numbers.get(it, it) for it in words(tokenize(sql[sql.index("(") :])))

@@ -1,0 +1,323 @@
+"""Models change in ways that Alembic alone gets wrong: each draft runs up and down anywhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from migrator import Database, testing
+from sqlalchemy.dialects import postgresql
+
+from tests.migrator.conftest import ENGINES
+from tests.migrator.project import Project
+from tests.migrator.sample.models import Base
+
+# Adds tables to metadata, as they are at first or as they become.
+Models = Callable[[sa.MetaData, bool], None]
+
+CASES: list[Models] = []
+
+
+def case(function: Models) -> Models:
+    """Add models that change to the table of cases."""
+    CASES.append(function)
+    return function
+
+
+def things(metadata: sa.MetaData, *items: sa.schema.SchemaItem) -> sa.Table:
+    """Add the table that most cases change."""
+    return sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True), *items)
+
+
+def partial(name: str, column: str, condition: str) -> sa.Index:
+    """Return an index on some of the rows."""
+    where = sa.text(condition)
+    return sa.Index(name, column, unique=True, postgresql_where=where, sqlite_where=where)
+
+
+@case
+def percent_signs_and_colons(metadata: sa.MetaData, changed: bool) -> None:
+    part = "60%" if changed else "50%"
+    things(
+        metadata,
+        sa.Column("a", sa.Integer),
+        sa.Column("b", sa.Text, server_default=sa.text(f"'{part}'")),
+        sa.Column("c", sa.Text, server_default=f"{part} of \\:x"),
+        sa.Column("d", sa.Text, sa.Computed("b || '%'", persisted=True)),
+        sa.Column("e", sa.JSON, server_default=sa.text(f"""'{{"{part}"\\:1}}'""")),
+        sa.Column("f", sa.Enum("50%", "a :b", "\\:c", *["60%"] * changed, name="part")),
+        sa.CheckConstraint("a % 2 = 0", "even"),
+        sa.CheckConstraint(f"b <> '{part} \\:x'", "colon"),
+        sa.CheckConstraint(sa.column("b").not_like("%z"), "ending"),
+        partial("ix_part", "b", f"b <> '{part}'"),
+        sa.Index("ix_expression", sa.text("(b || ' %')")),
+        sa.Index("ix_colon", sa.text("(b || ' \\:x')")),
+    )
+
+
+def enums(metadata: sa.MetaData, kind: sa.Enum, *items: sa.schema.SchemaItem) -> None:
+    """Add a table with columns of an enum: one that may have a default, and one of many values."""
+    several = sa.JSON().with_variant(postgresql.ARRAY(kind), "postgresql")
+    things(metadata, sa.Column("k", kind), sa.Column("ks", several), *items)
+
+
+@case
+def an_enum_in_conditions_grown(metadata: sa.MetaData, changed: bool) -> None:
+    enums(
+        metadata,
+        sa.Enum("a", "b", *["c"] * changed, name="kind"),
+        sa.CheckConstraint("k <> 'a' OR id > 0", "k"),
+        partial("ix_a", "id", "k = 'a'"),
+        sa.Index("ix_k", "k"),
+    )
+
+
+@case
+def an_enum_in_conditions_shrunk(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", *["b"] * (not changed), name="kind")
+    enums(metadata, kind, sa.CheckConstraint(f"k <> '{'a' if changed else 'b'}'", "k"))
+
+
+@case
+def a_member_and_what_names_it_replaced(metadata: sa.MetaData, changed: bool) -> None:
+    member = "c" if changed else "b"
+    things(
+        metadata,
+        sa.Column("k", sa.Enum("a", member, name="kind"), server_default=member),
+        sa.CheckConstraint(f"k <> '{member}' OR id > 0", "k"),
+    )
+
+
+@case
+def a_member_replaced_and_the_default_moved(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "c" if changed else "b", name="kind")
+    things(metadata, sa.Column("k", kind, server_default="a" if changed else "b"))
+
+
+@case
+def a_new_member_that_is_the_default(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum(*["pending"] * changed, "active", name="status")
+    default = "pending" if changed else "active"
+    things(metadata, sa.Column("k", kind, server_default=default, nullable=False))
+
+
+@case
+def an_enum_in_an_array_only(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", *["b"] * changed, name="kind")
+    several = sa.JSON().with_variant(postgresql.ARRAY(kind), "postgresql")
+    things(metadata, sa.Column("ks", several, server_default=sa.text("'{}'")))
+
+
+@case
+def an_enum_reordered(metadata: sa.MetaData, changed: bool) -> None:
+    enums(metadata, sa.Enum(*("ba" if changed else "ab"), name="kind"))
+
+
+@case
+def an_enum_renamed(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("k", sa.Enum("a", "b", name="sort" if changed else "kind"), server_default="a"),
+        sa.CheckConstraint("k <> 'b' OR id > 0", "k"),
+        partial("ix_a", "id", "k = 'a'"),
+    )
+
+
+@case
+def a_text_becomes_an_enum(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "b", name="kind") if changed else sa.String(10)
+    things(
+        metadata,
+        sa.Column("k", kind, server_default="a" if changed else "b"),
+        sa.CheckConstraint("k <> 'b' OR id > 0", "k"),
+    )
+
+
+@case
+def an_enum_becomes_a_native_one(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "b", name="kind", native_enum=changed, create_constraint=not changed)
+    things(metadata, sa.Column("k", kind, nullable=False))
+
+
+@case
+def types_without_a_cast(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("a", sa.Integer if changed else sa.String(10), server_default="5"),
+        sa.Column("b", sa.Boolean if changed else sa.Integer),
+        sa.Column("c", sa.Date if changed else sa.Text),
+        sa.Column("d", sa.Uuid if changed else sa.String(32)),
+    )
+
+
+@case
+def options_of_indexes(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("a", sa.Text),
+        sa.Column("b", sa.Text),
+        partial("ix_condition", "a", f"a <> '{'zy' if changed else 'xy'}'"),
+        sa.Index("ix_included", "a", postgresql_include=["b"] * (not changed)),
+        sa.Index(
+            "ix_class",
+            "a",
+            postgresql_ops={"a": "varchar_pattern_ops" if changed else "text_pattern_ops"},
+        ),
+        sa.Index("ix_method", "a", postgresql_using="btree" if changed else "hash"),
+        sa.Index("ix_order", sa.column("b").asc() if changed else sa.column("b").desc()),
+        sa.Index("ix_expression", sa.func.lower(sa.column("a" if changed else "b"))),
+    )
+
+
+@case
+def a_key_to_what_comes_or_goes_with_it(metadata: sa.MetaData, changed: bool) -> None:
+    for name, is_there in (("old", not changed), ("new", changed)):
+        parents, children = f"{name}_parents", f"{name}_children"
+        table = sa.Table(parents, metadata, sa.Column("id", sa.Integer, primary_key=True))
+        table.append_column(sa.Column("x", sa.Integer))
+        if is_there:
+            table.append_column(sa.Column("y", sa.Integer))
+            table.append_column(sa.Column("child_id", sa.ForeignKey(f"{children}.id")))
+            table.append_constraint(sa.UniqueConstraint("x", "y"))
+            sa.Table(
+                children,
+                metadata,
+                sa.Column("id", sa.Integer, primary_key=True),
+                sa.Column("x", sa.Integer),
+                sa.Column("y", sa.Integer),
+                sa.ForeignKeyConstraint(["x", "y"], [f"{parents}.x", f"{parents}.y"], f"{name}_xy"),
+            )
+
+
+@case
+def a_type_and_generated_columns_on_it(metadata: sa.MetaData, changed: bool) -> None:
+    generated = sa.Column("twice", sa.BigInteger, sa.Computed("net * 2", persisted=True))
+    old = sa.Column("thrice", sa.BigInteger, sa.Computed("net * 3", persisted=True), unique=True)
+    kind = sa.BigInteger if changed else sa.Integer
+    things(metadata, sa.Column("net", kind), generated if changed else old)
+
+
+@contextmanager
+def using(models: Models, *, changed: bool) -> Iterator[None]:
+    """Let a project have the models as they are at first, or as they become."""
+    metadata = sa.MetaData(naming_convention=Base.metadata.naming_convention)
+    models(metadata, changed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.migrator.sample.models.Base", SimpleNamespace(metadata=metadata))
+        yield
+
+
+def draft(database: Database, models: Models, *, changed: bool) -> Path:
+    """Write a revision for the models as they are at first, or as they become."""
+    with using(models, changed=changed):
+        return database.new_revision("change")
+
+
+@pytest.mark.parametrize("models", CASES, ids=lambda it: it.__name__)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_draft_of_each_database_runs_up_and_down_on_both(
+    engine: str,
+    models: Models,
+    sqlite_url: sa.URL,
+    postgresql_url: sa.URL,
+    tmp_path: Path,
+) -> None:
+    urls = {"sqlite_url": sqlite_url, "postgresql_url": postgresql_url}
+    project = Project.in_folder(tmp_path / "project", urls[engine])
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    for changed in (False, True):
+        assert "op." in draft(project.database, models, changed=changed).read_text()
+
+    assert "op." not in draft(project.database, models, changed=True).read_text()
+    with using(models, changed=True):
+        for url in urls.values():
+            testing.test_the_constraints_of_the_models_match_the_migrations(project.database, url)
+            project.database.at(url).downgrade("base")
+    for url in urls.values():
+        testing.test_every_downgrade_restores_the_schema(project.database, url)
+
+
+def test_an_index_that_differs_from_the_models_is_found(project: Project) -> None:
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    draft(project.database, options_of_indexes, changed=False)
+
+    with using(options_of_indexes, changed=True), pytest.raises(AssertionError) as found:
+        testing.test_the_constraints_of_the_models_match_the_migrations(
+            project.database, project.database.url
+        )
+
+    assert "things.ix_condition" in str(found.value)
+    assert ("things.ix_method" in str(found.value)) == (project.dialect == "postgresql")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([], [sa.Identity()]),
+        ([sa.Identity()], [sa.Identity(always=True, start=5)]),
+        ([sa.Identity(always=True)], []),
+    ],
+    ids=["added", "changed", "removed"],
+)
+def test_an_identity_that_changes_numbers_on(
+    old: list[sa.Identity],
+    new: list[sa.Identity],
+    postgresql_project: Project,
+    sqlite_url: sa.URL,
+) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+        items = [it._copy() for it in (new if changed else old)]  # noqa: SLF001
+        sa.Table("keys", metadata, sa.Column("id", kind, *items, primary_key=True))
+
+    target = postgresql_project.database
+    for path in postgresql_project.versions.glob("*.py"):
+        path.unlink()
+    draft(target, models, changed=False)
+    draft(target, models, changed=True)
+
+    for url in (target.url, sqlite_url):
+        testing.test_every_downgrade_restores_the_schema(target, url)
+        target.at(url).downgrade("-1")
+        with target.at(url).only_run() as connection:
+            for _ in range(2):
+                connection.execute(sa.text("INSERT INTO keys DEFAULT VALUES"))
+            connection.commit()
+            target.at(url).upgrade("head", connection)
+            connection.execute(sa.text("INSERT INTO keys DEFAULT VALUES"))
+            keys = connection.scalars(sa.text("SELECT id FROM keys ORDER BY id")).all()
+            connection.rollback()
+        assert keys == [1, 2, 3]
+    assert "op." not in draft(target, models, changed=True).read_text()
+
+
+@pytest.mark.filterwarnings("ignore:Autogenerate rendered")
+def test_a_constraint_without_a_name_is_announced(project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        metadata.naming_convention = sa.MetaData().naming_convention
+        key = [] if changed else [sa.ForeignKey("things.id")]
+        things(metadata, sa.Column("up_id", sa.Integer, *key))
+
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    draft(project.database, models, changed=False)
+
+    with pytest.warns(UserWarning, match="things: the draft drops a constraint without a name"):
+        path = draft(project.database, models, changed=True)
+
+    # What the warning says.
+    convention = 'naming_convention={"fk": "%(table_name)s_%(column_0_N_name)s_fkey"}'
+    source = path.read_text().partition("def upgrade")[0]
+    batch = f'    with op.batch_alter_table("things", {convention}) as batch:\n'
+    up = f'{batch}        batch.drop_constraint("things_up_id_fkey", type_="foreignkey")\n'
+    names = '"things_up_id_fkey", "things", ["up_id"], ["id"]'
+    down = f"{batch}        batch.create_foreign_key({names})\n"
+    path.write_text(f"{source}def upgrade():\n{up}\n\ndef downgrade():\n{down}")
+    with using(models, changed=True):
+        project.upgraded()
+    with project.connect() as connection:
+        assert sa.inspect(connection).get_foreign_keys("things") == []

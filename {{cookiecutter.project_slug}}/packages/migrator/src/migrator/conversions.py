@@ -1,0 +1,135 @@
+"""Changes the type of a column on PostgreSQL where the server alone would refuse.
+
+It casts values by itself only where nothing can go wrong, a default never, and it compares an enum
+with nothing else: CHECKs and indexes that do have to be away while the type changes.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from alembic.util.sqla_compat import is_expression_index
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, DropIndex
+
+# Its statements are texts of revisions: the style of other drivers doubles each `%`.
+DIALECT: sa.Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+
+
+class Part(NamedTuple):
+    """A CHECK, or an index with an expression or a condition.
+
+    Attributes:
+        table: The name of its table.
+        create: The statement that creates it.
+        drop: The statement that drops it.
+    """
+
+    table: str
+    create: str
+    drop: str
+
+
+class Schema(NamedTuple):
+    """What a conversion has to know of a schema.
+
+    Attributes:
+        columns: All its columns.
+        parts: What may use them in an expression.
+    """
+
+    columns: list[sa.Column[Any]]
+    parts: list[Part]
+
+    def using(self, columns: Iterable[sa.Column[Any]]) -> list[Part]:
+        """Return the parts that name one of these columns."""
+        wanted = [(it.table.name, rf"\b{re.escape(it.name)}\b") for it in columns]
+        return [
+            part
+            for part in self.parts
+            if any(part.table == table and re.search(name, part.create) for table, name in wanted)
+        ]
+
+    def converting(self, old: sa.Column[Any], new: sa.Column[Any], via: str) -> list[str]:
+        """Return the statements that change a column of this schema into another of its name."""
+        change = convert(new, via, has_default=old.server_default is not None)
+        return without(self.using([old]), [change])
+
+
+def enum_type(column: sa.Column[Any]) -> postgresql.ENUM | None:
+    """Return the type of a column on PostgreSQL if it is an enum, or that of an array of enums."""
+    found = column.type.dialect_impl(DIALECT)
+    if isinstance(found, sa.types.TypeDecorator):
+        found = found.impl_instance.dialect_impl(DIALECT)
+    if isinstance(found, sa.ARRAY):
+        found = found.item_type.dialect_impl(DIALECT)
+    return found if isinstance(found, postgresql.ENUM) else None
+
+
+def way(old: sa.Column[Any], new: sa.Column[Any]) -> str:
+    """Return the type by which values of one column become those of another.
+
+    It is empty where PostgreSQL casts by itself, or not at all.
+    """
+    before, after = (it.type.compile(dialect=DIALECT) for it in (old, new))
+    kinds = [it.type.dialect_impl(DIALECT)._type_affinity for it in (old, new)]
+    if before == after:
+        return ""
+    is_text = [it is sa.String for it in kinds]
+    if enum_type(old) or enum_type(new) or is_text == [True, False]:
+        return "text"
+    if is_text == [False, True] and old.server_default is not None:
+        return "text"
+    return "integer" if set(kinds) == {sa.Integer, sa.Boolean} else ""
+
+
+def parts_of(checks: Iterable[sa.Constraint], indexes: Iterable[sa.Index]) -> Iterator[Part]:
+    """Yield those that are no matter of their columns alone; the type of one has its own CHECK."""
+    quote = DIALECT.identifier_preparer
+    for check in checks:
+        is_check = isinstance(check, sa.CheckConstraint) and not check._type_bound
+        if is_check and isinstance(check.name, str):
+            definition = DIALECT.ddl_compiler(DIALECT, None).process(check)  # type: ignore[arg-type]
+            alter = f"ALTER TABLE {quote.format_table(check.table)}"
+            create, drop = (
+                f"{alter} ADD {definition}",
+                f"{alter} DROP CONSTRAINT {quote.format_constraint(check)}",
+            )
+            yield Part(check.table.name, create, drop)
+    for index in indexes:
+        has_condition = index.dialect_options["postgresql"]["where"] is not None
+        if index.table is not None and (has_condition or is_expression_index(index)):
+            yield Part(index.table.name, spell(CreateIndex(index)), spell(DropIndex(index)))
+
+
+def without(parts: Iterable[Part], statements: Iterable[str]) -> list[str]:
+    """Return statements that run while parts are away."""
+    parts = list(parts)
+    return [*(it.drop for it in parts), *statements, *(it.create for it in parts)]
+
+
+def spell(statement: CreateIndex | DropIndex) -> str:
+    """Return a statement as PostgreSQL has it in a transaction."""
+    return re.sub(r"(?<=INDEX )CONCURRENTLY ", "", str(statement.compile(dialect=DIALECT)), count=1)
+
+
+def convert(column: sa.Column[Any], via: str = "text", *, has_default: bool = False) -> str:
+    """Return the statement that gives a column its type and default; rows that do not fit fail.
+
+    Args:
+        column: The column as it will be.
+        via: The type between the old one and the new one.
+        has_default: Whether it has a default so far.
+    """
+    quote = DIALECT.identifier_preparer
+    name, kind = quote.format_column(column), column.type.compile(dialect=DIALECT)
+    via = f"{via}[]" if kind.endswith("[]") else via
+    alter = f"ALTER COLUMN {name}"
+    changes = [f"{alter} TYPE {kind} USING {name}::{via}::{kind}"]
+    if has_default:
+        changes.insert(0, f"{alter} DROP DEFAULT")
+    compiler = DIALECT.ddl_compiler(DIALECT, None)  # type: ignore[arg-type]
+    if (default := compiler.get_column_default_string(column)) is not None:
+        changes.append(f"{alter} SET DEFAULT {default}")
+    return f"ALTER TABLE {quote.format_table(column.table)} {', '.join(changes)}"
