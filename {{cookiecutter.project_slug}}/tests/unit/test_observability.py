@@ -8,6 +8,7 @@ from typing import Literal, NoReturn
 import pytest
 from asgi_correlation_id import correlation_id
 from sqlalchemy.exc import OperationalError
+from testdb.logs import logging_kept
 
 from placeholder_service.observability import configure_logging
 from placeholder_service.redaction import redact
@@ -25,11 +26,8 @@ BODY = "Dear diary. "
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Put the logging of the process back after each test."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    root.handlers = handlers
+    with logging_kept():
+        yield
 
 
 def test_lines_are_json_and_name_their_request(capsys: pytest.CaptureFixture[str]) -> None:
