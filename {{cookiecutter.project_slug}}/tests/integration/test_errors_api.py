@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
-from sqlalchemy.exc import DataError, InternalError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from placeholder_service.api.bodies import JsonRoute
@@ -34,6 +34,9 @@ FAILURES: dict[str, tuple[Exception, int]] = {
     "bug": (RuntimeError("the secret"), 500),
     "wrong value": (DataError("the secret", None, of_the_driver()), 500),
     "wrong SQLite": (OperationalError("the secret", None, of_the_driver(sqlite_errorcode=1)), 500),
+    "NOT NULL": (IntegrityError("the secret", None, of_the_driver(sqlstate="23502")), 500),
+    "UNIQUE": (IntegrityError("the secret", None, of_the_driver(sqlite_errorcode=2067)), 409),
+    "FOREIGN KEY": (IntegrityError("the secret", None, of_the_driver(sqlstate="23503")), 409),
     "no server": (OperationalError("the secret", None, of_the_driver()), 503),
     "standby": (InternalError("the secret", None, of_the_driver(sqlstate="25006")), 503),
     "lost": (DataError("the secret", None, of_the_driver(), connection_invalidated=True), 503),
