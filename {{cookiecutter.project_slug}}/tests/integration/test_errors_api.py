@@ -87,11 +87,7 @@ async def client() -> AsyncIterator[ApiClient]:
     ],
     ids=["fields", "values", "JSON"],
 )
-async def test_an_invalid_body_is_answered_briefly(
-    client: ApiClient,
-    body: bytes,
-    listed: int,
-) -> None:
+async def test_a_bad_body_is_answered_briefly(client: ApiClient, body: bytes, listed: int) -> None:
     headers = {"Content-Type": "application/json"}
 
     response = await client.post("/_test", content=body, headers=headers)
@@ -141,12 +137,15 @@ async def test_a_refusal_is_a_problem_too(
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_a_failure_tells_the_client_only_whose_it_is(client: ApiClient, failure: str) -> None:
+async def test_a_failure_tells_the_client_only_whose_it_is(
+    client: ApiClient, caplog: pytest.LogCaptureFixture, failure: str
+) -> None:
     response = await client.delete(f"/_test/{failure}")
 
     assert response.status_code == FAILURES[failure][1]
     assert ("Retry-After" in response.headers) == (response.status_code == 503)
     assert "secret" not in response.text
+    assert ("the secret" in caplog.text) == (response.status_code == 500)
     assert UUID(response.json().get("request_id") or response.headers["X-Request-ID"])
 
 

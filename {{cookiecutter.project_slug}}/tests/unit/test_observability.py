@@ -65,9 +65,7 @@ def fail(error: Exception, calls: int = 30) -> NoReturn:
     raise error from RuntimeError(f"after {key}")
 
 
-def test_a_failure_is_logged_without_secrets_and_briefly(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_failure_is_logged_briefly_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(Settings(database_url=URL, log_format="json"))
 
     try:
