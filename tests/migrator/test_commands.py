@@ -46,6 +46,15 @@ def test_alembic_itself_works(project: Project) -> None:
     assert project.tables() == {"alembic_version"}
 
 
+def test_alembic_says_what_it_does_where_its_file_has_no_logging(sqlite_project: Project) -> None:
+    ini = sqlite_project.root / "alembic.ini"
+    ini.write_text(ini.read_text().partition("[loggers]")[0])
+
+    printed, _ = sqlite_project.start("alembic", "upgrade", "head").communicate()
+
+    assert "INFO  [alembic.runtime.migration] Running upgrade  -> 0001, Authors" in printed
+
+
 @pytest.mark.parametrize("argument", ["--help", "-h"])
 @pytest.mark.parametrize(
     ("name", "script"),

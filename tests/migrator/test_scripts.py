@@ -144,6 +144,27 @@ def test_an_empty_revision_is_announced(
     assert "It is empty" not in capsys.readouterr().out
 
 
+def test_an_empty_revision_is_deleted_as_it_says(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, before = (
+        sqlite_project.versions.with_name("head.txt"),
+        {*sqlite_project.versions.iterdir()},
+    )
+    sqlite_project.run("new", "nothing")
+    printed, named = capsys.readouterr().out, head.read_text()
+
+    (path,) = {*sqlite_project.versions.glob("*.py")} - before
+    path.unlink()
+    sqlite_project.run("new", "--rebase")
+
+    assert (
+        "Or delete it, then run scripts/new-migration.sh --rebase, which corrects head.txt.\n"
+        in printed
+    )
+    assert (named == f"{HEAD}\n", head.read_text()) == (False, f"{HEAD}\n")
+
+
 @pytest.mark.parametrize("url", ["mysql://me:secret@server/app", "oracle://me:secret@server"])
 def test_another_kind_of_database_is_refused_in_one_line(
     sqlite_project: Project, capsys: pytest.CaptureFixture[str], url: str

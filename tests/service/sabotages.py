@@ -550,7 +550,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "a secret in the log",
-        "tests/unit/test_observability.py::test_a_failure_is_logged_without_secrets_and_briefly",
+        "tests/unit/test_observability.py::test_a_failure_is_logged_briefly_without_secrets",
         ("0123456789ab.key-of_a-caller",),
         replaced(
             f"{SRC}/redaction.py",

@@ -99,6 +99,10 @@ def test_a_plain_install_with_pip_needs_no_more_of_the_project(
     succeeded(run(UV, "venv", "--quiet", "--seed", "venv", cwd=elsewhere))
     pip = (python, "-m", "pip", "--disable-pip-version-check", "--quiet")
 
+    another = project / "src" / "another" / "__init__.py"
+    another.parent.mkdir()
+    another.touch()
+
     succeeded(run(*pip, "install", "--constraint", "constraints.txt", ".", cwd=project))
 
     folder = elsewhere / "app"
@@ -107,8 +111,8 @@ def test_a_plain_install_with_pip_needs_no_more_of_the_project(
         (project / name).rename(folder / name)
     project.rename(project.with_name("gone"))
     serves(folder, python, elsewhere)
-    modules = ("migrator", "testdb", "pytest", "factory", "tests", "scripts")
-    assert importable(python, elsewhere, *modules) == {"migrator"}
+    modules = ("another", "migrator", "testdb", "pytest", "factory", "tests", "scripts")
+    assert importable(python, elsewhere, *modules) == {"another", "migrator"}
     (metadata,) = elsewhere.glob(f"venv/lib/*/site-packages/{PACKAGE}-*.dist-info/METADATA")
     required = Parser().parsestr(metadata.read_text()).get_all("Requires-Dist")
     assert required

@@ -177,6 +177,21 @@ def test_pins_can_have_hashes_which_are_verified(own_project: Path, tmp_path: Pa
     assert "ash mismatch" in wrong.stderr
 
 
+def test_pins_of_others_can_be_kept(own_project: Path) -> None:
+    pins = own_project / "constraints.txt"
+    before = re.sub(r"(?m)^structlog==.*$", "structlog==25.4.0", pins.read_text())
+    pins.write_text(re.sub(r"(?m)^uvicorn==.*\n", "", before))
+
+    succeeded(run("make", "pins", "KEEP=1", cwd=own_project))
+    kept = pins.read_text()
+    succeeded(run("make", "pins", cwd=own_project))
+
+    assert "\nstructlog==25.4.0\n" in kept
+    assert "\nuvicorn==" in kept
+    assert "\nstructlog==25.4.0\n" not in pins.read_text()
+    assert kept.splitlines()[0] == before.splitlines()[0] == pins.read_text().splitlines()[0]
+
+
 def test_fastapi_serves_the_entry_point(own_project: Path, tmp_path: Path) -> None:
     pins = ("--constraints", "constraints.txt", "--with-editable", ".")
     fastapi = (UV, "tool", "run", "--quiet", "--from", "fastapi-cli", *pins, "fastapi")

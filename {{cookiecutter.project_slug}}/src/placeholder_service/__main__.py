@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         email = TypeAdapter(EmailStr).validate_python(arguments.email)
     except ValidationError as error:
         parser.error(f"--email: {error.errors()[0]['msg']}")
-    if not 1 <= len(arguments.name) <= NAME_MAX:
-        parser.error(f"--name: use 1 to {NAME_MAX} characters")
+    if not (1 <= len(arguments.name) <= NAME_MAX and arguments.name.isprintable()):
+        parser.error(f"--name: use 1 to {NAME_MAX} printable characters")
     settings = read_settings()
     try:
         print(asyncio.run(create_key(settings, email, arguments.name)))

@@ -39,7 +39,8 @@ def test_keys_are_printed_once_and_kept_as_hashes(
     ("arguments", "message"),
     [
         (["--email", "nobody"], "--email: value is not a valid email address"),
-        (["--email", "me@example.com", "--name", ""], "--name: use 1 to 100 characters"),
+        (["--email", "me@example.com", "--name", ""], "--name: use 1 to 100 printable"),
+        (["--email", "me@example.com", "--name", "\udcff"], "--name: use 1 to 100 printable"),
     ],
 )
 def test_a_wrong_call_is_explained(

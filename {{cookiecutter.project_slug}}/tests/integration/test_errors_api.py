@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi import APIRouter, Query
 from pydantic import StringConstraints
-from sqlalchemy.exc import DataError, InternalError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from placeholder_service.api.bodies import JsonRoute
@@ -34,6 +34,7 @@ FAILURES: dict[str, tuple[Exception, int]] = {
     "bug": (RuntimeError("the secret"), 500),
     "wrong value": (DataError("the secret", None, of_the_driver()), 500),
     "wrong SQLite": (OperationalError("the secret", None, of_the_driver(sqlite_errorcode=1)), 500),
+    "UNIQUE": (IntegrityError("the secret", None, of_the_driver(sqlite_errorcode=2067)), 409),
     "no server": (OperationalError("the secret", None, of_the_driver()), 503),
     "standby": (InternalError("the secret", None, of_the_driver(sqlstate="25006")), 503),
     "lost": (DataError("the secret", None, of_the_driver(), connection_invalidated=True), 503),
@@ -84,15 +85,13 @@ async def client() -> AsyncIterator[ApiClient]:
     ],
     ids=["fields", "values", "JSON"],
 )
-async def test_an_invalid_body_is_answered_briefly(
-    client: ApiClient,
-    body: bytes,
-    listed: int,
-) -> None:
+async def test_a_bad_body_is_answered_briefly(client: ApiClient, body: bytes, listed: int) -> None:
     headers = {"Content-Type": "application/json"}
 
     response = await client.post("/_test", content=body, headers=headers)
+    unmarked = await client.post("/_test", content=body)
 
+    assert "add Content-Type: application/json" in unmarked.text
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
     assert len(response.json()["errors"]) == listed
@@ -138,12 +137,15 @@ async def test_a_refusal_is_a_problem_too(
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_a_failure_tells_the_client_only_whose_it_is(client: ApiClient, failure: str) -> None:
+async def test_a_failure_tells_the_client_only_whose_it_is(
+    client: ApiClient, caplog: pytest.LogCaptureFixture, failure: str
+) -> None:
     response = await client.delete(f"/_test/{failure}")
 
     assert response.status_code == FAILURES[failure][1]
     assert ("Retry-After" in response.headers) == (response.status_code == 503)
     assert "secret" not in response.text
+    assert ("the secret" in caplog.text) == (response.status_code == 500)
     assert UUID(response.json().get("request_id") or response.headers["X-Request-ID"])
 
 

@@ -1,12 +1,18 @@
 """Thoughts over HTTP: what their owner can do, and what nobody else can."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from testdb import max_queries
+from testdb.asyncio import AsyncIsolatedDatabase
 
 from placeholder_service.domain import AuditAction
 from placeholder_service.models import AuditEntry, Context, Thought, User
+from placeholder_service.schemas.thoughts import ThoughtUpdate
+from placeholder_service.services import thoughts
 
 from tests.fixtures.client import ApiClient
 from tests.fixtures.contexts import ContextFactory
@@ -131,3 +137,24 @@ async def test_somebody_elses_context_cannot_be_used_and_nothing_is_changed(
     assert (created.status_code, changed.status_code) == (404, 404)
     assert changed.json()["detail"] == f"There is no context {theirs.id}."
     assert sample_thought.content == content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "data"), [(thoughts.delete, []), (thoughts.update, [ThoughtUpdate()])]
+)
+async def test_who_changes_a_thought_waits_for_others_before_reading_it(
+    isolated_postgres: tuple[AsyncSession, AsyncIsolatedDatabase],
+    change: Any,
+    data: list[ThoughtUpdate],
+) -> None:
+    session, database = isolated_postgres
+    thought = ThoughtFactory.build()
+    session.add(thought)
+    await session.commit()
+    await thoughts.delete(session, thought.user_id, thought.id)
+
+    async with database.session() as other:
+        await other.execute(text("SET lock_timeout = 1"))
+        with pytest.raises(OperationalError, match="FOR UPDATE"):
+            await change(other, thought.user_id, thought.id, *data)

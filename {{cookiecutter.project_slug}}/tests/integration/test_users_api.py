@@ -1,13 +1,18 @@
 """Users over HTTP: who calls, and what they change about themselves."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
+from testdb.asyncio import AsyncIsolatedDatabase
 
 from placeholder_service.domain import AuditAction
 from placeholder_service.models import AuditEntry, User
+from placeholder_service.schemas.users import UserUpdate
+from placeholder_service.services import users
 
 from tests.fixtures.client import ApiClient
+from tests.fixtures.users import UserFactory
 
 pytestmark = pytest.mark.integration
 
@@ -44,3 +49,19 @@ async def test_an_address_cannot_be_changed(api_client: ApiClient, api_headers: 
 
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "body.email"
+
+
+@pytest.mark.slow
+async def test_who_changes_a_user_waits_for_others_before_reading_them(
+    isolated_postgres: tuple[AsyncSession, AsyncIsolatedDatabase],
+) -> None:
+    session, database = isolated_postgres
+    user = UserFactory.build()
+    session.add(user)
+    await session.commit()
+    await users.update(session, user.id, UserUpdate(name="one"))
+
+    async with database.session() as other:
+        await other.execute(text("SET lock_timeout = 1"))
+        with pytest.raises(OperationalError, match="FOR UPDATE"):
+            await users.update(other, user.id, UserUpdate(name="another"))

@@ -12,9 +12,7 @@ from placeholder_service.lifespan import make_lifespan
 pytestmark = pytest.mark.unit
 
 
-def test_a_request_that_waits_too_long_for_the_database_is_sent_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_request_that_waits_too_long_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "WAIT_SECONDS", 0.01)
     app = FastAPI()
     app.state.places = anyio.Semaphore(0)

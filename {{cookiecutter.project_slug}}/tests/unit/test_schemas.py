@@ -74,11 +74,7 @@ def test_a_partial_update_holds_only_what_was_sent() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "field"),
-    [
-        (ThoughtUpdate, "tags"),
-        (TaskUpdate, "status"),
-        (ContextUpdate, "name"),
-    ],
+    [(ThoughtUpdate, "tags"), (TaskUpdate, "status"), (ContextUpdate, "name")],
 )
 def test_a_partial_update_cannot_empty_a_required_field(
     schema: type[BaseModel], field: str

@@ -8,7 +8,8 @@ loop, so this module is the same in both session styles.
 from collections.abc import AsyncIterator
 
 import anyio
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
+from fastapi.requests import HTTPConnection
 
 from placeholder_service.api.problems import RETRY_AFTER
 
@@ -20,7 +21,7 @@ def make_places(count: int) -> anyio.Semaphore:
     return anyio.Semaphore(count)
 
 
-async def admit(request: Request) -> AsyncIterator[None]:
+async def admit(request: HTTPConnection) -> AsyncIterator[None]:
     """Wait until fewer requests than `DATABASE_POOL_SIZE` use the database, and count as one.
 
     Raises:

@@ -5,7 +5,8 @@ import threading
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import BackgroundTasks, HTTPException, Request, Security
+from fastapi import BackgroundTasks, HTTPException, Security
+from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyHeader, SecurityScopes
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,7 +24,7 @@ noting = threading.Lock()
 
 
 async def get_caller(
-    request: Request,
+    request: HTTPConnection,
     background: BackgroundTasks,
     scopes: SecurityScopes,
     session: SessionDep,

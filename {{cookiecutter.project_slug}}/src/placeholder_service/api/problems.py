@@ -1,7 +1,6 @@
 """Errors as problem documents: `application/problem+json`, RFC 9457."""
 
 import logging
-import sqlite3
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +9,9 @@ from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from migrator.causes import is_conflict, is_outage
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -29,9 +29,6 @@ RETRY_AFTER = {"Retry-After": "5"}
 # client, who could make the response as large as the request.
 ERRORS_MAX = 20
 FIELD_MAX = 100
-
-# PostgreSQL's code for a write where only reading is allowed, as on a standby after a failover.
-READ_ONLY_TRANSACTION = "25006"
 
 
 class Problem(BaseModel):
@@ -103,22 +100,16 @@ def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
 
 
 def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) -> JSONResponse:
-    """Answer that the database cannot do its work now. A wrong statement stays a fault of ours."""
+    """Answer rows that contradict others, and outages. A wrong statement stays a fault of ours."""
+    if is_conflict(error):
+        log.info("conflict", extra={"error": error})
+        detail = "Something like this exists already, or what it refers to does not."
+        return problem(request, 409, detail)
     if not is_outage(error):
         raise error
     log.warning("database unavailable", extra={"error": error})
     detail = "The database cannot be used now. Try again later."
     return problem(request, 503, detail, RETRY_AFTER)
-
-
-def is_outage(error: DBAPIError | PoolTimeoutError) -> bool:
-    """Tell whether the database failed, and not the statement."""
-    if isinstance(error, PoolTimeoutError) or error.connection_invalidated:
-        return True
-    if isinstance(error, OperationalError):
-        # SQLite's drivers raise it for a wrong statement as well.
-        return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
-    return getattr(error.orig, "sqlstate", None) == READ_ONLY_TRANSACTION
 
 
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:

@@ -35,6 +35,8 @@ class Input(BaseModel):
                 data = from_json(data, allow_inf_nan=False)
             except ValueError as error:
                 raise ValueError(f"invalid JSON: {error}") from None
+        elif isinstance(data, bytes):
+            raise ValueError("this is not sent as JSON: add Content-Type: application/json")
         if isinstance(data, dict) and len(data) > FIELDS_MAX:
             raise ValueError(f"{len(data)} fields are too many")
         refuse_unstorable(data)

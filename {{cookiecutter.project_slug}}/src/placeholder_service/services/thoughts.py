@@ -27,13 +27,17 @@ async def create(session: AsyncSession, user_id: UUID, data: ThoughtCreate) -> T
     return thought
 
 
-async def get(session: AsyncSession, user_id: UUID, thought_id: UUID) -> Thought:
-    """Return one of the user's thoughts.
+async def get(
+    session: AsyncSession, user_id: UUID, thought_id: UUID, *, to_change: bool = False
+) -> Thought:
+    """Return one of the user's thoughts; `to_change` waits for others who change it.
 
     Raises:
         NotFoundError: There is none with this id.
     """
     query = select(Thought).where(Thought.id == thought_id, Thought.user_id == user_id)
+    if to_change:
+        query = query.with_for_update().execution_options(populate_existing=True)
     thought = await session.scalar(query)
     if thought is None:
         raise NotFoundError("thought", thought_id)
@@ -73,7 +77,7 @@ async def update(
     Raises:
         NotFoundError: The thought or the new context is not one of the user's.
     """
-    thought = await get(session, user_id, thought_id)
+    thought = await get(session, user_id, thought_id, to_change=True)
     await check_context(session, user_id, data.context_id)
     changes = data.changes()
     if changes:
@@ -90,7 +94,7 @@ async def delete(session: AsyncSession, user_id: UUID, thought_id: UUID) -> None
     Raises:
         NotFoundError: There is none with this id.
     """
-    thought = await get(session, user_id, thought_id)
+    thought = await get(session, user_id, thought_id, to_change=True)
     await session.delete(thought)
     await session.flush()
     audit.record(session, user_id, AuditAction.DELETE, "thought", thought_id, {})

@@ -12,14 +12,17 @@ from placeholder_service.services import audit  # if domain == blank
 
 
 # if domain == blank
-async def get(session: AsyncSession, user_id: UUID) -> User:
-    """Return a user who is known to exist."""
-    return (await session.scalars(select(User).where(User.id == user_id))).one()
+async def get(session: AsyncSession, user_id: UUID, *, to_change: bool = False) -> User:
+    """Return a user who is known to exist; `to_change` waits for others who change them."""
+    query = select(User).where(User.id == user_id)
+    if to_change:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return (await session.scalars(query)).one()
 
 
 async def update(session: AsyncSession, user_id: UUID, data: UserUpdate) -> User:
     """Change the fields of a user that were sent, and no others."""
-    user = await get(session, user_id)
+    user = await get(session, user_id, to_change=True)
     changes = data.changes()
     if changes:
         for name, value in changes.items():

@@ -1,5 +1,6 @@
 """The connections, options and checks that a project's `migrations/env.py` uses."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -39,8 +40,16 @@ class Environment:
         self.config = context.config
         self.build = database
         # A program that calls Alembic has set up its own logging.
-        if self.config.cmd_opts is not None and self.config.config_file_name is not None:
+        if self.config.cmd_opts is not None:
+            self.set_up_logging()
+
+    def set_up_logging(self) -> None:
+        """Log as the configuration file says or, if it says nothing, as Alembic's own does."""
+        if self.config.config_file_name and self.config.file_config.has_section("loggers"):
             fileConfig(self.config.config_file_name, disable_existing_loggers=False)
+        else:
+            logging.basicConfig(format="%(levelname)-5.5s [%(name)s] %(message)s")
+            logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 
     @cached_property
     def database(self) -> Database:

@@ -33,7 +33,9 @@ def new(call: Call) -> Exit:
     if call.target.compares_models and is_empty(path):
         print("It is empty: the models contain nothing that the migrations lack.")
         print("If you changed a model, make sure that migrations/env.py imports its module.")
-        print("Delete the file, or complete it, for instance to change rows.")
+        correct = call.command(call.names.new, "--rebase")
+        print("Complete it, for instance to change rows.")
+        print(f"Or delete it, then run {correct}, which corrects head.txt.")
     else:
         print("Read and complete it before you commit it.")
     return Exit.DONE
