@@ -103,8 +103,7 @@ def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) ->
     """Answer rows that contradict others, and outages. A wrong statement stays a fault of ours."""
     if is_conflict(error):
         log.info("conflict", extra={"error": error})
-        detail = "Something like this exists already, or what it refers to does not."
-        return problem(request, 409, detail)
+        return problem(request, 409, "This exists already, or what it refers to does not.")
     if not is_outage(error):
         raise error
     log.warning("database unavailable", extra={"error": error})

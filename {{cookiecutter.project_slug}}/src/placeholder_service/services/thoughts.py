@@ -28,7 +28,11 @@ async def create(session: AsyncSession, user_id: UUID, data: ThoughtCreate) -> T
 
 
 async def get(
-    session: AsyncSession, user_id: UUID, thought_id: UUID, *, to_change: bool = False
+    session: AsyncSession,
+    user_id: UUID,
+    thought_id: UUID,
+    *,
+    to_change: bool = False,
 ) -> Thought:
     """Return one of the user's thoughts; `to_change` waits for others who change it.
 
