@@ -18,7 +18,7 @@ RUNS = {
     # The template is there, because the service has run such tests before.
     "-m pytest -s tests/integration/test_models.py": NOT_IN_EACH_TEST,
     "-m my_service.migrate upgrade": (
-        f"{THE_APP} {POSTGRESQL} migrator.adoption migrator.autogenerate migrator.backup"
+        f"{THE_APP} {POSTGRESQL} migrator.adoption migrator.backup"
         " migrator.commands.downgrade migrator.commands.new migrator.drafts migrator.environment"
         " migrator.linter migrator.planning pytest"
     ),

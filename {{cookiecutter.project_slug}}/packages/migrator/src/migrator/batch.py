@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import NullType, UserDefinedType
 
-from migrator.autogenerate import ComparingSQLiteImpl
+from migrator.drafts.autogenerate import ComparingSQLiteImpl
 from migrator.parameters import parameters, refusing_unbound
 from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
 

@@ -26,9 +26,9 @@ from migrator.status import Status, compare, read_revisions, require_known_state
 # What only some commands need is imported by them: most runs have nothing to do.
 if TYPE_CHECKING:
     from migrator.adoption import Adoption, Dialect
+    from migrator.drafts.recording import Record
     from migrator.losses import Loss
     from migrator.planning import Plan
-    from migrator.recording import Record
 
 # Called after each revision with the seconds it took.
 Report = Callable[[Script, float], None]
@@ -292,7 +292,8 @@ class Database:
         Raises:
             RefusedError: There are two heads, so the revision would follow neither or both.
         """
-        from migrator import drafts, heads
+        from migrator import heads
+        from migrator.drafts.draft import Draft
 
         require_one_head(self.scripts())
         record: Record = {}
@@ -304,7 +305,7 @@ class Database:
                 config,
                 as_docstring(message),
                 autogenerate=True,
-                process_revision_directives=drafts.Draft(record),
+                process_revision_directives=Draft(record),
             )
         assert isinstance(script, Script), "one message makes one revision"
         heads.write_head(self.scripts(), script.revision)

@@ -11,10 +11,10 @@ from alembic import context
 from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch
-from migrator.autogenerate import TableFilter, render_item
 from migrator.backfill import forget_progress, stay_in_transaction
-from migrator.comparators import PLUGINS
 from migrator.database import Database
+from migrator.drafts.autogenerate import TableFilter, render_item
+from migrator.drafts.comparators import PLUGINS
 from migrator.engine import expected_warnings, explaining_types, is_sqlite
 from migrator.history import Recorder
 from migrator.locks import lock_id

@@ -6,7 +6,7 @@ from clickhouse_connect.cc_sqlalchemy.alembic import ClickHouseImpl, include_obj
 from sqlalchemy import Connection
 
 from migrator import environment
-from migrator.autogenerate import TableFilter
+from migrator.drafts.autogenerate import TableFilter
 
 
 class Environment(environment.Environment):

@@ -16,10 +16,10 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import conv
 
-from migrator import enums, identities
-from migrator.conversions import Part, Schema, parts_of, way
-from migrator.ordering import around_types, in_order
-from migrator.recording import Record, TableRecord
+from migrator.drafts import enums, identities
+from migrator.drafts.conversions import Part, Schema, parts_of, way
+from migrator.drafts.ordering import around_types, in_order
+from migrator.drafts.recording import Record, TableRecord
 
 Step = ops.MigrateOperation
 

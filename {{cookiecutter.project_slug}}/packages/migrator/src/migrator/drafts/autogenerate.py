@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
-from migrator.conversions import DIALECT
+from migrator.drafts.conversions import DIALECT
 from migrator.history import OWN_TABLES
 from migrator.parameters import escape
 

@@ -15,7 +15,7 @@ from alembic.operations.ops import MigrateOperation
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.named_types import CreateEnumType, DropEnumType
 
-from migrator.conversions import DIALECT, Schema, convert, enum_type, without
+from migrator.drafts.conversions import DIALECT, Schema, convert, enum_type, without
 from migrator.parameters import escape
 
 

@@ -17,8 +17,8 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.dialects import postgresql
 
-from migrator.conversions import enum_type
-from migrator.index_changes import compare_indexes, compare_options
+from migrator.drafts.conversions import enum_type
+from migrator.drafts.index_changes import compare_indexes, compare_options
 from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]

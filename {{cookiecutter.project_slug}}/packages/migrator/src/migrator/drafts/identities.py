@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.ddl.base import IdentityColumnDefault
 from alembic.ddl.impl import DefaultImpl
 
-from migrator.conversions import DIALECT
+from migrator.drafts.conversions import DIALECT
 
 
 def change(

@@ -10,7 +10,7 @@ from alembic.util import PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
 from sqlalchemy.dialects import sqlite
 
-from migrator.conversions import DIALECT
+from migrator.drafts.conversions import DIALECT
 
 DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
 # How an index is made, and not what it is.

@@ -1,0 +1,1 @@
+"""Drafts of revisions: how models and migrations differ, and the steps that this takes."""
