@@ -1,5 +1,6 @@
 """Several services in one repository, each with a conftest.py that hands it to testdb."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,9 @@ def test_no_real_database_is_opened(other, pytestconfig):
 @pytest.fixture
 def root(suite: Suite, tmp_path: Path) -> Path:
     """Return a repository with two services, whose templates differ."""
-    for name in ("alpha", "beta"):
-        write_service(tmp_path, tmp_path / "svc" / name / "tests", name, suite("sync"))
+    copy = shutil.copytree(suite("sync"), tmp_path / "copy")
+    for name, migrations in (("alpha", suite("sync")), ("beta", copy)):
+        write_service(tmp_path, tmp_path / "svc" / name / "tests", name, migrations)
     (tmp_path / "e2e").mkdir()
     (tmp_path / "e2e" / "test_e2e.py").write_text("def test_it():\n    pass\n")
     (tmp_path / "pytest.ini").write_text(OPTIONS.format(suite("sync"), "svc/*/tests"))
@@ -58,6 +60,15 @@ def write_service(root: Path, tests: Path, name: str, suite: Path) -> None:
     (tests / "conftest.py").write_text(conftest)
     file = tests / "conftest.py"
     (tests / f"test_{name}.py").write_text(TESTS.format(name=name, root=root, conftest=file))
+
+
+def test_services_with_one_cache_keep_their_templates(root: Path, run_python: RunPython) -> None:
+    runs = [
+        run_python(*PYTEST, f"svc/{name}/tests", "--isolation-report", cwd=root).stdout
+        for name in ("alpha", "beta", "alpha", "beta")
+    ]
+
+    assert ["sqlite template built" in it for it in runs] == [True, True, False, False], runs
 
 
 # The folder and the arguments that a run is started with.

@@ -213,7 +213,7 @@ def test_a_template_is_kept_in_the_cache_of_pytest_if_it_has_one(
     ]
 
     for done, built in zip(runs, (True, False), strict=True):
-        template = rf"template: {re.escape(str(tmp_path))}/{KEPT[option]}/\w+\.sqlite$"
+        template = rf"template: {re.escape(str(tmp_path))}/{KEPT[option]}/\w+-\w+\.sqlite$"
         assert re.search(template, done.stdout, re.MULTILINE), done.stdout
         assert ("sqlite template built" in done.stdout) == built
 

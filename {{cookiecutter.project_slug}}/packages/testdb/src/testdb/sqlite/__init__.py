@@ -1,6 +1,6 @@
 """SQLite: one migrated image, loaded into memory for `db_session`, into a file for other tests.
 
-The image is built once and kept between runs. Its name is a hash of what it is made from. So it is
+The image is built once and kept between runs. Its name has a hash of what it is made from. So it is
 rebuilt exactly when a migration changes, and with many revisions a run starts as fast as with one.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import event
 
 from ..config import Isolation
-from ..fingerprint import fingerprint
+from ..fingerprint import family, fingerprint
 from ..migrations import migrate_and_prepare
 from ..report import IsolationReport
 from ..signature import APPLICATION_ID, memory_folder
@@ -42,7 +42,12 @@ class SqliteBackend:
     @cached_property
     def file(self) -> Path:
         """The file that keeps the image between runs."""
-        return self.cache / f"{fingerprint(self.isolation)}.sqlite"
+        return self.cache / f"{self.family}-{fingerprint(self.isolation)}.sqlite"
+
+    @cached_property
+    def family(self) -> str:
+        """How the names of this service's images begin. Another one may have the same cache."""
+        return family(self.isolation, "")
 
     def build_template(self, *, recreate: bool) -> str:
         """Make the image, unless an earlier run left it, and return its file."""
@@ -60,7 +65,7 @@ class SqliteBackend:
             with self.report.timed("sqlite template built"), FileLock(self.cache / "lock"):
                 if recreate or not path.exists():
                     image = self.build()
-                    for outdated in self.cache.glob("*.sqlite"):
+                    for outdated in self.cache.glob(f"{self.family}-*.sqlite"):
                         outdated.unlink()
                     # Renamed when it is complete: no process reads a part of it.
                     scratch = path.with_suffix(".building")
