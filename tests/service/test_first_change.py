@@ -309,7 +309,7 @@ def test_a_revision_without_a_downgrade_leaves_the_tests_green(
     run_concerned(migrated)
 
 
-@combinations("sync-sqlite")
+@combinations(complete=["sync-sqlite"])
 def test_a_column_that_needs_a_value_ends_the_run_with_the_places_to_write_it(
     migrated: Service, change: Change
 ) -> None:

@@ -108,7 +108,9 @@ def copy(foreign: Foreign, tmp_path: Path) -> Foreign:
     return Foreign(foreign.style, folder, foreign.execute)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.complete)]
+)
 def test_a_few_lines_are_enough(foreign: Foreign, database: str) -> None:
     result = foreign.run("pytest", "-q", "--database", database)
 
