@@ -175,13 +175,19 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
     for dialect in DIALECTS:
         own = decorator.load_dialect_impl(dialect)
         if spell(own, dialect) != spell(found, dialect):
-            # SQLAlchemy adapts types to a driver, in classes of its own. `as_generic` raises
-            # NotImplementedError for a type that has no generic one: the driver's is used then.
-            with suppress(NotImplementedError):
-                generic = own.as_generic()
-                own = generic if spell(generic, dialect) == spell(own, dialect) else own
-            found = found.with_variant(own, dialect.name)
+            # SQLAlchemy adapts types to a driver, in classes of its own.
+            nearest = generic(own)
+            is_same = spell(nearest, dialect) == spell(own, dialect)
+            found = found.with_variant(nearest if is_same else own, dialect.name)
     return found
+
+
+def generic(item: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Return the generic type that is nearest to one of a database; itself, if there is none."""
+    # SQLAlchemy says by this error that a type, such as INET of PostgreSQL, has no generic one.
+    with suppress(NotImplementedError):
+        return item.as_generic()
+    return item
 
 
 def spell(item: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> str | None:

@@ -6,7 +6,6 @@ in an order that PostgreSQL accepts.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from warnings import warn
 
@@ -17,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import conv
 
 from migrator.drafts import enums, identities
+from migrator.drafts.autogenerate import generic
 from migrator.drafts.conversions import Part, Schema, parts_of, way
 from migrator.drafts.ordering import around_types, in_order
 from migrator.drafts.recording import Record, TableRecord
@@ -202,19 +202,16 @@ class Draft:
         said = self.of(table).columns.get(found.name)
         column = copied(found)
         if said is None or self.impl.compare_type(found, said):
-            # `as_generic` raises NotImplementedError for a type that has no generic one, such as
-            # INET of PostgreSQL: a draft then names the type as it was found.
-            with suppress(NotImplementedError):
-                column.type = found.type.as_generic()
+            column.type = generic(found.type)
             return column
         default: Any = found.server_default and (said.server_default or found.server_default)
-        if isinstance(default, sa.Computed | sa.Identity):
-            default = default._copy()  # SQLAlchemy has no public way
+        is_of_column = isinstance(default, sa.Computed | sa.Identity)
         return sa.Column(
             found.name,
             said.type,
-            *([default] if isinstance(default, sa.Computed | sa.Identity) else []),
-            server_default=None if isinstance(default, sa.Computed | sa.Identity) else default,
+            # SQLAlchemy has no public way to copy one.
+            *([default._copy()] if is_of_column else []),
+            server_default=None if is_of_column else default,
             primary_key=found.primary_key,
             nullable=found.nullable,
             comment=said.comment,
