@@ -13,7 +13,7 @@ import textwrap
 import tokenize
 from collections.abc import Iterable, Iterator
 
-from sync_forms import INNER_OBJECTS, SYNC_HOMES, SYNC_NAMES, check
+from sync_forms import ASYNCHRONOUS, INNER_OBJECTS, SYNC_HOMES, SYNC_NAMES, check
 from tree import PACKAGE, SourceError
 
 Tokens = list[tokenize.TokenInfo]
@@ -66,9 +66,13 @@ def derive_sync(source: str, own: Iterable[str] = OWN) -> str:
 
     """
     try:
-        check(ast.parse(source), own)
+        tree = ast.parse(source)
     except SyntaxError as error:
         raise SourceError([(error.lineno or 0, f"is no valid Python: {error.msg}")]) from error
+    # As most files are. The steps below take most of the time that rendering a project takes.
+    if not ASYNCHRONOUS.search(source):
+        return source
+    check(tree, own)
     source = move_imports(source)
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     starts = [0, 0, *itertools.accumulate(map(len, io.StringIO(source)))]

@@ -89,6 +89,15 @@ NO_SYNC_ARGUMENTS = frozenset({"async_creator", "async_creator_fn", "sync_sessio
 ASGI = frozenset({"call_next", "receive", "send"})
 
 NAMES = re.compile("|".join(rf"\b{name}\b" for name in SYNC_NAMES))
+# Whatever is derived, or has no synchronous form, has one of these words.
+WORDS = {
+    *SYNC_NAMES,
+    *INNER_OBJECTS,
+    *(name.rpartition(".")[2] for name in NO_SYNC_FORM),
+    *NO_SYNC_ATTRIBUTES,
+    *NO_SYNC_ARGUMENTS,
+}
+ASYNCHRONOUS = re.compile(rf"async|await|Async|\b(?:{'|'.join(sorted(WORDS))})\b")
 LOOKS_ASYNC = re.compile("Async[A-Z]|async_")
 
 Origins = dict[str, str]
