@@ -83,11 +83,6 @@ def start(service: Service) -> subprocess.Popen[str]:
     )
 
 
-def head(service: Service) -> str:
-    """Return the last revision."""
-    return succeeded(service.run("alembic", "heads")).split()[0]
-
-
 @both
 @pytest.mark.parametrize("crowd", [3, pytest.param(8, marks=pytest.mark.complete)])
 def test_scripts_at_once_apply_each_revision_once(empty: Service, crowd: int) -> None:
@@ -99,13 +94,13 @@ def test_scripts_at_once_apply_each_revision_once(empty: Service, crowd: int) ->
     assert empty.objects() >= TABLES
 
 
-@both
+@combinations("async-postgresql", complete=["sync-sqlite"])
 def test_after_a_kill_the_next_script_finishes_the_job(
     empty: Service, change: Change, tmp_path: Path
 ) -> None:
     begun, go = tmp_path / "begun", tmp_path / "go"
     pause = PAUSE.format(begun=str(begun), go=str(go)).strip()
-    revision = REVISION.format(name="paused", before=head(empty), code=pause)
+    revision = REVISION.format(name="paused", before=empty.head, code=pause)
     change(empty.versions / "paused.py", revision)
 
     with start(empty) as run:
@@ -122,7 +117,7 @@ def test_after_a_kill_the_next_script_finishes_the_job(
     assert empty.objects() >= TABLES
 
 
-@both
+@combinations("async-postgresql", complete=["sync-sqlite"])
 @pytest.mark.parametrize(
     ("code", "exit_code", "message"),
     [
@@ -135,9 +130,7 @@ def test_a_fault_ends_in_one_message_and_its_exit_code(
     service: Service, change: Change, code: str, exit_code: int, message: str
 ) -> None:
     service.migrate()
-    change(
-        service.versions / "bad.py", REVISION.format(name="bad", before=head(service), code=code)
-    )
+    change(service.versions / "bad.py", REVISION.format(name="bad", before=service.head, code=code))
 
     result = service.script("migrate.sh")
 
@@ -162,7 +155,7 @@ def test_a_settings_file_that_ends_early_leads_to_no_other_database(
     assert refused.stderr.count("\n") == 1
 
 
-@both
+@combinations("async-postgresql", complete=["sync-sqlite"])
 @pytest.mark.parametrize("argument", ["nonsense", "--nonsense"])
 def test_wrong_usage_has_an_exit_code_of_its_own(service: Service, argument: str) -> None:
     service.migrate()
@@ -212,7 +205,7 @@ def released(service: Service) -> Iterator[Service]:
 def test_a_release_is_tested_on_the_new_schema_and_its_revisions_stay(
     released: Service, change: Change
 ) -> None:
-    before = head(released)
+    before = released.head
     add = 'op.add_column("users", sa.Column("locale", sa.String(20)))'
     revision = REVISION.format(name="locale", before=before, code=add)
     change(released.versions / "locale.py", revision)

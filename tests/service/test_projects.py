@@ -35,7 +35,11 @@ one_of_each_style = combinations("sync-sqlite", "async-postgresql")
 the_default_project = combinations("sync-sqlite")
 
 
-@every_project
+@combinations(
+    "sync-sqlite",
+    "async-sqlite-clickhouse",
+    complete=["async-postgresql", "sync-postgresql-clickhouse"],
+)
 def test_its_checks_pass(service: Service) -> None:
     output = succeeded(service.make("check"))
 
@@ -56,12 +60,12 @@ def test_its_suite_passes_and_spares_the_development_data(service: Service) -> N
     assert service.state() == before
 
 
-@combinations("sync-postgresql-clickhouse")
+@combinations(complete=["sync-postgresql-clickhouse"])
 def test_its_tests_with_clickhouse_pass(service: Service) -> None:
     succeeded(service.make("test", "ARGS=--no-cov -m 'not slow' tests/analytics"))
 
 
-@one_of_each_style
+@combinations("async-postgresql", complete=["sync-sqlite"])
 def test_its_machinery_stands_what_its_own_tests_do_not_try(
     service: Service, change: Change
 ) -> None:

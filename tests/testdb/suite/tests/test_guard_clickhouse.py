@@ -42,17 +42,24 @@ def refused(rule: str) -> Iterator[None]:
         error = error.__cause__
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A protected folder with other names beside it, in the current folder. It stays as it is."""
-    path = tmp_path / "50%-real"
+@pytest.fixture(scope="module")
+def protected_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A protected folder, with other names beside it."""
+    place = tmp_path_factory.mktemp("protected")
+    path = place / "50%-real"
     path.mkdir()
-    (tmp_path / "soft").symlink_to(path)
-    (tmp_path / "link").symlink_to(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    (place / "soft").symlink_to(path)
+    (place / "link").symlink_to(place)
     protect([URL.create("chdb", database=str(path))])
-    yield path
-    assert list(path.iterdir()) == []
+    return path
+
+
+@pytest.fixture
+def folder(protected_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The protected folder, which is in the current one. It stays as it is."""
+    monkeypatch.chdir(protected_folder.parent)
+    yield protected_folder
+    assert list(protected_folder.iterdir()) == []
 
 
 def engine_on(options: dict[str, Any]) -> Engine:
@@ -236,7 +243,7 @@ def test_a_connection_from_before_the_guard_is_not_used(tmp_path: Path) -> None:
     assert "after" not in databases
 
 
-def test_other_folders_open(folder: Path, tmp_path: Path) -> None:
+def test_other_folders_open(tmp_path: Path) -> None:
     code = (
         "import chdb\n"
         "from sqlalchemy import URL\n"
@@ -247,6 +254,7 @@ def test_other_folders_open(folder: Path, tmp_path: Path) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=tmp_path,
         check=True,
         capture_output=True,
         text=True,
@@ -259,7 +267,7 @@ def test_other_folders_open(folder: Path, tmp_path: Path) -> None:
 # Servers
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def _server() -> None:
     """Protected servers with which the tests have nothing to do."""
     protect([URL.create("clickhouse", host=host, port=PORT) for host in ("localhost", REMOTE)])
