@@ -79,7 +79,9 @@ class Version:
         template.mkdir(parents=True)
         archive = self.template.raw("archive", "--format=tar", self.commit)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(template, filter="data")
+            # As an attribute: the argument is new in Python 3.11.4, and Debian 12 has 3.11.2.
+            files.extraction_filter = getattr(tarfile, "data_filter", None)
+            files.extractall(template)  # noqa: S202  # a commit of the template's own
         config = scratch / "config.yaml"
         config.write_text(f"replay_dir: '{scratch}/replay'\ncookiecutters_dir: '{scratch}'\n")
         known = {name: value for name, value in answers.items() if name in self.questions}

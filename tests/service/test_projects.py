@@ -113,7 +113,7 @@ def test_the_examples_of_its_testing_guide_pass(service: Service) -> None:
 def test_it_migrates_up_down_and_up_again_from_anywhere(service: Service, tmp_path: Path) -> None:
     up = service.folder / "scripts" / "migrate.sh"
     down = service.folder / "scripts" / "migrate-down.sh"
-    linked = service.folder / "data" / "migrate"
+    linked = service.folder.parent / "migrate"
     linked.symlink_to(up)
 
     succeeded(service.run(linked, cwd=tmp_path))
