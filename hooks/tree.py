@@ -70,6 +70,7 @@ ALWAYS_ASYNC = (
     "src/*/api/bodies.py",
     "src/*/api/health.py",
     "src/*/api/methods.py",
+    "src/*/api/problems.py",
     "src/*/lifespan.py",
     "tests/unit/test_event_loop.py",
 )

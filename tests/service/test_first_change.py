@@ -351,3 +351,22 @@ def test_the_server_changes_the_rights_of_no_folder(service: Service) -> None:
     # The one that the projects are in is closed to other users.
     assert service.folder.parent.parent.stat().st_mode & 0o077 == 0
     assert Path("/etc/passwd").read_text() == users
+
+
+@combinations("async-postgresql")
+def test_a_url_of_ones_own_stays_wherever_it_stands(service: Service, change: Change) -> None:
+    dotenv = service.folder / ".env"
+    theirs = "postgresql+psycopg://me:password@db.example.com/mine"
+    change(
+        dotenv,
+        re.sub(
+            r"^DATABASE_URL=.*$", f"DATABASE_URL={theirs}", dotenv.read_text(), flags=re.MULTILINE
+        ),
+    )
+    written = dotenv.read_text()
+
+    output = succeeded(service.make("database"))
+
+    assert theirs in written
+    assert dotenv.read_text() == written
+    assert "Using the PostgreSQL server that DATABASE_URL names." in output

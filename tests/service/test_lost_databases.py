@@ -1,12 +1,13 @@
-"""A database that hangs, or has no connection left, stops neither liveness nor readiness."""
+"""A database that hangs, or has no connection left, stops no probe and nothing else."""
 
+import select
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 
-from tests.running import wait_until
+from tests.running import LIMIT, wait_until
 from tests.service.project import PACKAGE, Service, combinations
 from tests.service.server import serve
 
@@ -27,11 +28,13 @@ def test_requests_that_use_every_connection_stop_no_probe(service: Service, tmp_
         answers = [threads.submit(server.get, "/thoughts", headers=headers) for _ in range(crowd)]
         wait_for_locks(observer, size)
         probes = [server.get(f"/health/{name}") for name in ("live", "ready") * 5]
+        refused = server.get("/thoughts")
         waiting = count_locks(observer)
         holder.rollback()
         statuses = {answer.result().status_code for answer in answers}
 
     assert {probe.status_code for probe in probes} == {200}
+    assert refused.status_code == 401
     assert waiting == size
     assert statuses == {200}
 
@@ -70,3 +73,31 @@ def test_a_database_that_hangs_takes_no_threads(service: Service, tmp_path: Path
     # Requests of the synchronous style have a thread each; all the probes together have one.
     assert number < 30
     assert answers == {503}
+
+
+@combinations("async-sqlite-clickhouse", complete=["sync-postgresql-clickhouse"])
+def test_statistics_that_hang_take_no_thread_from_others(service: Service, tmp_path: Path) -> None:
+    service.migrate()
+    headers = {"X-API-Key": service.create_key()}
+    crowd = 60  # more than there are threads
+
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=512) as silent,
+        ThreadPoolExecutor(crowd) as threads,
+    ):
+        url = f"clickhouse://service:password@127.0.0.1:{silent.getsockname()[1]}/events"
+        with serve(service, tmp_path, f"{PACKAGE}.main:serve", CLICKHOUSE_URL=url) as server:
+            path = "/analytics/active-users"
+            stuck = [threads.submit(server.get, path, headers=headers) for _ in range(crowd)]
+            select.select([silent], [], [], LIMIT)
+            # As many, so that all of the crowd are past the look-up of their key meanwhile.
+            others = [server.get("/thoughts", headers=headers) for _ in range(crowd)]
+            refused = [server.get("/thoughts"), server.get("/nowhere")]
+            answered = [answer for answer in stuck if answer.done()]
+            silent.close()
+            statuses = {answer.result().status_code for answer in stuck}
+
+    assert {response.status_code for response in others} == {200}
+    assert [response.status_code for response in refused] == [401, 404]
+    assert answered == []
+    assert statuses == {503}

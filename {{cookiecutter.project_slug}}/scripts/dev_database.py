@@ -64,7 +64,9 @@ def other_lines() -> list[str]:
     lines = DOTENV.read_text().splitlines() if DOTENV.exists() else []
     if MARK in lines:
         place = lines.index(MARK)
-        del lines[place : place + 2]
+        # A URL of your own below the mark stays yours.
+        is_ours = f"@/{DATABASE}?host=" in "".join(lines[place + 1 : place + 2])
+        del lines[place : place + 1 + is_ours]
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from migrator.errors import first_line
 from pydantic import EmailStr, TypeAdapter, ValidationError
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 
 from placeholder_service.db.engine import make_engine
 from placeholder_service.db.session import make_session_maker
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = read_settings()
     try:
         print(asyncio.run(create_key(settings, email, arguments.name)))
-    except (OperationalError, ProgrammingError) as error:
+    except DBAPIError as error:
         remedy = "Is the database running? If so, run scripts/migrate.sh."
         print(redact(f"Failed: {first_line(error)}. {remedy}", *settings.urls), file=sys.stderr)
         return 1

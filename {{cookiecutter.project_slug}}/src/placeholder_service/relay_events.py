@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from migrator.errors import first_line
+from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service.analytics.client import (
     LazyClient,
@@ -55,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnavailableError as error:
         return fail(FAILED, redact(f"Failed: {error}", *settings.urls))
     except SQLAlchemyError as error:
-        reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
-        message = f"Failed: {reason.rstrip('.')}. Next: see to DATABASE_URL"
+        message = f"Failed: {first_line(error)}. Next: see to DATABASE_URL"
         return fail(FAILED, redact(message, *settings.urls))
     finally:
         client.close()

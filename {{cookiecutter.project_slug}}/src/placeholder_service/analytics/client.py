@@ -44,20 +44,8 @@ def open_client(url: URL) -> Client:
         UnreachableError: The server does not answer, or another process uses the folder.
         NotMigratedError: The server does not have the database.
     """
-    with reaching(url):
-        return clickhouse_connect.get_client(**connect_arguments(url))
-
-
-@contextmanager
-def reaching(url: URL) -> Iterator[None]:
-    """Say in words what is wrong where a connection cannot be opened.
-
-    Raises:
-        UnreachableError: The server does not answer, or another process uses the folder.
-        NotMigratedError: The server does not have the database.
-    """
     try:
-        yield
+        return clickhouse_connect.get_client(**connect_arguments(url))
     except ImportError as error:
         raise UnreachableError(
             f"{describe(url)} needs chdb, which only development has."

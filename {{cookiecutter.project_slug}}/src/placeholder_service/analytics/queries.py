@@ -72,4 +72,5 @@ def top_tags(
 def pairs(client: Client, query: str, given: dict[str, object]) -> dict[Any, int]:
     """Run a query whose rows are a key and a number."""
     with explained():
-        return {row[0]: row[1] for row in client.query(query, given).result_rows}
+        found = client.query(query, given, {"max_execution_time": 30})
+        return {row[0]: row[1] for row in found.result_rows}

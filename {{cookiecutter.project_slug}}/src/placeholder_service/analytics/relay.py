@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from clickhouse_connect.driver.client import Client
 from filelock import FileLock, Timeout
-from migrator.engine import is_missing_file
+from migrator.engine import is_missing_file, with_limits
 from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service.analytics import tables
@@ -80,7 +80,7 @@ def make_relay_engine(settings: Settings) -> sa.Engine:
     """Return an engine whose statements each commit by themselves."""
     is_sqlite = settings.url.get_backend_name() == "sqlite"
     return sa.create_engine(
-        settings.url,
+        settings.url if is_sqlite else with_limits(settings.url),
         isolation_level="AUTOCOMMIT",
         pool_pre_ping=True,
         hide_parameters=True,

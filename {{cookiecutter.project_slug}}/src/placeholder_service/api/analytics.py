@@ -32,14 +32,14 @@ async def authenticate(
     request: Request,
     background: BackgroundTasks,
     scopes: SecurityScopes,
-    key: Annotated[str | None, Depends(api_key_header)],
+    key: Annotated[str, Depends(api_key_header)],
 ) -> UUID:
     """Return the caller's id, and end the transaction before ClickHouse is asked.
 
     Raises what `get_caller` does.
     """
     async with begin_reading(request.app.state.session_maker) as session:
-        return await get_caller(request, background, scopes, session, key)
+        return await get_caller(request, background, scopes, key, session)
 
 
 async def get_reader(
@@ -65,7 +65,8 @@ def get_client(request: Request) -> Iterator[Client]:
 
 
 Reader = Annotated[UUID, Security(get_reader, scopes=[Scope.READ])]
-ClientDep = Annotated[Client, Depends(get_client)]
+# A ClickHouse that hangs takes so many threads, and not all.
+ClientDep = Annotated[Client, Depends(get_client, scope="function", max_concurrency=8)]
 
 
 @router.get("/events-per-day")

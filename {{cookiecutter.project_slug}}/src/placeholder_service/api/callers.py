@@ -17,7 +17,16 @@ from placeholder_service.services import api_keys
 
 log = logging.getLogger(__name__)
 
-api_key_header = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+class KeyHeader(APIKeyHeader):
+    """The header with the key. Without it, a request is refused before it takes a connection."""
+
+    def make_not_authenticated_error(self) -> HTTPException:
+        """Return the error that says how to send one."""
+        return unauthorized("Send your API key in the X-API-Key header.")
+
+
+api_key_header = KeyHeader(name="X-API-Key", scheme_name="APIKeyHeader")
 
 # Held while the use of a key is noted: while the database is locked, one connection waits for it.
 noting = threading.Lock()
@@ -27,24 +36,21 @@ async def get_caller(
     request: HTTPConnection,
     background: BackgroundTasks,
     scopes: SecurityScopes,
+    key: Annotated[str, Security(api_key_header)],
     session: SessionDep,
-    key: Annotated[str | None, Security(api_key_header)],
 ) -> UUID:
     """Return the id of the user whose key was sent.
 
     Raises:
         HTTPException: 401 without a valid key, 403 if the key does not allow what the route needs.
     """
-    if key is None:
-        raise unauthorized("Send your API key in the X-API-Key header.")
     try:
         row = await api_keys.authenticate(session, key)
     except api_keys.InvalidKeyError:
         # Clients do not learn why.
         raise unauthorized("The API key is not valid.") from None
     if missing := sorted(set(scopes.scopes) - set(row.scopes)):
-        detail = f"This API key does not allow: {', '.join(missing)}."
-        raise HTTPException(status_code=403, detail=detail)
+        raise HTTPException(403, f"This API key does not allow: {', '.join(missing)}.")
     if api_keys.is_use_to_note(row):
         background.add_task(note_use, request.app.state.session_maker, row.id)
     return row.user_id

@@ -1,4 +1,4 @@
-"""Errors as problem documents: `application/problem+json`, RFC 9457."""
+"""Errors as problem documents (RFC 9457). To refuse takes no thread: there may be none left."""
 
 import logging
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def problem(
     return JSONResponse(body.model_dump(exclude_unset=True), status, headers, media_type=MEDIA_TYPE)
 
 
-def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Answer what a router or the framework refused."""
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -81,7 +81,7 @@ def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     return problem(request, error.status_code, str(error.detail), headers)
 
 
-def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+async def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
     """Answer input that does not fit, naming each field. The input itself is not repeated."""
     faults = error.errors()
     errors = [
@@ -94,12 +94,12 @@ def on_invalid_request(request: Request, error: RequestValidationError) -> JSONR
     return problem(request, 422, detail, errors=errors)
 
 
-def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
+async def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
     """Answer a look-up that found nothing."""
     return problem(request, 404, str(error))
 
 
-def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) -> JSONResponse:
+async def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) -> JSONResponse:
     """Answer rows that contradict others, and outages. A wrong statement stays a fault of ours."""
     if is_conflict(error):
         log.info("conflict", extra={"error": error})

@@ -24,8 +24,8 @@ def make_engine(settings: Settings) -> AsyncEngine:
     url = settings.url
     backend = url.get_backend_name()
     url = url.set(drivername=DRIVERS[backend])
-    # As many connections as requests that api.admission lets in, and one for what is not in them.
-    pool = {"pool_size": settings.database_pool_size, "max_overflow": 1}
+    # As many connections as requests that api.admission lets in, and two for what is not in them.
+    pool = {"pool_size": settings.database_pool_size, "max_overflow": 2}
     if backend == "sqlite":
         in_memory = url.database in (None, "", ":memory:")
         return make_sqlite_engine(url, {} if in_memory else pool)

@@ -8,7 +8,7 @@ from placeholder_service.models.base import Entity, length_between
 
 
 class User(Entity):
-    """A person. Everything they own goes when they go."""
+    """A person. What they own goes when they go, and the audit log stays."""
 
     __tablename__ = "users"
     __table_args__ = (

@@ -35,7 +35,7 @@ class TaskCreate(Input):
 
 
 class TaskUpdate(PartialUpdate):
-    """A change to a task. When it is done, the service notes the time."""
+    """A change to a task. Whoever sets it done sets `completed_at` as well."""
 
     title: Title = LEFT_OUT
     description: Description | None = None
