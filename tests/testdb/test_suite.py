@@ -103,7 +103,7 @@ def test_variables_of_libpq_keep_no_test_from_its_own_server(
     assert "1 passed" in done.stdout
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ["async", pytest.param("sync", marks=pytest.mark.complete)])
 def test_what_a_test_author_writes_is_typed(
     suite: Suite, run_python: RunPython, style: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,11 @@ def remote() -> URL:
 async def test_aiosqlite_does_not_open_a_protected_file(file: Path) -> None:
     with pytest.raises(ProtectedDatabaseError, match=r"rule: sqlite3\.connect"):
         await aiosqlite.connect(file)
+
+    # Its thread calls the loop once more, which may be closed after this test.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join)
 
 
 async def test_aiosqlite_does_not_attach_a_protected_file(file: Path) -> None:
