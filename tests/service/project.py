@@ -129,9 +129,22 @@ class Service:
         return self.versions.with_name("head.txt").read_text().strip()
 
     def migrate(self) -> None:
-        """Bring the development database to head, unless a test before has left its tables."""
-        if not self.objects() >= TABLES:
+        """Bring the development database to head, unless it is there."""
+        if self.revision() != self.head:
             succeeded(self.script("migrate.sh"))
+
+    def revision(self) -> str | None:
+        """Return the revision of the development database; None if it has none."""
+        if "alembic_version" not in self.objects():
+            return None
+        query = "SELECT version_num FROM alembic_version"
+        if self.database == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.sqlite_file)) as file:
+                row = file.execute(query).fetchone()
+        else:
+            with psycopg.connect(self.postgresql_url) as connection:
+                row = connection.execute(query).fetchone()
+        return str(row[0]) if row else None
 
     def create_key(self) -> str:
         """Return a new API key."""
