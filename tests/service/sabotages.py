@@ -418,7 +418,7 @@ SABOTAGES = (
     Sabotage(
         "a constraint that a real commit would have broken",
         f"{TEST}::test_report",
-        ("foreign key",),
+        ("a real commit would have failed", "refers to no row of users"),
         suite(
             'db_session.connection().exec_driver_sql("PRAGMA defer_foreign_keys = ON")\n'
             "    db_session.execute(\n"
