@@ -6,6 +6,7 @@ from pathlib import Path
 import derivation
 import finishing
 import pytest
+import sync_forms
 from tree import PROJECT, TITLE, SourceError, TemplateError, TemplateFile, template_files
 
 from tests.running import BIN, Run
@@ -416,6 +417,25 @@ def test_code_without_a_synchronous_form_is_refused(written: str, expected: str)
     assert others == []
     assert line == written.count("\n") + 1
     assert expected in text
+
+
+# A module without any of the words that it looks for is left as it is.
+def test_one_word_is_enough_for_a_module_to_be_derived() -> None:
+    derived = {name: derivation.derive_sync(f"it.{name}()\n") for name in sync_forms.SYNC_NAMES}
+
+    assert derived == {name: f"it.{new}()\n" for name, new in sync_forms.SYNC_NAMES.items()}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"it.{name}()\n" for name in sorted(sync_forms.NO_SYNC_ATTRIBUTES)),
+        *(f"make({name}=it)\n" for name in sorted(sync_forms.NO_SYNC_ARGUMENTS)),
+    ],
+)
+def test_one_word_is_enough_for_a_module_to_be_refused(line: str) -> None:
+    with pytest.raises(SourceError, match="has no synchronous form"):
+        derivation.derive_sync(line)
 
 
 def test_an_event_loop_on_lines_of_its_own_is_refused() -> None:
