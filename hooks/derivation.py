@@ -32,6 +32,9 @@ QUOTED = re.compile(r"(?P<mark>`+)(?P<code>[^`]+)(?P=mark)")
 # As in the `[tool.ruff]` table of the generated project.
 LINE_LENGTH = 100
 
+# On one line or several, without comments and `as`.
+IMPORT = re.compile(r"^from (\S+) import (\((?:\n    \w+,)+\n\)|\w+(?:, \w+)*)\n", re.MULTILINE)
+
 
 def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> str:
     """Derive the code in the Python fences of a Markdown text, but not in the user's own words.
@@ -234,6 +237,12 @@ def moved_block(block: list[ast.ImportFrom], lines: list[str]) -> list[str]:
         else written[module]
         for module, names in sorted(members.items())
     ]
+
+
+def with_name(source: str, placeholder: str, name: str) -> str:
+    """Return source whose package has another name, each import on one line where it fits."""
+    source = re.sub(rf"\b{placeholder}\b", name, source)
+    return IMPORT.sub(lambda it: from_import(it[1], re.findall(r"\w+", it[2])), source)
 
 
 def from_import(module: str, names: list[str]) -> str:

@@ -1,13 +1,12 @@
 """The project from the rendered tree: the chosen files, in the chosen style, and a repository."""
 
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from derivation import OWN, derive_fences, derive_sync
+from derivation import OWN, derive_fences, derive_sync, with_name
 from option_lines import chosen_lines
 from record import NAME, make_record, record_text
 from tree import (
@@ -48,7 +47,7 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
             text = "".join(line for _, line in lines)
             numbers = [number for number, _ in lines]
             text = derive_sync(text) if is_derived else text
-            text = re.sub(rf"\b{PACKAGE}\b", answers["package_name"], text)
+            text = with_name(text, PACKAGE, answers["package_name"])
             return text.replace(TITLE, python_string(answers["project_name"]))
         own = (*OWN, answers["package_name"])
         return derive_fences(text, answers["description"], own) if is_derived else text

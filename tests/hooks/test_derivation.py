@@ -589,3 +589,18 @@ def test_the_users_own_words_are_not_derived() -> None:
 def source(text: str) -> str:
     """Return a case's text as a file has it."""
     return textwrap.dedent(text).lstrip("\n")
+
+
+NAMES = ["NAME_MAX", "TAGS_MAX", "TaskPriority", "ThoughtStatus"]
+ON_ONE_LINE = ", ".join(NAMES)
+ON_LINES = "(\n    " + ",\n    ".join(NAMES) + ",\n)"
+
+
+@pytest.mark.parametrize("written", [ON_ONE_LINE, ON_LINES])
+@pytest.mark.parametrize(("name", "expected"), [("shop", ON_ONE_LINE), ("z" * 40, ON_LINES)])
+def test_an_import_takes_more_lines_only_where_the_name_of_the_package_is_long(
+    name: str, expected: str, written: str
+) -> None:
+    found = derivation.with_name(f"from package.domain import {written}\n", "package", name)
+
+    assert found == f"from {name}.domain import {expected}\n"

@@ -45,6 +45,22 @@ def test_a_conflict_is_with_other_rows(project: Project, statement: str) -> None
     assert not is_outage(caught.value)
 
 
+@pytest.mark.parametrize("limit", ["lock_timeout", "statement_timeout"])
+def test_a_statement_that_waits_too_long_is_not_at_fault(
+    postgresql_project: Project, limit: str
+) -> None:
+    engine = sa.create_engine(postgresql_project.database.url, poolclass=sa.NullPool)
+    lock = "SELECT pg_advisory_xact_lock(7)"
+
+    with engine.connect() as holder, engine.connect() as waiting:
+        holder.exec_driver_sql(lock)
+        waiting.exec_driver_sql(f"SET {limit} = 1")
+        with pytest.raises(SQLAlchemyError) as caught:
+            waiting.exec_driver_sql(lock)
+
+    assert is_outage(caught.value)
+
+
 def test_an_outage_is_not_the_statements_fault() -> None:
     nobody_listens = sa.create_engine("postgresql+psycopg://u:p@127.0.0.1:1/x")
     full = sa.create_engine(

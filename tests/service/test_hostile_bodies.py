@@ -43,6 +43,7 @@ def chunked(body: bytes, times: int = 1) -> tuple[list[str], list[bytes]]:
 
 DEEP = b'{"content": "x", "tags": ' + b"[" * 900 + b"]" * 900 + b"}"
 FIELDS = b"{" + b",".join(b'"field-%d":0' % number for number in range(1_000_000)) + b"}"
+LIST = b'{"content": "x", "tags": [' + b"0," * 500_000 + b"0]}"
 MEGABYTE = b" " * 1_000_000
 SENT = {
     "deep": Sent(*sized(DEEP), 422, 401),
@@ -51,6 +52,7 @@ SENT = {
     "just too large": Sent(*sized(b" " * (LIMIT + 1)), 413, 413),
     "just too large, chunked": Sent(*chunked(b" " * (LIMIT + 1)), 413, 413),
     "a million fields": Sent(*sized(FIELDS), 413, 413),
+    "a long list": Sent(*sized(LIST), 422, 401),
     "100 MB": Sent(*sized(MEGABYTE, 100), 413, 413),
     "100 MB, chunked": Sent(*chunked(MEGABYTE, 100), 413, 413),
     # What follows the body that was declared is not HTTP; the server itself says so.

@@ -16,12 +16,7 @@ from testdb import Isolation, replace_settings
 
 from placeholder_service.db import engine, session
 from placeholder_service.models import Base
-from placeholder_service.settings import (
-    PROJECT_ROOT,
-    Environment,
-    Settings,
-    read_settings,
-)
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings, read_settings
 
 from tests.fixtures.clickhouse import describe_clickhouse  # if analytics == clickhouse
 from tests.fixtures.scenarios import load  # if domain == sample

@@ -69,13 +69,17 @@ def create_app(
         # Where `OTEL_EXPORTER_OTLP_ENDPOINT` says. Its log records would hold messages of errors.
         telemetry={"auto_configure": True, "logs": False},
         lifespan=make_lifespan(on_startup, on_shutdown),
+        # Behind a proxy it would send clients, with their key, from https to http.
+        redirect_slashes=False,
     )
     app.state.session_maker = session_maker
     # if analytics == clickhouse
     app.state.clickhouse = client
     # end if
-    app.state.places = make_places(settings.database_pool_size)
-    app.state.readiness = ReadinessCheck(settings.url, migrate.database().scripts())
+    # SQLite's writers wait for each other, and not in turn: of more, some would wait too long.
+    most = 10 if settings.url.get_backend_name() == "sqlite" else settings.database_pool_size
+    app.state.places = make_places(min(most, settings.database_pool_size))
+    app.state.readiness = ReadinessCheck(settings.url, migrate.database(settings).scripts())
     # Inside of what measures requests and gives them ids, so that a refused one has both.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     observability.install(app, serve_metrics=settings.serve_metrics)

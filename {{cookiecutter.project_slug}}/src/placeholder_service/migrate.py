@@ -6,11 +6,7 @@ from collections.abc import Sequence
 import migrator
 import migrator.clickhouse  # if analytics == clickhouse
 
-from placeholder_service.settings import (
-    PROJECT_ROOT,
-    Environment,
-    read_settings,
-)
+from placeholder_service.settings import PROJECT_ROOT, Environment, Settings, read_settings
 
 SCRIPTS = migrator.Names(
     upgrade="scripts/migrate.sh",
@@ -21,15 +17,15 @@ SCRIPTS = migrator.Names(
 )
 
 
-def database() -> "migrator.Database":
+def database(settings: Settings | None = None) -> "migrator.Database":
     """Return the migrations of the database in `MIGRATION_DATABASE_URL` or `DATABASE_URL`."""
-    settings = read_settings()
+    settings = settings or read_settings()
     is_apart = settings.migration_url != settings.url
     return migrator.Database(
         url=settings.migration_url,
         ini=PROJECT_ROOT / "alembic.ini",
         name="placeholder_service",
-        backup_folder=settings.backup_folder,
+        backup_folder=PROJECT_ROOT / settings.backup_folder,
         wait_seconds=settings.migration_wait_seconds,
         lock_timeout_ms=settings.migration_lock_timeout_ms,
         lock_tries=settings.migration_lock_tries,

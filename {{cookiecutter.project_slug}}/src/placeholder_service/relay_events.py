@@ -13,17 +13,8 @@ from collections.abc import Sequence
 from migrator.errors import first_line
 from sqlalchemy.exc import SQLAlchemyError
 
-from placeholder_service.analytics.client import (
-    LazyClient,
-    NotMigratedError,
-    UnavailableError,
-)
-from placeholder_service.analytics.relay import (
-    BusyError,
-    follow,
-    make_relay_engine,
-    relay,
-)
+from placeholder_service.analytics.client import LazyClient, NotMigratedError, UnavailableError
+from placeholder_service.analytics.relay import BusyError, follow, make_relay_engine, relay
 from placeholder_service.observability import configure_logging
 from placeholder_service.redaction import redact
 from placeholder_service.settings import read_settings
@@ -56,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnavailableError as error:
         return fail(FAILED, redact(f"Failed: {error}", *settings.urls))
     except SQLAlchemyError as error:
-        message = f"Failed: {first_line(error)}. Next: see to DATABASE_URL"
+        message = f"Failed: {first_line(error)}. Next: check DATABASE_URL"
         return fail(FAILED, redact(message, *settings.urls))
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""Everything the service is told from outside, read from the environment and `.env`."""
+"""The settings of the service, read from the environment and `.env`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,7 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-# The default of what is open to everybody, but not in production.
+# The default of what is served without an API key: not in production.
 IN_DEVELOPMENT: Any = Field(
     default_factory=lambda values: values["environment"] is not Environment.PRODUCTION
 )
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     environment: Environment = Environment.DEVELOPMENT
     database_url: SecretStr
     migration_database_url: SecretStr | None = None
-    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_size: int = Field(default=10, ge=1, le=32)
     # if analytics == clickhouse
     clickhouse_url: SecretStr
     # end if

@@ -39,7 +39,7 @@ def test_where_nobody_answers_the_error_tells_what_to_do() -> None:
 
     message = str(error.value)
     assert message.startswith("ClickHouse at 127.0.0.1:1 cannot be reached: ")
-    assert message.endswith("Next: see to the server and CLICKHOUSE_URL")
+    assert message.endswith("Next: check the server and CLICKHOUSE_URL")
     assert "secret" not in message
 
 

@@ -23,7 +23,7 @@ ROWS = {
         FROM numbers(3)
         """,
         "INSERT INTO metrics (name, bucket, value) VALUES ('user.created', now(), 3)",
-    ],
+    ]
 }
 
 
@@ -34,9 +34,7 @@ def migrations() -> ClickHouse:
 
 
 @pytest.fixture
-def empty_database(
-    isolated_clickhouse: tuple[Client, ClickhouseEnvironment],
-) -> Iterator[URL]:
+def empty_database(isolated_clickhouse: tuple[Client, ClickhouseEnvironment]) -> Iterator[URL]:
     """An empty database on the ClickHouse of the tests."""
     server = isolated_clickhouse[1].database.server
     name = f"{PREFIX}{server.run}_migrations"

@@ -45,8 +45,7 @@ def engine(migrated_url: sa.URL) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def engine_of_each_kind(
-    empty_database: sa.URL,
-    monkeypatch: pytest.MonkeyPatch,
+    empty_database: sa.URL, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[sa.Engine]:
     """The same on SQLite and on PostgreSQL, which lock in ways of their own."""
     monkeypatch.setenv("DATABASE_URL", empty_database.render_as_string(hide_password=False))

@@ -10,13 +10,7 @@ from migrator import Exit
 
 from placeholder_service.analytics import relay
 from placeholder_service.analytics.client import LazyClient, UnreachableError
-from placeholder_service.models import (
-    Context,
-    OutboxEvent,
-    Task,
-    Thought,
-    User,
-)
+from placeholder_service.models import Context, OutboxEvent, Task, Thought, User
 
 from scripts import seed
 from tests.fixtures import events, scenarios

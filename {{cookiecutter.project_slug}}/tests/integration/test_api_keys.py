@@ -95,7 +95,7 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
     api_client: ApiClient, api_headers: Headers, db_session: AsyncSession
 ) -> None:
     key = (await db_session.scalars(select(ApiKey))).one()
-    key.last_used_at = long_ago = datetime.now(UTC) - api_keys.USE_NOTED_EVERY
+    key.last_used_at = key.updated_at = long_ago = datetime.now(UTC) - api_keys.USE_NOTED_EVERY
     await db_session.flush()
 
     await api_client.get(PATH, headers=api_headers)
@@ -104,7 +104,7 @@ async def test_the_use_of_a_key_is_noted_once_a_minute(
     await api_client.get(PATH, headers=api_headers)
     await db_session.refresh(key)
 
-    assert first_use != long_ago
+    assert first_use != long_ago == key.updated_at
     assert key.last_used_at == first_use
 
 

@@ -1,7 +1,6 @@
-"""The commands of the service: keys are made, and what is wrong is explained."""
+"""The commands of the service: keys are made and revoked, and what is wrong is explained."""
 
 import re
-import runpy
 from types import ModuleType
 
 import pytest
@@ -9,7 +8,8 @@ import sqlalchemy as sa
 
 from placeholder_service import __main__ as commands
 from placeholder_service import migrate
-from placeholder_service.models import ApiKey, User
+from placeholder_service.domain import AuditAction
+from placeholder_service.models import ApiKey, AuditEntry, User
 
 from scripts import seed  # if domain == sample
 
@@ -33,6 +33,27 @@ def test_keys_are_printed_once_and_kept_as_hashes(
     assert emails == ["me@example.com"]
     assert {row.prefix for row in rows} == {key.partition(".")[0] for key in keys}
     assert not [key for key in keys if key.partition(".")[2] in str(rows)]
+
+
+def test_keys_are_revoked_and_none_is_made_for_an_inactive_user(
+    migrated_url: sa.URL, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.main(CREATE_KEY)
+    key = capsys.readouterr().out.strip()
+    test_engine = sa.create_engine(migrated_url, poolclass=sa.NullPool)
+    with test_engine.begin() as connection:
+        connection.execute(sa.update(User).values(is_active=False))
+
+    exit_codes = [commands.main(["revoke-key", it]) for it in (key, key[:12], "unknown")]
+    exit_codes.append(commands.main(CREATE_KEY))
+
+    with test_engine.connect() as connection:
+        revoked = connection.scalars(sa.select(ApiKey.revoked_at)).all()
+        actions = connection.scalars(sa.select(AuditEntry.action)).all()
+    failures = capsys.readouterr().err
+    assert (exit_codes, len(revoked), None in revoked) == ([0, 0, 1, 1], 1, False)
+    assert actions == [AuditAction.CREATE, AuditAction.UPDATE, AuditAction.UPDATE]
+    assert "There is no API key unknown.\nFailed: There is no active user me@" in failures
 
 
 @pytest.mark.parametrize(
@@ -78,11 +99,3 @@ def test_a_database_that_is_not_migrated_is_explained(
 
     assert exit_code == 1
     assert "run scripts/migrate.sh" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("module", [commands, migrate])
-def test_commands_run_as_modules(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-    monkeypatch.setattr("sys.argv", ["command", "--help"])
-
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(module.__file__), run_name="__main__")

@@ -5,14 +5,14 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import pytest
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from pydantic import StringConstraints
 from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from placeholder_service.api.bodies import JsonRoute
 from placeholder_service.main import create_app
-from placeholder_service.schemas.base import Input
+from placeholder_service.schemas.base import VALUES_MAX, Input
 from placeholder_service.services.errors import NotFoundError
 from placeholder_service.settings import Settings
 
@@ -64,7 +64,7 @@ def get_note(note_id: UUID, limit: Annotated[int, Query(ge=1)] = 1) -> None:
 @router.delete("/{failure}")
 def delete_note(failure: str) -> None:
     """Fail."""
-    raise FAILURES[failure][0]
+    raise FAILURES[failure][0] if failure in FAILURES else HTTPException(int(failure))
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,10 @@ async def client() -> AsyncIterator[ApiClient]:
     [
         (b"{" + b",".join(b'"f%d":0' % number for number in range(30)) + b"}", 20),
         (b'{"content": "", "labels": ["too long"]}', 2),
+        (b'{"content": "x", "labels": [%b0]}' % (b"0," * VALUES_MAX), 1),
         (b'{"content": "x", "labels": [', 1),
     ],
-    ids=["fields", "values", "JSON"],
+    ids=["fields", "values", "too many", "JSON"],
 )
 async def test_a_bad_body_is_answered_briefly(client: ApiClient, body: bytes, listed: int) -> None:
     headers = {"Content-Type": "application/json"}
@@ -96,6 +97,7 @@ async def test_a_bad_body_is_answered_briefly(client: ApiClient, body: bytes, li
     assert response.headers["Content-Type"] == "application/problem+json"
     assert len(response.json()["errors"]) == listed
     assert all(error["field"].startswith("body") for error in response.json()["errors"])
+    assert "Value error" not in response.text
 
 
 async def in_parts(body: bytes) -> AsyncIterator[bytes]:
@@ -119,6 +121,7 @@ async def test_a_body_that_is_too_large_is_refused(client: ApiClient, declared: 
     ("method", "path", "status", "allow"),
     [
         ("GET", "/nowhere", 404, None),
+        ("GET", "/health/live/", 404, None),
         ("GET", f"/_test/{UUID(int=0)}", 404, None),
         ("GET", f"/_test/{UUID(int=0)}?limit=0", 422, None),
         ("PUT", "/_test", 405, "POST"),
@@ -146,7 +149,16 @@ async def test_a_failure_tells_the_client_only_whose_it_is(
     assert ("Retry-After" in response.headers) == (response.status_code == 503)
     assert "secret" not in response.text
     assert ("the secret" in caplog.text) == (response.status_code == 500)
-    assert UUID(response.json().get("request_id") or response.headers["X-Request-ID"])
+    request_id = response.headers["X-Request-ID"]
+    assert UUID(response.json().get("request_id", request_id)) == UUID(request_id)
+
+
+async def test_a_status_without_a_body_or_a_name_is_answered(client: ApiClient) -> None:
+    not_modified = await client.delete("/_test/304")
+    unknown = await client.delete("/_test/499")
+
+    assert (not_modified.status_code, not_modified.content) == (304, b"")
+    assert (unknown.status_code, unknown.json()["title"]) == (499, "")
 
 
 async def test_requests_have_ids_and_are_measured_by_route(client: ApiClient) -> None:

@@ -13,11 +13,7 @@ from placeholder_service.models import Base, Context, User
 
 from tests.fixtures.contexts import ContextFactory
 from tests.fixtures.tasks import TaskFactory
-from tests.fixtures.thoughts import (
-    AnalysisFactory,
-    ThoughtFactory,
-    ThoughtRelationshipFactory,
-)
+from tests.fixtures.thoughts import AnalysisFactory, ThoughtFactory, ThoughtRelationshipFactory
 from tests.fixtures.users import ApiKeyFactory, UserFactory
 
 pytestmark = pytest.mark.integration

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from placeholder_service.domain import ThoughtStatus
+from placeholder_service.schemas.base import VALUES_MAX
 from placeholder_service.schemas.contexts import ContextCreate, ContextUpdate
 from placeholder_service.schemas.tasks import TaskCreate, TaskUpdate
 from placeholder_service.schemas.thoughts import ThoughtCreate, ThoughtUpdate
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.unit
         (ContextCreate, {"name": "x", "description": "x" * 501}, "description"),
         (ContextCreate, {"name": "x", "data": {"a": ["\0"]}}, ""),
         (ContextCreate, {"name": "x", "data": {"a": 1e999}}, ""),
-        (ContextCreate, {f"field {number}": "x" for number in range(1001)}, ""),
+        (ContextCreate, {"name": "x", "data": {"a": [0] * VALUES_MAX}}, ""),
     ],
 )
 def test_bad_input_is_refused_at_its_field(
@@ -73,8 +74,7 @@ def test_a_partial_update_holds_only_what_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "field"),
-    [(ThoughtUpdate, "tags"), (TaskUpdate, "status"), (ContextUpdate, "name")],
+    ("schema", "field"), [(ThoughtUpdate, "tags"), (TaskUpdate, "status"), (ContextUpdate, "name")]
 )
 def test_a_partial_update_cannot_empty_a_required_field(
     schema: type[BaseModel], field: str

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from placeholder_service.schemas.base import FIELDS_MAX
+from placeholder_service.schemas.base import VALUES_MAX
 from placeholder_service.schemas.users import UserUpdate
 
 pytestmark = pytest.mark.unit
@@ -27,10 +27,7 @@ def test_a_partial_update_holds_only_what_was_sent(data: dict[str, Any]) -> None
     assert UserUpdate.model_validate(data).changes() == data
 
 
-@pytest.mark.parametrize(
-    "data",
-    [{"name": "a\0"}, {"name": math.inf}, dict.fromkeys(map(str, range(FIELDS_MAX + 1)))],
-)
+@pytest.mark.parametrize("data", [{"name": "a\0"}, {"name": math.inf}, {"name": [0] * VALUES_MAX}])
 def test_what_cannot_be_stored_is_refused_whole(data: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refusal:
         UserUpdate.model_validate(data)

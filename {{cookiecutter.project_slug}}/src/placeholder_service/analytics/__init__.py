@@ -1,1 +1,1 @@
-"""What happened in the service, told to ClickHouse, and what ClickHouse makes of it."""
+"""Events that are shipped to ClickHouse, and statistics from them."""

@@ -96,7 +96,7 @@ def advice(url: URL) -> str:
     """Return what to do if the server does not answer."""
     if is_embedded(url):
         return "Next: stop the process that uses the folder, such as `make run`; it serves one"
-    return "Next: see to the server and CLICKHOUSE_URL"
+    return "Next: check the server and CLICKHOUSE_URL"
 
 
 class LazyClient:

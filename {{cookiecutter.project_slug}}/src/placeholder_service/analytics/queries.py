@@ -52,13 +52,7 @@ def active_users(client: Client, first: date, last: date) -> dict[date, int]:
 
 
 # if domain == sample
-def top_tags(
-    client: Client,
-    user_id: UUID,
-    first: date,
-    last: date,
-    limit: int,
-) -> dict[str, int]:
+def top_tags(client: Client, user_id: UUID, first: date, last: date, limit: int) -> dict[str, int]:
     """Return in how many thoughts a user used each tag, the most used ones first.
 
     Raises:

@@ -22,11 +22,7 @@ from migrator.engine import is_missing_file, with_limits
 from sqlalchemy.exc import SQLAlchemyError
 
 from placeholder_service.analytics import tables
-from placeholder_service.analytics.client import (
-    NotMigratedError,
-    UnavailableError,
-    explained,
-)
+from placeholder_service.analytics.client import NotMigratedError, UnavailableError, explained
 from placeholder_service.models import OutboxEvent
 from placeholder_service.models.base import utc_now
 from placeholder_service.settings import Settings

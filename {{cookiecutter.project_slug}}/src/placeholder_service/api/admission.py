@@ -1,8 +1,8 @@
-"""Lets as many requests use the database at once as the pool has connections.
+"""Lets only as many requests use the database at once as the pool has connections.
 
-The others wait outside of a transaction, and without a thread. In a thread, they could take the
-last one from those that hold a connection, and none of them would ever end. Waiting needs the event
-loop, so this module is the same in both session styles.
+The others wait outside of a transaction and without a thread: in threads, they could take the last
+one from requests that hold a connection, which would then never end. Waiting needs the event loop,
+so this module is the same in both session styles.
 """
 
 from collections.abc import AsyncIterator
@@ -13,7 +13,8 @@ from fastapi.requests import HTTPConnection
 
 from placeholder_service.api.problems import RETRY_AFTER
 
-WAIT_SECONDS = 30
+# Less than the 20 seconds that a server which is stopped leaves to its requests.
+WAIT_SECONDS = 15
 
 
 def make_places(count: int) -> anyio.Semaphore:

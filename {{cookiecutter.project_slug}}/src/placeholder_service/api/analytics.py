@@ -42,9 +42,7 @@ async def authenticate(
         return await get_caller(request, background, scopes, key, session)
 
 
-async def get_reader(
-    caller: Annotated[UUID, Depends(authenticate, max_concurrency=1)],
-) -> UUID:
+async def get_reader(caller: Annotated[UUID, Depends(authenticate, max_concurrency=1)]) -> UUID:
     """Return the caller's id, looked up by one request at a time, beside api.admission's."""
     return caller
 
@@ -71,9 +69,7 @@ ClientDep = Annotated[Client, Depends(get_client, scope="function", max_concurre
 
 @router.get("/events-per-day")
 def get_events_per_day(
-    user_id: Reader,
-    client: ClientDep,
-    period: Annotated[Period, Query()],
+    user_id: Reader, client: ClientDep, period: Annotated[Period, Query()]
 ) -> list[EventsOfDay]:
     """Count your events, day by day."""
     found = queries.events_per_day(client, user_id, period.first, period.last)
@@ -83,9 +79,7 @@ def get_events_per_day(
 # if domain == sample
 @router.get("/top-tags")
 def get_top_tags(
-    user_id: Reader,
-    client: ClientDep,
-    top: Annotated[TopTags, Query()],
+    user_id: Reader, client: ClientDep, top: Annotated[TopTags, Query()]
 ) -> list[TagUse]:
     """List your tags by the number of thoughts you used them in."""
     found = queries.top_tags(client, user_id, top.first, top.last, top.limit)
@@ -94,10 +88,7 @@ def get_top_tags(
 
 # end if
 @router.get("/active-users", dependencies=[Security(get_reader, scopes=[Scope.READ])])
-def get_active_users(
-    client: ClientDep,
-    period: Annotated[Period, Query()],
-) -> list[UsersOfDay]:
+def get_active_users(client: ClientDep, period: Annotated[Period, Query()]) -> list[UsersOfDay]:
     """Count the users who did something, day by day: how many, not who."""
     found = queries.active_users(client, period.first, period.last)
     return [UsersOfDay(day=day, users=found.get(day, 0)) for day in period.days()]

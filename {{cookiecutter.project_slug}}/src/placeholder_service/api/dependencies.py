@@ -12,8 +12,7 @@ from placeholder_service.db.session import SessionMaker, begin_reading
 
 
 async def get_session(
-    request: HTTPConnection,
-    _: Annotated[None, Depends(admit, scope="function")],
+    request: HTTPConnection, _: Annotated[None, Depends(admit, scope="function")]
 ) -> AsyncIterator[AsyncSession]:
     """Give a request one transaction: committed if the handler returns, else rolled back.
 

@@ -1,4 +1,4 @@
-"""What HTTP asks of every resource: HEAD wherever there is GET, and all methods in `Allow`.
+"""HEAD for every route that has GET, and all methods of a path in `Allow`.
 
 ASGI is asynchronous, so this module is the same in both session styles.
 """

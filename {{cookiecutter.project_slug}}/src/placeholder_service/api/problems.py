@@ -1,14 +1,16 @@
-"""Errors as problem documents (RFC 9457). To refuse takes no thread: there may be none left."""
+"""Errors as problem documents (RFC 9457). A refusal takes no thread: there may be none left."""
 
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from http.client import responses
 from typing import Any
 
 from asgi_correlation_id import correlation_id
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.utils import is_body_allowed_for_status_code
 from migrator.causes import is_conflict, is_outage
 from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
@@ -32,9 +34,9 @@ FIELD_MAX = 100
 
 
 class Problem(BaseModel):
-    """The document. Invalid input has `errors`, and a fault of ours the id that its log lines have.
+    """An error. A 422 lists `errors`, each with a `field` and a `message`.
 
-    Each of the errors has a `field` and a `message`.
+    A 500 has the `request_id` that its log lines have.
     """
 
     type: str = "about:blank"
@@ -64,7 +66,7 @@ def problem(
     """Return a problem document; `extensions` are further members, such as `errors`."""
     body = Problem(
         type="about:blank",
-        title=HTTPStatus(status).phrase,
+        title=responses.get(status, ""),
         status=status,
         detail=detail,
         instance=request.url.path,
@@ -73,9 +75,11 @@ def problem(
     return JSONResponse(body.model_dump(exclude_unset=True), status, headers, media_type=MEDIA_TYPE)
 
 
-async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Answer what a router or the framework refused."""
     headers = error.headers
+    if not is_body_allowed_for_status_code(error.status_code):
+        return Response(None, error.status_code, headers)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": allowed_methods(request)}
     return problem(request, error.status_code, str(error.detail), headers)
@@ -85,7 +89,10 @@ async def on_invalid_request(request: Request, error: RequestValidationError) ->
     """Answer input that does not fit, naming each field. The input itself is not repeated."""
     faults = error.errors()
     errors = [
-        {"field": ".".join(map(str, fault["loc"]))[:FIELD_MAX], "message": fault["msg"]}
+        {
+            "field": ".".join(map(str, fault["loc"]))[:FIELD_MAX],
+            "message": fault["msg"].removeprefix("Value error, "),
+        }
         for fault in faults[:ERRORS_MAX]
     ]
     detail = "The request is invalid; see `errors`."
@@ -100,21 +107,25 @@ async def on_not_found(request: Request, error: NotFoundError) -> JSONResponse:
 
 
 async def on_database_error(request: Request, error: DBAPIError | PoolTimeoutError) -> JSONResponse:
-    """Answer rows that contradict others, and outages. A wrong statement stays a fault of ours."""
+    """Answer 409 for a conflict and 503 for an outage. Any other error is a bug: 500."""
     if is_conflict(error):
         log.info("conflict", extra={"error": error})
-        return problem(request, 409, "This exists already, or what it refers to does not.")
+        return problem(
+            request, 409, "This exists already, or something that it refers to does not."
+        )
     if not is_outage(error):
         raise error
     log.warning("database unavailable", extra={"error": error})
-    detail = "The database cannot be used now. Try again later."
+    detail = "The database is unavailable. Try again later."
     return problem(request, 503, detail, RETRY_AFTER)
 
 
 def on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     """Answer a fault of ours. What it was, the server writes to the log, not to the client."""
     detail = "Something went wrong here. It has been logged under this request id."
-    return problem(request, 500, detail, request_id=correlation_id.get())
+    request_id = correlation_id.get() or ""
+    headers = {"X-Request-ID": request_id}
+    return problem(request, 500, detail, headers, request_id=request_id)
 
 
 def install(app: FastAPI) -> None:

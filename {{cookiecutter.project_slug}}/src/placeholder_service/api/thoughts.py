@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from placeholder_service.api.bodies import JsonRoute
 from placeholder_service.api.callers import Reader, Writer
 from placeholder_service.api.dependencies import SessionDep
-from placeholder_service.domain import ThoughtStatus
 from placeholder_service.schemas.thoughts import (
     ThoughtCreate,
+    ThoughtFilter,
     ThoughtPage,
     ThoughtResponse,
     ThoughtUpdate,
@@ -19,17 +19,10 @@ from placeholder_service.services import thoughts
 
 router = APIRouter(prefix="/thoughts", tags=["thoughts"], route_class=JsonRoute)
 
-# The largest number both databases take.
-MAX_OFFSET = 2**63 - 1
-
 
 @router.post("", status_code=201)
 async def create_thought(
-    data: ThoughtCreate,
-    user_id: Writer,
-    session: SessionDep,
-    request: Request,
-    response: Response,
+    data: ThoughtCreate, user_id: Writer, session: SessionDep, request: Request, response: Response
 ) -> ThoughtResponse:
     """Write a thought down."""
     thought = await thoughts.create(session, user_id, data)
@@ -39,19 +32,12 @@ async def create_thought(
 
 @router.get("")
 async def list_thoughts(
-    user_id: Reader,
-    session: SessionDep,
-    status: ThoughtStatus | None = None,
-    context_id: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    user_id: Reader, session: SessionDep, wanted: Annotated[ThoughtFilter, Query()]
 ) -> ThoughtPage:
     """List your thoughts, newest first."""
-    found, total = await thoughts.find(
-        session, user_id, status=status, context_id=context_id, limit=limit, offset=offset
-    )
+    found, total = await thoughts.find(session, user_id, wanted)
     items = [ThoughtResponse.model_validate(thought) for thought in found]
-    return ThoughtPage(items=items, total=total, limit=limit, offset=offset)
+    return ThoughtPage(items=items, total=total, limit=wanted.limit, offset=wanted.offset)
 
 
 @router.get("/{thought_id}")
@@ -63,10 +49,7 @@ async def get_thought(thought_id: UUID, user_id: Reader, session: SessionDep) ->
 
 @router.patch("/{thought_id}")
 async def update_thought(
-    thought_id: UUID,
-    data: ThoughtUpdate,
-    user_id: Writer,
-    session: SessionDep,
+    thought_id: UUID, data: ThoughtUpdate, user_id: Writer, session: SessionDep
 ) -> ThoughtResponse:
     """Change the fields you send, and no others."""
     thought = await thoughts.update(session, user_id, thought_id, data)

@@ -53,7 +53,6 @@ def make_sqlite_engine(url: URL, pool: dict[str, Any]) -> AsyncEngine:
         # This fails at once, without waiting, while another connection writes. A later one does it.
         with suppress(OperationalError):
             cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
         cursor.close()
 

@@ -6,11 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from placeholder_service.domain import (
-    KEY_HASH_LENGTH,
-    KEY_PREFIX_MAX,
-    NAME_MAX,
-)
+from placeholder_service.domain import KEY_HASH_LENGTH, KEY_PREFIX_MAX, NAME_MAX
 from placeholder_service.models.base import Entity, length_between
 from placeholder_service.models.users import User
 

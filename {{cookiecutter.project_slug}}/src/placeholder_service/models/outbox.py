@@ -1,4 +1,4 @@
-"""The outbox: what happened to the domain's rows, kept until analytics have been told.
+"""The outbox: what happened to the domain's rows, kept until it is shipped to ClickHouse.
 
 Sessions write it by themselves, in the transaction of the change: a commit keeps both, a rollback
 neither. What a session does not see has no event: bulk statements such as `update(User)`, and what
@@ -21,7 +21,7 @@ from placeholder_service.models.tasks import Task  # if domain == sample
 from placeholder_service.models.thoughts import Thought  # if domain == sample
 from placeholder_service.models.users import User
 
-# What is told of each entity besides its owner: enough to count, but no text, name or address.
+# What events tell of each entity besides its owner: enough to count, and no text but tags.
 PROPERTIES: dict[type[Base], tuple[str, ...]] = {
     User: ("is_active",),
     # if domain == sample

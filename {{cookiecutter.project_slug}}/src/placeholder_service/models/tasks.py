@@ -1,4 +1,4 @@
-"""What users mean to do."""
+"""What users plan to do."""
 
 from datetime import datetime
 from uuid import UUID

@@ -6,13 +6,7 @@ from uuid import UUID
 from pydantic import StringConstraints
 
 from placeholder_service.domain import CONTEXT_DESCRIPTION_MAX, NAME_MAX
-from placeholder_service.schemas.base import (
-    LEFT_OUT,
-    Input,
-    Output,
-    PartialUpdate,
-    text,
-)
+from placeholder_service.schemas.base import LEFT_OUT, Input, Output, PartialUpdate, text
 
 Name = Annotated[str, text(NAME_MAX)]
 Description = Annotated[str, StringConstraints(max_length=CONTEXT_DESCRIPTION_MAX)]

@@ -12,13 +12,7 @@ from placeholder_service.domain import (
     TaskPriority,
     TaskStatus,
 )
-from placeholder_service.schemas.base import (
-    LEFT_OUT,
-    Input,
-    Output,
-    PartialUpdate,
-    text,
-)
+from placeholder_service.schemas.base import LEFT_OUT, Input, Output, PartialUpdate, text
 
 Title = Annotated[str, text(TASK_TITLE_MAX)]
 Description = Annotated[str, StringConstraints(max_length=TASK_DESCRIPTION_MAX)]
@@ -35,7 +29,7 @@ class TaskCreate(Input):
 
 
 class TaskUpdate(PartialUpdate):
-    """A change to a task. Whoever sets it done sets `completed_at` as well."""
+    """A change to a task. A service that sets it to `done` sets `completed_at` as well."""
 
     title: Title = LEFT_OUT
     description: Description | None = None

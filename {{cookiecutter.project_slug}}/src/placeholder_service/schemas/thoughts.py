@@ -5,20 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from placeholder_service.domain import (
-    TAG_LENGTH_MAX,
-    TAGS_MAX,
-    THOUGHT_CONTENT_MAX,
-    ThoughtStatus,
-)
-from placeholder_service.schemas.base import (
-    LEFT_OUT,
-    Input,
-    Output,
-    Page,
-    PartialUpdate,
-    text,
-)
+from placeholder_service.domain import TAG_LENGTH_MAX, TAGS_MAX, THOUGHT_CONTENT_MAX, ThoughtStatus
+from placeholder_service.schemas.base import LEFT_OUT, Input, Output, Page, PartialUpdate, text
 
 Content = Annotated[str, text(THOUGHT_CONTENT_MAX)]
 Tag = Annotated[str, text(TAG_LENGTH_MAX)]
@@ -41,6 +29,16 @@ class ThoughtUpdate(PartialUpdate):
     context_id: UUID | None = None
     status: ThoughtStatus = LEFT_OUT
     tags: Tags = LEFT_OUT
+
+
+class ThoughtFilter(Input):
+    """Which thoughts to list, and which part of that list."""
+
+    status: ThoughtStatus | None = None
+    context_id: UUID | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+    # No larger number than both databases take.
+    offset: int = Field(default=0, ge=0, le=2**63 - 1)
 
 
 class ThoughtResponse(Output):

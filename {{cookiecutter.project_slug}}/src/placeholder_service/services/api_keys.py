@@ -1,4 +1,4 @@
-"""Issues API keys and tells whose a key is.
+"""Issues and revokes API keys, and tells whose a key is.
 
 A key is `<prefix>.<secret>`. The prefix is stored as it is and finds the row. Of the whole key
 only the SHA-256 is stored: a plain hash is enough for a secret of 256 random bits, which cannot
@@ -10,15 +10,17 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
-from placeholder_service.domain import KEY_PREFIX_MAX, Scope
+from placeholder_service.domain import KEY_PREFIX_MAX, AuditAction, Scope
 from placeholder_service.models import ApiKey, User
 from placeholder_service.models.base import utc_now
+from placeholder_service.services import audit
+from placeholder_service.services.errors import NotFoundError
 
 # Noting every use would turn each read of the API into a write.
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
@@ -44,6 +46,7 @@ def issue(
     prefix = secrets.token_hex(KEY_PREFIX_MAX // 2)
     key = f"{prefix}.{secrets.token_urlsafe(32)}"
     row = ApiKey(
+        id=uuid4(),
         user=user,
         name=name,
         prefix=prefix,
@@ -52,7 +55,23 @@ def issue(
         expires_at=expires_at,
     )
     session.add(row)
+    about = {"user_id": user.id, "name": name, "prefix": prefix, "scopes": row.scopes}
+    audit.record(session, None, AuditAction.CREATE, "api_key", row.id, about)
     return key
+
+
+async def revoke(session: AsyncSession, prefix: str) -> None:
+    """Make the key with this prefix invalid, from the next request on.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    row = await session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
+    if row is None:
+        raise NotFoundError("API key", prefix)
+    row.revoked_at = row.revoked_at or utc_now()
+    about = {"revoked_at": row.revoked_at}
+    audit.record(session, None, AuditAction.UPDATE, "api_key", row.id, about)
 
 
 async def authenticate(session: AsyncSession, key: str) -> ApiKey:
@@ -79,5 +98,6 @@ def is_use_to_note(row: ApiKey) -> bool:
 
 
 async def note_use(session: AsyncSession, key_id: UUID) -> None:
-    """Note that a key is used now."""
-    await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=utc_now()))
+    """Note that a key is used now. This changes nothing of the key itself."""
+    values = {"last_used_at": utc_now(), "updated_at": ApiKey.updated_at}
+    await session.execute(update(ApiKey).where(ApiKey.id == key_id).values(values))

@@ -1,4 +1,4 @@
-"""Writes the audit log, in the transaction of the change it tells of."""
+"""Writes the audit log, in the transaction of the change itself."""
 
 from typing import Any
 from uuid import UUID

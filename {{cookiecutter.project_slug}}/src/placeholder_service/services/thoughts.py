@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from placeholder_service.domain import AuditAction, ThoughtStatus
+from placeholder_service.domain import AuditAction
 from placeholder_service.models import Context, Thought
-from placeholder_service.schemas.thoughts import ThoughtCreate, ThoughtUpdate
+from placeholder_service.schemas.thoughts import ThoughtCreate, ThoughtFilter, ThoughtUpdate
 from placeholder_service.services import audit
 from placeholder_service.services.errors import NotFoundError
 
@@ -51,22 +51,18 @@ async def get(
 async def find(
     session: AsyncSession,
     user_id: UUID,
-    *,
-    status: ThoughtStatus | None = None,
-    context_id: UUID | None = None,
-    limit: int = 50,
-    offset: int = 0,
+    wanted: ThoughtFilter,
 ) -> tuple[Sequence[Thought], int]:
     """Return a page of the user's thoughts, newest first, and how many there are in all."""
     query = select(Thought).where(Thought.user_id == user_id)
-    if status is not None:
-        query = query.where(Thought.status == status)
-    if context_id is not None:
-        query = query.where(Thought.context_id == context_id)
+    if wanted.status is not None:
+        query = query.where(Thought.status == wanted.status)
+    if wanted.context_id is not None:
+        query = query.where(Thought.context_id == wanted.context_id)
     total = await session.scalar(select(func.count()).select_from(query.subquery()))
     # The id decides between equal times, so that pages neither repeat nor skip a row.
-    page = query.order_by(Thought.created_at.desc(), Thought.id).limit(limit).offset(offset)
-    thoughts = await session.scalars(page)
+    page = query.order_by(Thought.created_at.desc(), Thought.id)
+    thoughts = await session.scalars(page.limit(wanted.limit).offset(wanted.offset))
     return thoughts.all(), total or 0
 
 
@@ -84,9 +80,9 @@ async def update(
     thought = await get(session, user_id, thought_id, to_change=True)
     await check_context(session, user_id, data.context_id)
     changes = data.changes()
-    if changes:
-        for name, value in changes.items():
-            setattr(thought, name, value)
+    for name, value in changes.items():
+        setattr(thought, name, value)
+    if session.is_modified(thought):
         await session.flush()
         audit.record(session, user_id, AuditAction.UPDATE, "thought", thought.id, changes)
     return thought
@@ -100,7 +96,6 @@ async def delete(session: AsyncSession, user_id: UUID, thought_id: UUID) -> None
     """
     thought = await get(session, user_id, thought_id, to_change=True)
     await session.delete(thought)
-    await session.flush()
     audit.record(session, user_id, AuditAction.DELETE, "thought", thought_id, {})
 
 

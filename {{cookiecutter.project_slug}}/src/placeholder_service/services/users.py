@@ -24,9 +24,9 @@ async def update(session: AsyncSession, user_id: UUID, data: UserUpdate) -> User
     """Change the fields of a user that were sent, and no others."""
     user = await get(session, user_id, to_change=True)
     changes = data.changes()
-    if changes:
-        for name, value in changes.items():
-            setattr(user, name, value)
+    for name, value in changes.items():
+        setattr(user, name, value)
+    if session.is_modified(user):
         await session.flush()
         audit.record(session, user_id, AuditAction.UPDATE, "user", user_id, changes)
     return user
