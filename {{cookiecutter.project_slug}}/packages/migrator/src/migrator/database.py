@@ -282,7 +282,7 @@ class Database:
             if connection
             else engine.reading(url, self.wait_seconds) as found
         ):
-            return planning.plan_postgresql(found, url, self.config, start, pending, self.root)
+            return planning.plan_postgresql(found, self.at(url), start, pending)
 
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path.

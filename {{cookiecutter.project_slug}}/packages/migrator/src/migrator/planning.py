@@ -11,15 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 
 from migrator.history import OWN_TABLES
 from migrator.rehearsal import estimate_rows, rehearse
 from migrator.scratch import scratch_at
+
+if TYPE_CHECKING:
+    from migrator.database import Database
 
 # What is not worth reading in each plan.
 BOOKKEEPING = re.compile(
@@ -58,24 +62,19 @@ class Plan:
 
 
 def plan_postgresql(
-    connection: Connection,
-    url: URL,
-    config: Callable[[Connection | None], Config],
-    start: str,
-    pending: tuple[Script, ...],
-    root: Path,
+    connection: Connection, database: "Database", start: str, pending: tuple[Script, ...]
 ) -> Plan:
     """Return the plan for PostgreSQL.
 
     The SQL is what Alembic prints without a connection. The locks are those that the server takes
     when the revisions run on an empty copy of the schema.
     """
-    offline = config(None)
+    offline = database.config()
     offline.attributes["url"] = "postgresql://"
     sql = printed_sql(command.upgrade, offline, f"{start}:{pending[-1].revision}")
-    found = rehearse(url, start, pending[-1].revision, config)
+    found = rehearse(database, start, pending[-1].revision)
     rows = estimate_rows(connection, found.locks)
-    return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, root))
+    return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, database.root))
 
 
 def plan_sqlite(
