@@ -1,6 +1,6 @@
-"""A temporary database in memory that shows what revisions do before they run for real.
+"""Temporary databases that show what revisions do before they run for real.
 
-It needs no server and does not depend on the state of the development database.
+In memory, or beside the database on its server. They do not depend on the state of the database.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]
     if is_sqlite(url):
         yield URL.create(url.drivername)
         return
-    name = f"migrator_scratch_{lock_id(f'{url.database} {project}') & 0xFFFFFFFF:08x}"
+    name = scratch_name(str(url.database), project)
     server = make_postgresql_engine(url, isolation_level="AUTOCOMMIT")
     with one_run_at_a_time(url, f"{project} scratch", wait_seconds), server.connect() as connection:
         drop = text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -46,3 +46,8 @@ def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]
             yield url.set(database=name)
         finally:
             connection.execute(drop)
+
+
+def scratch_name(database: str, project: str) -> str:
+    """Return the name of a project's scratch database: a later process finds it by this."""
+    return f"migrator_scratch_{lock_id(f'{database} {project}') & 0xFFFFFFFF:08x}"

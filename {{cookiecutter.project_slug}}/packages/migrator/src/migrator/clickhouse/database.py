@@ -102,13 +102,16 @@ class ClickHouse(Database):
                 database of a cluster is not replicated.
             UnreachableError: ClickHouse cannot be reached.
         """
-        self.require_session()
-        lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
         connect = self.reading if self.replicated else partial(open_or_create, self.url)
-        with lock, connect() as connection:
+        with self.lock(), connect() as connection:
             if self.replicated:
                 replicate_tables(connection)
             yield connection
+
+    def lock(self, suffix: str = "") -> AbstractContextManager[None]:
+        """Return the lock of runs or, with a suffix, another one. An embedded database has none."""
+        self.require_session()
+        return nullcontext() if is_embedded(self.url) else take_turns(self.turns, suffix)
 
     def is_missing(self) -> bool:
         """Return whether the database is a folder that does not exist. An upgrade creates it."""
