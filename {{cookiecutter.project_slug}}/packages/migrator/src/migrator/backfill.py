@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from migrator.engine import is_deadlock, is_lock_timeout
 from migrator.errors import MigrationError
 from migrator.history import PROGRESS
-from migrator.runs import Retries
+from migrator.runs import pauses
 
 log = logging.getLogger(__name__)
 
@@ -177,14 +177,14 @@ class Backfill:
 
     def patiently(self, action: Callable[[], bool]) -> bool:
         """Return what an action returns; repeat it while other sessions are in the way."""
-        pauses = Retries(*self.tries).pauses()
+        retries = pauses(*self.tries)
         while True:
             try:
                 return action()
             except DBAPIError as error:
                 if not is_lock_timeout(error) and not is_deadlock(error):
                     raise
-                pause = next(pauses, None)
+                pause = next(retries, None)
                 if pause is None:
                     raise
                 log.warning("Waiting for rows of %s; trying again in %.1f s.", self.name, pause)

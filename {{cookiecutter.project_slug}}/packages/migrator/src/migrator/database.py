@@ -248,7 +248,7 @@ class Database:
         if connection is not None:
             action(self.config(connection, report), revision)
             return
-        retries = runs.Retries(self.lock_tries, self.lock_wait_seconds)
+        retries = runs.pauses(self.lock_tries, self.lock_wait_seconds)
         runs.run(action, self.config(None, report, check_state), revision, retries)
 
     def drop_version_table(self) -> None:
