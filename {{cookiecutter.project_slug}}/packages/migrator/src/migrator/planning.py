@@ -4,9 +4,6 @@ Nothing is changed, and nothing that others use is locked.
 """
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
@@ -21,6 +18,7 @@ from sqlalchemy import Connection
 from migrator.history import OWN_TABLES
 from migrator.rehearsal import estimate_rows, rehearse
 from migrator.scratch import scratch_at
+from migrator.squawk import run_squawk
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -129,23 +127,7 @@ def own_statements(sql: str) -> str:
     return "\n\n".join(part for part in parts if part and not BOOKKEEPING.match(part))
 
 
-def find_squawk() -> str | None:
-    """Return the path of squawk: beside this Python, else from PATH; None if not installed."""
-    beside = Path(sys.executable).with_name("squawk")
-    return str(beside) if beside.exists() else shutil.which("squawk")
-
-
 def squawk(sql: str, root: Path) -> str | None:
     """Return what squawk finds in the SQL; None if it is not installed."""
-    program = find_squawk()
-    if program is None:
-        return None
-    done = subprocess.run(
-        [program, "--reporter", "gcc", "--stdin-filepath", "plan.sql"],
-        cwd=root,
-        input=sql,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return (done.stdout + done.stderr).strip()
+    done = run_squawk(sql, root, "--reporter", "gcc", "--stdin-filepath", "plan.sql")
+    return None if done is None else (done.stdout + done.stderr).strip()
