@@ -19,7 +19,7 @@ from migrator.locks import application_name, one_run_at_a_time
 from migrator.poolers import find_unfit_pooler
 from migrator.redaction import redact
 from migrator.scratch import scratch_beside
-from migrator.scripts import as_docstring, read_scripts, require_one_head
+from migrator.scripts import as_docstring, find_revision, read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
@@ -352,7 +352,7 @@ class Database:
         from migrator import adoption
 
         chain = adoption.run_revisions(self.dialect())
-        wanted = adoption.resolve(self.scripts(), revision)
+        wanted = None if revision is None else find_revision(self.scripts(), revision).revision
         with self.only_run() as connection, connection.begin():
             if not self.status(connection).unversioned:
                 return adoption.Adoption()

@@ -12,11 +12,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
+from alembic.script import Script
 from sqlalchemy import Connection
 
-from migrator.errors import RefusedError, UnknownRevisionError, first_line
+from migrator.errors import RefusedError, first_line
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -199,22 +198,6 @@ def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
             states.append(State(script, dialect.read(scratch), dialect.read_rows(scratch)))
             scratch.rollback()
     return Chain(tuple(states))
-
-
-def resolve(scripts: ScriptDirectory, revision: str | None) -> str | None:
-    """Return the full id of a revision; None for None.
-
-    Raises:
-        UnknownRevisionError: There is no such revision.
-    """
-    if revision is None:
-        return None
-    if revision == "base":
-        raise UnknownRevisionError("base is no revision")
-    try:
-        return str(scripts.get_revision(revision).revision)
-    except CommandError as error:
-        raise UnknownRevisionError(str(error)) from error
 
 
 def compare(dialect: Dialect, connection: Connection, chain: Chain, wanted: str | None) -> Adoption:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
-from alembic.script import Script
 
 from migrator.database import Database
 from migrator.errors import LinterError
+from migrator.scripts import find_revision
 from migrator.source import Finding
 from migrator.squawk import run_squawk
 
@@ -43,9 +43,7 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
         found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
     by_file = defaultdict(list)
     for revision, finding in found:
-        script = scripts.get_revision(revision)
-        assert isinstance(script, Script), "Alembic printed its id"
-        by_file[Path(script.path)].append(finding)
+        by_file[Path(find_revision(scripts, revision).path)].append(finding)
     return by_file
 
 
