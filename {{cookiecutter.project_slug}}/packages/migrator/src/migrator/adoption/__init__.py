@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from alembic.script import Script
 from sqlalchemy import Connection
 
+from migrator.adoption.rows import Rows, count_missing, read_rows
 from migrator.errors import RefusedError, first_line
 
 if TYPE_CHECKING:
@@ -63,18 +64,6 @@ class Statements(NamedTuple):
 
     create: list[str]
     drop: list[str]
-
-
-class Rows(NamedTuple):
-    """Rows of a table, by their primary keys.
-
-    Attributes:
-        columns: The columns of the key.
-        keys: The values.
-    """
-
-    columns: tuple[str, ...]
-    keys: frozenset[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -155,13 +144,9 @@ class Dialect(ABC):
         It neither commits nor rolls back.
         """
 
-    @abstractmethod
     def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
         """Return the rows of tables that have a primary key."""
-
-    @abstractmethod
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return how many of these rows a table lacks."""
+        return read_rows(connection)
 
     @abstractmethod
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
@@ -223,7 +208,7 @@ def compare(dialect: Dialect, connection: Connection, chain: Chain, wanted: str 
         missing = {
             table: count
             for table, rows in equal[-1].rows.items()
-            if (count := dialect.count_missing(connection, table, rows))
+            if (count := count_missing(connection, table, rows))
         }
         return replace(
             result,

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
+from migrator.adoption import Dialect, Differences, Item, Key, Objects
+from migrator.adoption.rows import Rows
 from migrator.clickhouse.connections import (
     connect_arguments,
     in_database,
@@ -71,10 +72,6 @@ class ClickHouseDialect(Dialect):
     def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
         """Return nothing: a primary key of ClickHouse does not identify a row."""
         return {}
-
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return 0."""
-        return 0
 
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
         """Return in what two databases differ. A table that only columns tell apart is altered."""
