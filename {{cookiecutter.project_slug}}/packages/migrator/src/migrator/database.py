@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -131,11 +132,6 @@ class Database:
         """Return a text without the passwords of the URL and whatever looks like one."""
         return redact(text, self.url)
 
-    def require_known_state(self, found: Status) -> None:
-        """Refuse to upgrade from a state that needs a person's decision."""
-        names = [self.relative_name(script.path) for script in found.edited]
-        require_known_state(found, self.label, names)
-
     def engine(self) -> Engine:
         """Return an engine for one run."""
         return engine.make_migration_engine(
@@ -213,7 +209,7 @@ class Database:
         """
         if revision == "head":
             require_one_head(self.scripts())
-        self.run(command.upgrade, revision, connection, report, self.require_known_state)
+        self.run(command.upgrade, revision, connection, report, partial(require_known_state, self))
 
     def downgrade(
         self,
@@ -269,7 +265,7 @@ class Database:
         if connection is None:
             self.require_session()
         state = self.status(connection)
-        self.require_known_state(state)
+        require_known_state(self, state)
         pending = state.pending_until(revision)
         if not pending:
             return planning.Plan(())

@@ -1,7 +1,7 @@
 """The state of a database: its revision, what is pending, and what was edited since."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
@@ -12,6 +12,9 @@ from sqlalchemy import Connection
 from migrator.errors import EditedError, RefusedError, UnknownRevisionError, UnversionedError
 from migrator.history import Entry, checksum
 from migrator.scripts import require_one_head
+
+if TYPE_CHECKING:
+    from migrator.database import Database
 
 
 @dataclass(frozen=True)
@@ -134,18 +137,14 @@ def squashed_by(script: Script) -> dict[str, str]:
     return dict(getattr(script.module, "replaces", {}))
 
 
-def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
+def require_known_state(database: "Database", found: Status) -> None:
     """Refuse to upgrade from a state that needs a person's decision.
-
-    Args:
-        found: The state of the database.
-        label: What messages call the database.
-        names: The file names of `found.edited`, for messages.
 
     Raises:
         RefusedError: The database belongs to another version of the code or has no revision, the
             revisions have two heads, or an applied revision was edited.
     """
+    label = database.label
     for script in found.scripts.walk_revisions():
         behind = set(found.unknown) & squashed_by(script).keys()
         if behind:
@@ -163,15 +162,15 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
             " newer schema"
         )
     require_one_head(found.scripts)
-    if found.unversioned:
-        names = found.unversioned
+    if names := found.unversioned:
         raise UnversionedError(
             f"{label} has {len(names)} tables of these migrations ({', '.join(names)}) and no"
             " revision, so the migrations would create them again"
         )
     if found.edited:
+        files = ", ".join(database.relative_name(script.path) for script in found.edited)
         raise EditedError(
-            f"{', '.join(names)} was edited after it was applied; databases migrated before and"
+            f"{files} was edited after it was applied; databases migrated before and"
             " after the edit would differ",
             found.edited[0].down_revision or "base",
         )

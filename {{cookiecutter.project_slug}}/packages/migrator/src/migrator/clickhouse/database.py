@@ -41,7 +41,7 @@ from migrator.losses import Loss
 from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import as_docstring, require_one_head
-from migrator.status import Status
+from migrator.status import Status, require_known_state
 from migrator.unversioned import find_unversioned
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
@@ -161,7 +161,7 @@ class ClickHouse(Database):
         with self.only_run() if connection is None else nullcontext(connection) as found:
             before = self.status(found)
             if connection is None:
-                self.require_known_state(before)
+                require_known_state(self, before)
             pending = before.pending_until(revision)
             if pending:
                 self.settle(found, before.revisions)
@@ -221,7 +221,7 @@ class ClickHouse(Database):
             UnknownRevisionError: There is no such revision.
         """
         found = self.status(connection)
-        self.require_known_state(found)
+        require_known_state(self, found)
         pending = found.pending_until(revision)
         if not pending:
             return Plan(())

@@ -10,7 +10,7 @@ from alembic.util import to_tuple
 
 from migrator.calls import Call, Exit, show_step
 from migrator.errors import RefusedError, UnknownRevisionError
-from migrator.status import Status
+from migrator.status import Status, require_known_state
 
 if TYPE_CHECKING:
     from migrator.losses import Loss
@@ -28,7 +28,7 @@ def undo(call: Call) -> Exit:
     target.require_session()
     before = target.status()
     if before.unversioned:
-        target.require_known_state(before)
+        require_known_state(target, before)
     wanted = step_or_revision(arguments.target or "1")
     if not before.start:
         if not wanted.startswith("-"):
@@ -42,7 +42,7 @@ def undo(call: Call) -> Exit:
             f" --allow-production and name the revision. Next: {example}"
         )
     if before.unknown:
-        target.require_known_state(before)
+        require_known_state(target, before)
     try:
         to_undo = before.revisions_to_undo(wanted)
     except UnknownRevisionError:
