@@ -1,6 +1,5 @@
 """Errors that stop a migration command, besides those that a database or a revision raises."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 
@@ -13,16 +12,12 @@ class RefusedError(MigrationError):
 
 
 class EditedError(RefusedError):
-    """The file of an applied revision is no longer what was applied.
+    """The file of an applied revision is no longer what was applied."""
 
-    Attributes:
-        before: The revision, or the revisions, that the first edited one follows; or `base`.
-    """
-
-    def __init__(self, message: str, before: str | Sequence[str]) -> None:
-        """Store what the edited revision follows."""
+    def __init__(self, message: str, before: str) -> None:
+        """Store a revision that the first edited one follows, or `base`."""
         super().__init__(message)
-        self.before = before if isinstance(before, str) else before[0]
+        self.before = before
 
 
 class UnversionedError(RefusedError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionError
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 from sqlalchemy import Connection
 
 from migrator.errors import EditedError, RefusedError, UnknownRevisionError, UnversionedError
@@ -170,7 +170,7 @@ def require_known_state(database: "Database", found: Status) -> None:
     if found.edited:
         files = ", ".join(database.relative_name(script.path) for script in found.edited)
         raise EditedError(
-            f"{files} was edited after it was applied; databases migrated before and"
-            " after the edit would differ",
-            found.edited[0].down_revision or "base",
+            f"{files} was edited after it was applied; databases migrated before and after the"
+            " edit would differ",
+            to_tuple(found.edited[0].down_revision, ("base",))[0],
         )
