@@ -189,10 +189,6 @@ class Database:
         """Return a connection for reading, which takes no lock of a run."""
         return engine.reading(self.url, self.wait_seconds)
 
-    def without_waiting(self) -> Self:
-        """Return the same migrations for a look at a database that may be locked."""
-        return replace(self, wait_seconds=0)
-
     def upgrade(
         self,
         revision: str = "head",
