@@ -51,6 +51,11 @@ def text(tokens: Sequence[str]) -> str:
     return "".join(tokens).strip()
 
 
+def mentions(message: str, name: str) -> bool:
+    """Return whether a message, or SQL, contains a name as a word."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) is not None
+
+
 def walk(tokens: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Yield each part with the number of brackets around it, and the word behind it."""
     depth = 0

@@ -8,11 +8,9 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import CreateIndexOp, DropIndexOp, ModifyTableOps
 from alembic.util import PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy.dialects import sqlite
 
-from migrator.drafts.conversions import DIALECT
+from migrator.drafts.autogenerate import DIALECTS
 
-DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
 # How an index is made, and not what it is.
 OPTIONS_OF_STATEMENTS = {"concurrently"}
 DEFAULTS: tuple[Any, ...] = (None, False, "btree", [], (), {})
