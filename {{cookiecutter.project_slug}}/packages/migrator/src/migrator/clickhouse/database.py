@@ -31,7 +31,7 @@ from migrator.clickhouse.connections import (
 )
 from migrator.clickhouse.explain import ask
 from migrator.clickhouse.locks import take_turns
-from migrator.clickhouse.planning import find_losses
+from migrator.clickhouse.losses import find_losses
 from migrator.clickhouse.replicas import replicate, replicate_tables
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
