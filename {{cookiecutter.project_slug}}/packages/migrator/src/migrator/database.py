@@ -176,14 +176,14 @@ class Database:
 
     def status(self, connection: Connection | None = None) -> Status:
         """Return the state of the database, or of the one that `connection` leads to. Read-only."""
-        from migrator.unversioned import find_unversioned
+        from migrator.unversioned import with_unversioned
 
         scripts = self.scripts()
         if connection is None and self.is_missing():
             return compare(scripts, (), {})
         with nullcontext(connection) if connection else self.reading() as found:
             state = compare(scripts, read_revisions(found), history.read_history(found))
-            return find_unversioned(found, state)
+            return with_unversioned(found, state)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for reading, which takes no lock of a run."""

@@ -42,7 +42,7 @@ from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import as_docstring, require_one_head
 from migrator.status import Status, require_known_state
-from migrator.unversioned import find_unversioned
+from migrator.unversioned import with_unversioned
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
 DELETE = text("""
@@ -135,7 +135,7 @@ class ClickHouse(Database):
         try:
             with self.reading() if connection is None else nullcontext(connection) as found:
                 state = interpret(scripts, read_revisions(found), history.read_history(found))
-                return find_unversioned(found, state)
+                return with_unversioned(found, state)
         except MissingDatabaseError:
             return interpret(scripts, (), {})
 
