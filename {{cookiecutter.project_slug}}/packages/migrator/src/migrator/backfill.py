@@ -123,12 +123,7 @@ def forget_progress(*, ctx: MigrationContext, heads: set[str], **_: Any) -> None
 
 
 class Backfill:
-    """A statement on its way through a table of PostgreSQL.
-
-    Attributes:
-        name: The table, as the server spells it.
-        note: Selects the row with the progress of this statement.
-    """
+    """A statement on its way through a table of PostgreSQL."""
 
     def __init__(
         self, context: MigrationContext, statement: sa.Update | sa.Delete, size: int
@@ -139,6 +134,7 @@ class Backfill:
         self.statement = statement
         self.size = size
         assert isinstance(statement.table, sa.TableClause), "it names a table"
+        # As the server spells it.
         self.name = context.dialect.identifier_preparer.format_table(statement.table)
         parameters = {"name": self.name}
         # The connection of the run is in no transaction.
@@ -155,6 +151,7 @@ class Backfill:
         compiled = statement.compile(dialect=context.dialect)
         text = f"{compiled} {sorted(compiled.params.items())!r}"
         digest = hashlib.sha256(text.encode()).hexdigest()
+        # Selects the row with the progress of this statement.
         self.note = PROGRESS.c.statement == digest
         self.begin = PROGRESS.insert().values(statement=digest, passed=0, last="[]")
         found = context.config and context.config.attributes.get("migrations")

@@ -41,15 +41,16 @@ Check = Callable[[Status], None]
 class Database:
     """The migrations of a SQLite or PostgreSQL database. Built once, and passed on.
 
+    README.md says why each is there.
+
     Attributes:
-        url: The database. An asynchronous driver is replaced by a synchronous one.
-        ini: The path of `alembic.ini`. Messages name files relative to its folder.
-        name: The project. Runs of the same name take turns, and the server lists them under it.
+        url: The database.
+        ini: The path of `alembic.ini`.
+        name: The project. Runs of the same name take turns.
         backup_folder: Where a downgrade stores its backup.
-        section: The section of `alembic.ini` that describes these revisions.
+        section: The section of `alembic.ini`.
         wait_seconds: How long a run waits for another one to end.
-        lock_timeout_ms: How long a statement waits for a lock on PostgreSQL. Queries that queue
-            behind it wait at most as long.
+        lock_timeout_ms: How long a statement waits for a lock on PostgreSQL.
         lock_tries: How often a run tries to get such a lock. A SQLite file is tried once.
         lock_wait_seconds: The time after which it does not try again.
         production: Whether a downgrade requires `--allow-production` and a target.

@@ -22,17 +22,11 @@ from migrator.source import Revision
 
 @dataclass(frozen=True)
 class Move:
-    """Revisions that were put behind others.
+    """Revisions that were put behind others."""
 
-    Attributes:
-        scripts: The revisions, the last one first.
-        before: What the first of them followed; `base` if it began the history.
-        after: What it follows now.
-    """
-
-    scripts: tuple[Script, ...]
-    before: str
-    after: str
+    scripts: tuple[Script, ...]  # the last one first
+    before: str  # what the first of them followed; `base` if it began the history
+    after: str  # what it follows now
 
 
 def head_file(scripts: ScriptDirectory) -> Path:

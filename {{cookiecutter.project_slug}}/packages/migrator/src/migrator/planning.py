@@ -37,26 +37,18 @@ NO_CHANGE = ("SELECT", "PRAGMA", "BEGIN", "COMMIT", "--")
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upgrade would do.
+    """What an upgrade would do."""
 
-    Attributes:
-        pending: The revisions that it would apply, in order.
-        sql: The statements that they would execute.
-        locks: The strongest lock on each table, view or index that exists already; None where locks
-            do not matter.
-        unknown: Whose locks could not be learned, each with the reason.
-        rows: About how many rows the locked tables have, as far as the server knows.
-        findings: What squawk found; None if it did not run.
-        answers: What ClickHouse says of each statement, without executing it.
-    """
-
-    pending: tuple[Script, ...]
-    sql: str = ""
+    pending: tuple[Script, ...]  # in order
+    sql: str = ""  # the statements that they would execute
+    # The strongest lock on each table, view or index that exists already; None where locks do not
+    # matter.
     locks: dict[str, str] | None = None
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # whose locks could not be learned, each with the reason
+    # About how many rows the locked tables have, as far as the server knows.
     rows: dict[str, int] = field(default_factory=dict)
-    findings: str | None = None
-    answers: tuple[str, ...] = ()
+    findings: str | None = None  # of squawk; None if it did not run
+    answers: tuple[str, ...] = ()  # what ClickHouse says of each statement, without executing it
 
 
 def plan_postgresql(

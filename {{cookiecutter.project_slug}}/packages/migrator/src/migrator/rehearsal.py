@@ -57,14 +57,11 @@ STRENGTH = ["", *LOCKS]
 
 @dataclass
 class Rehearsal:
-    """What a run on the copy has shown.
+    """What a run on the copy has shown."""
 
-    Attributes:
-        locks: The strongest lock on each table, view or index that exists already.
-        unknown: Whose locks could not be learned, each with the reason.
-    """
-
+    # The strongest lock on each table, view or index that exists already.
     locks: dict[str, str] = field(default_factory=dict)
+    # Whose locks could not be learned, each with the reason.
     unknown: list[str] = field(default_factory=list)
 
 

@@ -19,32 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a database compared with the revision files.
-
-    Attributes:
-        scripts: The revision files.
-        revisions: The revisions of the database: one; none for an empty schema; two on branches.
-        heads: The last revisions of the files; one, unless two branches were merged.
-        pending: Revisions still to apply, in order.
-        applied: Revisions that were applied, in order.
-        edited: The applied ones whose file is no longer what was applied.
-        unknown: Revisions of the database that no file has.
-        history: The latest entry of each applied revision.
-        unfinished: A revision that a killed run left half-way, on a database without
-            transactions. It counts as pending: an upgrade repeats it, a downgrade undoes it.
-        unversioned: Tables of the migrations in a database without a revision.
-    """
+    """The state of a database compared with the revision files."""
 
     scripts: ScriptDirectory = field(repr=False, compare=False)
-    revisions: tuple[str, ...]
-    heads: tuple[str, ...]
-    pending: tuple[Script, ...]
-    applied: tuple[Script, ...]
-    edited: tuple[Script, ...]
-    unknown: tuple[str, ...]
-    history: dict[str, Entry]
+    revisions: tuple[str, ...]  # of the database: one; none for an empty schema; two on branches
+    heads: tuple[str, ...]  # of the files: one, unless two branches were merged
+    pending: tuple[Script, ...]  # still to apply, in order
+    applied: tuple[Script, ...]  # in order
+    edited: tuple[Script, ...]  # applied, and their file is no longer what was applied
+    unknown: tuple[str, ...]  # of the database; no file has them
+    history: dict[str, Entry]  # the latest entry of each applied revision
+    # A killed run left it half-way, on a database without transactions. It counts as pending: an
+    # upgrade repeats it, a downgrade undoes it.
     unfinished: Script | None = None
-    unversioned: tuple[str, ...] = ()
+    unversioned: tuple[str, ...] = ()  # tables of the migrations in a database without a revision
 
     @property
     def revision(self) -> str:

@@ -26,16 +26,11 @@ Key = tuple[str, str]
 
 
 class Item(NamedTuple):
-    """An object of a catalogue.
+    """An object of a catalogue."""
 
-    Attributes:
-        table: The table that it belongs to, or that it is; empty for none.
-        definition: What it is, comparable.
-        label: What messages call it if it stands for itself; empty for parts of other objects.
-    """
-
-    table: str
-    definition: Any
+    table: str  # the one that it belongs to, or that it is; empty for none
+    definition: Any  # comparable
+    # What messages call it if it stands for itself; empty for parts of other objects.
     label: str = ""
 
 
@@ -43,91 +38,57 @@ Objects = Mapping[Key, Item]
 
 
 class Differences(NamedTuple):
-    """In what a database differs from a revision.
+    """In what a database differs from a revision."""
 
-    Attributes:
-        lines: The objects, for people.
-        sql: The statements that make the database equal, as far as they are known, in order.
-    """
-
-    lines: list[str]
-    sql: list[str]
+    lines: list[str]  # the objects, for people
+    sql: list[str]  # what makes the database equal, as far as it is known, in order
 
 
 class Statements(NamedTuple):
-    """The SQL of everything in a database.
+    """The SQL that makes everything in a database, and that removes it."""
 
-    Attributes:
-        create: The statements that make it, in order.
-        drop: The statements that remove it.
-    """
-
-    create: list[str]
+    create: list[str]  # in order
     drop: list[str]
 
 
 @dataclass(frozen=True)
 class State:
-    """What a revision makes of an empty database.
-
-    Attributes:
-        script: The revision.
-        objects: The catalogue afterwards.
-        rows: The keys of the rows in each table, as the revisions inserted them.
-    """
+    """What a revision makes of an empty database."""
 
     script: Script
-    objects: Objects
-    rows: Mapping[str, Rows]
+    objects: Objects  # the catalogue afterwards
+    rows: Mapping[str, Rows]  # the rows of each table, as the revisions inserted them
 
 
 @dataclass(frozen=True)
 class Chain:
-    """What the revisions make of an empty database, one after the other.
+    """What the revisions make of an empty database, one after the other."""
 
-    Attributes:
-        states: The state after each revision that runs there.
-        failure: Why the next one does not; empty if all do.
-    """
-
-    states: tuple[State, ...]
-    failure: str = ""
+    states: tuple[State, ...]  # after each revision that runs there
+    failure: str = ""  # why the next one does not; empty if all do
 
 
 @dataclass(frozen=True)
 class Adoption:
-    """What a comparison of a database with the revisions has found.
+    """What a comparison of a database with the revisions has found."""
 
-    Attributes:
-        revision: The revision that it equals and that was recorded; None if there is no single one.
-        equal: All revisions that it equals. Several differ only in rows.
-        nearest: The revision that it differs least from.
-        differences: In what it differs from `nearest`; None if it equals one.
-        data: Revisions up to `revision` that change no schema: whether they ran cannot be seen.
-        missing_rows: How many rows a table lacks that the revisions insert.
-        others: Objects that no revision knows, and that belong to no table that one knows.
-        failure: Why a revision does not run on an empty database; empty if all do.
-    """
-
-    revision: str | None = None
-    equal: tuple[Script, ...] = ()
-    nearest: Script | None = None
-    differences: Differences | None = None
+    revision: str | None = None  # the one that was recorded; None if it equals no single one
+    equal: tuple[Script, ...] = ()  # all that it equals; several differ only in rows
+    nearest: Script | None = None  # the one that it differs least from
+    differences: Differences | None = None  # from `nearest`; None if it equals one
+    # Revisions up to `revision` that change no schema: whether they ran cannot be seen.
     data: tuple[Script, ...] = ()
+    # How many rows a table lacks that the revisions insert.
     missing_rows: Mapping[str, int] = field(default_factory=dict)
+    # Objects that no revision knows, and that belong to no table that one knows.
     others: tuple[str, ...] = ()
-    failure: str = ""
+    failure: str = ""  # why a revision does not run on an empty database; empty if all do
 
 
 class Dialect(ABC):
-    """What an adoption needs to know about a kind of database.
+    """What an adoption needs to know about a kind of database."""
 
-    Attributes:
-        database: The migrations.
-        remark: What the last scratch database lacks, for the message about a revision that fails.
-    """
-
-    remark = ""
+    remark = ""  # what the last scratch database lacks, for the message about a revision that fails
 
     def __init__(self, database: Database) -> None:
         """Store the migrations."""

@@ -13,15 +13,10 @@ AT_ONCE = 500
 
 
 class Rows(NamedTuple):
-    """Rows of a table, by their primary keys.
+    """Rows of a table, by their primary keys."""
 
-    Attributes:
-        columns: The columns of the key.
-        keys: The values.
-    """
-
-    columns: tuple[str, ...]
-    keys: frozenset[tuple[Any, ...]]
+    columns: tuple[str, ...]  # those of the key
+    keys: frozenset[tuple[Any, ...]]  # the values
 
 
 def read_rows(connection: Connection) -> Mapping[str, Rows]:

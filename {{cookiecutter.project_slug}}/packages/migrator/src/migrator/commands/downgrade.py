@@ -73,11 +73,7 @@ def undo(call: Call) -> Exit:
 
 
 class Steps:
-    """A downgrade that undoes what the user was shown, whatever other runs do meanwhile.
-
-    Attributes:
-        has_begun: Whether it found the state that it expected.
-    """
+    """A downgrade that undoes what the user was shown, whatever other runs do meanwhile."""
 
     def __init__(self, call: Call, before: Status, revision: str, lost: "Sequence[Loss]") -> None:
         """Store the state that was shown, where the downgrade ends, and what it deletes."""
@@ -85,7 +81,7 @@ class Steps:
         self.lost = lost
         self.expected = before.start
         self.end = revisions_at(revision)
-        self.has_begun = False
+        self.has_begun = False  # whether it found the state that it expected
 
     def check(self, found: Status) -> None:
         """Refuse a state that the user was not shown, and back up the other one.

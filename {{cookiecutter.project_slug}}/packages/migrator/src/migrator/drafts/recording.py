@@ -15,21 +15,13 @@ from alembic.operations import Operations, ops, toimpl
 
 @dataclass
 class TableRecord:
-    """What the revisions say of a table.
-
-    Attributes:
-        columns: Its columns, by name.
-        constraints: What added its constraints, by their names.
-        indexes: What created its indexes, by their names.
-        checks: Its CHECKs, by their names.
-        of_types: The names of those that belong to the type of a column.
-        comment: Its comment.
-    """
+    """What the revisions say of a table; its parts by their names."""
 
     columns: dict[str, sa.Column[Any]] = field(default_factory=dict)
-    constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)
-    indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)
+    constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)  # what added each
+    indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)  # what created each
     checks: dict[str, sa.CheckConstraint] = field(default_factory=dict)
+    # The names of the CHECKs that belong to the type of a column.
     of_types: set[str] = field(default_factory=set)
     comment: str | None = None
 
