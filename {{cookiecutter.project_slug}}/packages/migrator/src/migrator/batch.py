@@ -131,11 +131,7 @@ class Rebuild:
         return self.connection.exec_driver_sql(query, (self.name,)).scalar()
 
     def finish(self) -> None:
-        """Create indexes and triggers again, and make sure that all triggers and views still work.
-
-        Raises:
-            RuntimeError: One does not: it uses a column that is not there any more.
-        """
+        """Create indexes and triggers again, and check that all triggers and views still work."""
         run = self.connection.exec_driver_sql
         if self.sequence is not None:
             run("DELETE FROM sqlite_sequence WHERE name = ?", (self.name,))

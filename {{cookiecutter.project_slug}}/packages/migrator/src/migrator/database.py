@@ -370,12 +370,7 @@ class Database:
         connection.execute(history.insert(script, "adopted", None))
 
     def losses(self, found: Status, target: str) -> "list[Loss]":
-        """Return the tables and columns that a downgrade to `target` would delete.
-
-        Raises:
-            RefusedError: The revisions run on PostgreSQL only, and the role may not create the
-                scratch database that would show it; or another run drops tables meanwhile.
-        """
+        """Return the tables and columns that a downgrade to `target` would delete."""
         from migrator.losses import find_losses
 
         return find_losses(self, found.revisions[0], target)

@@ -179,13 +179,7 @@ def stamp(connection: Connection, revision: str) -> None:
 
 @contextmanager
 def copy_of_schema(database: "Database") -> Iterator[URL]:
-    """Yield the URL of a new database with the same schema and no rows; drop it afterwards.
-
-    Raises:
-        MigrationError: There is no `pg_dump`, the schema cannot be copied, or another plan of the
-            project does not end in time.
-        sqlalchemy.exc.DBAPIError: The role may not create databases.
-    """
+    """Yield the URL of a new database with the same schema and no rows; drop it afterwards."""
     with make_postgresql_engine(database.url).connect() as server:
         pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))
     # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.

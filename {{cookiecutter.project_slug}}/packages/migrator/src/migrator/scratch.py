@@ -28,10 +28,7 @@ def scratch_at(revision: str, config: Callable[[Connection], Config]) -> Iterato
 def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]:
     """Yield the URL of an empty database of the same kind: in memory, or on the same server.
 
-    The one on a server is dropped again. What a killed process left is replaced by the next one.
-
-    Raises:
-        LockTimeoutError: Another one of the project was in use for longer than `wait_seconds`.
+    A project has one at a time on a server. It is dropped again: after a kill, by the next process.
     """
     if is_sqlite(url):
         yield URL.create(url.drivername)

@@ -48,9 +48,6 @@ class PostgreSQL(Dialect):
 
         It gets the schema and the extensions that the revisions expect to be there. An extension
         that this role may not create matters only if a revision then fails.
-
-        Raises:
-            RefusedError: The role may not create a database.
         """
         url, sources = self.database.url, read_sources(self.database)
         with self.database.reading() as connection:

@@ -42,7 +42,6 @@ class ClickHouseDialect(Dialect):
         """Yield a connection to an empty database on the same server.
 
         Raises:
-            LockTimeoutError: Another adoption did not end in time.
             RefusedError: The user may not create a database.
         """
         url = self.database.url

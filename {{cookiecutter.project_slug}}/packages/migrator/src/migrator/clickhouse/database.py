@@ -59,6 +59,8 @@ FAILING = text("""
 class ClickHouse(Database):
     """The migrations of a ClickHouse database. `Database` describes the other fields.
 
+    Every method that connects raises `UnreachableError` if ClickHouse cannot be reached.
+
     Attributes:
         url: `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`, or `chdb:///FOLDER` with, if it is
             another one than `default`, `?database=NAME`.
@@ -94,14 +96,7 @@ class ClickHouse(Database):
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
-        """Yield a connection for a run, and keep other runs away.
-
-        Raises:
-            LockTimeoutError: Another run did not end in time.
-            RefusedError: Behind this connection pooler, the lock would protect nothing; or the
-                database of a cluster is not replicated.
-            UnreachableError: ClickHouse cannot be reached.
-        """
+        """Yield a connection for a run, and keep other runs away."""
         connect = self.reading if self.replicated else partial(open_or_create, self.url)
         with self.lock(), connect() as connection:
             if self.replicated:
@@ -123,12 +118,7 @@ class ClickHouse(Database):
             self.turns.require_session()
 
     def status(self, connection: Connection | None = None) -> Status:
-        """Return the state of ClickHouse, or of the database of `connection`. Read-only.
-
-        Raises:
-            alembic.util.CommandError: The revision files cannot be read.
-            UnreachableError: ClickHouse cannot be reached.
-        """
+        """Return the state of ClickHouse, or of the database of `connection`. Read-only."""
         scripts = self.scripts()
         if connection is None and self.is_missing():
             return interpret(scripts, (), {})
@@ -149,15 +139,7 @@ class ClickHouse(Database):
         connection: Connection | None = None,
         report: Report | None = None,
     ) -> None:
-        """Apply revisions up to and including `revision`. A caller's connection gets no history.
-
-        Raises:
-            LockTimeoutError: Another run did not end in time.
-            RefusedError: `require_known_state` refuses the state that the run finds.
-            UnknownRevisionError: There is no such revision.
-            UnreachableError: ClickHouse cannot be reached.
-            sqlalchemy.exc.SQLAlchemyError: A statement failed; those before it keep their effect.
-        """
+        """Apply revisions up to and including `revision`. A caller's connection gets no history."""
         with self.only_run() if connection is None else nullcontext(connection) as found:
             before = self.status(found)
             if connection is None:
@@ -214,12 +196,7 @@ class ClickHouse(Database):
             connection.execute(DELETE, {"revision": revision})
 
     def plan(self, revision: str = "head", connection: Connection | None = None) -> Plan:
-        """Return what an upgrade to `revision` would do. Read-only.
-
-        Raises:
-            RefusedError: The upgrade would be refused.
-            UnknownRevisionError: There is no such revision.
-        """
+        """Return what an upgrade to `revision` would do. Read-only."""
         found = self.status(connection)
         require_known_state(self, found)
         pending = found.pending_until(revision)
@@ -245,11 +222,7 @@ class ClickHouse(Database):
             yield "not known: all, because there is no database yet"
 
     def new_revision(self, message: str) -> Path:
-        """Write an empty revision and return its path; there are no models to compare.
-
-        Raises:
-            RefusedError: There are two heads, so the revision would follow neither or both.
-        """
+        """Write an empty revision and return its path; there are no models to compare."""
         require_one_head(self.scripts())
         script = command.revision(self.config(), as_docstring(message))
         assert isinstance(script, Script), "one message makes one revision"
@@ -284,11 +257,7 @@ class ClickHouse(Database):
             return find_losses(connection, printed_sql(command.downgrade, self.config(), span))
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
-        """Store verified copies of the tables that lose something and return their folder.
-
-        Raises:
-            BackupError: A copy is incomplete.
-        """
+        """Store verified copies of the tables that lose something and return their folder."""
         tables = sorted({loss.table for loss in lost})
         if not tables:
             return None

@@ -63,9 +63,6 @@ def find_changes(folder: Path, sources: Mapping[Path, str]) -> Iterator[tuple[Pa
     Args:
         folder: A folder of revisions.
         sources: The source of each revision that is there now.
-
-    Raises:
-        LinterError: `BASE` names no commit.
     """
     # Git removes a folder with its last file.
     start = next(it for it in (folder, *folder.parents) if it.is_dir())
