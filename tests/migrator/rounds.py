@@ -20,9 +20,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from migrator import main
-from migrator.history import HISTORY
+from migrator.history import HISTORY, OWN_TABLES
 from migrator.soundness import find_faults
-from migrator.testing.catalogue import Catalogue, count_rows, read_catalogue
+from migrator.testing.catalogue import Catalogue, read_catalogue
 
 from tests.migrator.project import COMMANDS, HEAD
 from tests.migrator.sample.migrate import SCRIPTS, database
@@ -97,6 +97,17 @@ def look() -> Look:
         revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
         found = (read_catalogue(connection), count_rows(connection), find_faults(connection))
     return (str(revision), *found)
+
+
+def count_rows(connection: sa.Connection) -> dict[str, int]:
+    """Return how many rows each table has, without those of the migrations themselves."""
+    names = set(sa.inspect(connection).get_table_names())
+    tables = [sa.table(name) for name in sorted(names - {*OWN_TABLES})]
+    counts = {
+        it.name: connection.scalar(sa.select(sa.func.count()).select_from(it)) or 0 for it in tables
+    }
+    connection.rollback()
+    return counts
 
 
 def wait_until_alone(connection: sa.Connection) -> None:

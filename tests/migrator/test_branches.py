@@ -191,12 +191,13 @@ def test_two_heads_are_refused_until_one_is_put_behind_the_other(
 
     codes = [sqlite_project.run(*words) for words in (["upgrade"], ["new", "x"])]
     unclear = sqlite_project.run("new", "--rebase")
-    unknown = sqlite_project.run("new", "--rebase", "gone")
+    unknown = [sqlite_project.run("new", "--rebase", it) for it in ("gone", "base")]
     code = sqlite_project.run("new", "--rebase", "first")
 
     printed = capsys.readouterr().err
     assert [*codes, unclear] == [Exit.REFUSED] * 3
-    assert (unknown, code) == (Exit.USAGE, Exit.DONE)
+    assert (*unknown, code) == (Exit.USAGE, Exit.USAGE, Exit.DONE)
+    assert "Wrong usage, nothing was changed: base is no revision" in printed
     assert printed.count("2 heads: first, second; one has to follow") == 2
     assert printed.count("Next: scripts/new-migration.sh --rebase.") == 2
     assert "not certain which of first and second to move" in printed

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.migrator.clickhouse_project import (
     HEAD,
     REMOVE,
     Embedded,
+    Fault,
     Project,
     start,
 )
@@ -429,6 +431,22 @@ def test_a_database_without_a_revision_is_adopted_if_it_equals_one(migrated: Emb
     ]
     assert migrated.query("SHOW DATABASES LIKE 'migrator%'") == []
     assert migrated.run("upgrade", "--events").code == Exit.DONE
+
+
+def test_what_a_killed_adoption_leaves_is_dropped_by_the_next_one(migrated: Embedded) -> None:
+    migrated.query("DROP TABLE alembic_version SYNC")
+    migrated.query("DROP TABLE migration_history SYNC")
+    fault = Fault(3, kill=True)
+    killed = start(migrated.project, "upgrade", "--events", "--adopt", fault=fault)
+
+    killed.communicate()
+    left = migrated.query("SHOW DATABASES LIKE 'migrator%'")
+    adopted = migrated.run("upgrade", "--events", "--adopt")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left) == 1
+    assert adopted.code == Exit.DONE, adopted.err
+    assert migrated.query("SHOW DATABASES LIKE 'migrator%'") == []
 
 
 def test_a_database_that_differs_from_every_revision_is_not_adopted(migrated: Embedded) -> None:

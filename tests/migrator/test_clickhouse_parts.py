@@ -58,7 +58,7 @@ def test_runs_on_a_server_take_turns(project: Project) -> None:
     ):
         pytest.fail("two runs had the lock")
 
-    with take_turns(project.database):
+    with take_turns(project.database), take_turns(project.database, "-scratch"):
         pass
 
 

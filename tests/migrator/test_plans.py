@@ -8,11 +8,23 @@ import sqlalchemy as sa
 from migrator import Exit, backup, planning
 from migrator.rehearsal import Watch
 
-from tests.migrator.project import HEAD, Project
+from tests.migrator.project import COMMANDS, HEAD, Project
+from tests.running import wait_until
 
 AUTHOR = "INSERT INTO authors (id, email, name) VALUES (1, 'ada@example.com', 'Ada')"
 SHOWN = "SELECT name || ' ' || CAST(settings AS TEXT) FROM authors"
 SCRATCH = "SELECT datname FROM pg_database WHERE datname LIKE 'migrator%%'"
+ASLEEP = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'"
+TURNS = (
+    "SELECT pid FROM pg_stat_activity WHERE application_name = 'sample plan scratch migration lock'"
+)
+# Goes on once there is a file beside it, and while SQL is printed.
+WAITING = """
+import time
+from pathlib import Path
+while not op.get_context().as_sql and not Path(__file__).with_name("go").exists():
+    time.sleep(0.01)
+"""
 OUTSIDE = """
 with op.get_context().autocommit_block():
     op.create_index("i", "books", ["title"], postgresql_concurrently=True)
@@ -239,6 +251,38 @@ def test_a_plan_shows_locks_and_rows_and_leaves_nothing(
         "  by_hand: ACCESS EXCLUSIVE, which blocks everything, including reads\n\n"
     ) in capsys.readouterr().out
     assert project.catalogue() == before
+    assert project.query(SCRATCH) == []
+
+
+def test_what_a_killed_plan_leaves_is_dropped_by_the_next_one(postgresql_project: Project) -> None:
+    project = postgresql_project.upgraded()
+    path = project.write("slow", 'op.execute("SELECT pg_sleep(900)")')
+    plan = project.start(COMMANDS, "upgrade", "--plan")
+    wait_until(lambda: project.query(ASLEEP) != [], plan)
+
+    plan.kill()
+    plan.communicate()
+    left = project.query(SCRATCH)
+    path.write_text(path.read_text().replace("900", "0"))
+    again = project.database.plan()
+
+    assert len(left) == 1
+    assert again.unknown == ()
+    assert project.query(SCRATCH) == []
+
+
+def test_plans_of_one_project_take_turns(postgresql_project: Project) -> None:
+    project = postgresql_project.upgraded()
+    project.write("waiting", WAITING + ADD_COLUMN)
+    plans = [project.start(COMMANDS, "upgrade", "--plan") for _ in range(2)]
+    wait_until(lambda: len(project.query(TURNS)) == 2 and project.query(SCRATCH) != [], plans[0])
+
+    (project.versions / "go").touch()
+    printed = [plan.communicate()[0] for plan in plans]
+
+    assert [plan.returncode for plan in plans] == [Exit.DONE] * 2
+    assert printed[0] == printed[1]
+    assert "authors: ACCESS EXCLUSIVE" in printed[0]
     assert project.query(SCRATCH) == []
 
 

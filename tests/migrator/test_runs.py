@@ -157,7 +157,7 @@ def test_retries_end_after_their_number_or_their_time(
     monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: clock.now))
     pauses = []
 
-    for pause in runs.Retries(tries, seconds).pauses():
+    for pause in runs.pauses(tries, seconds):
         pauses.append(pause)
         clock.now += pause
 

@@ -4,52 +4,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from migrator.backfill import batched
-    from migrator.calls import Exit, Names
-    from migrator.cli import main
-    from migrator.database import Database
-    from migrator.environment import Environment
-    from migrator.errors import (
-        BackupError,
-        LockTimeoutError,
-        MigrationError,
-        RefusedError,
-        UnknownRevisionError,
-    )
+    from migrator.backfill import batched as batched
+    from migrator.calls import Exit as Exit
+    from migrator.calls import Names as Names
+    from migrator.cli import main as main
+    from migrator.database import Database as Database
+    from migrator.environment import Environment as Environment
+    from migrator.errors import BackupError as BackupError
+    from migrator.errors import LockTimeoutError as LockTimeoutError
+    from migrator.errors import MigrationError as MigrationError
+    from migrator.errors import RefusedError as RefusedError
+    from migrator.errors import UnknownRevisionError as UnknownRevisionError
 
 HOMES = {
-    "backfill": ("batched",),
-    "calls": ("Exit", "Names"),
-    "cli": ("main",),
-    "database": ("Database",),
-    "environment": ("Environment",),
-    "errors": (
-        "BackupError",
-        "LockTimeoutError",
-        "MigrationError",
-        "RefusedError",
-        "UnknownRevisionError",
-    ),
+    "BackupError": "errors",
+    "Database": "database",
+    "Environment": "environment",
+    "Exit": "calls",
+    "LockTimeoutError": "errors",
+    "MigrationError": "errors",
+    "Names": "calls",
+    "RefusedError": "errors",
+    "UnknownRevisionError": "errors",
+    "batched": "backfill",
+    "main": "cli",
 }
-
-__all__ = [
-    "BackupError",
-    "Database",
-    "Environment",
-    "Exit",
-    "LockTimeoutError",
-    "MigrationError",
-    "Names",
-    "RefusedError",
-    "UnknownRevisionError",
-    "batched",
-    "main",
-]
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is asked for: a service that reads URLs needs no Alembic for it."""
-    for home, names in HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
+    if name in HOMES:
+        return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

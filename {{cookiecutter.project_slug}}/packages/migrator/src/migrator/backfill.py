@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from migrator.engine import is_deadlock, is_lock_timeout
 from migrator.errors import MigrationError
 from migrator.history import PROGRESS
-from migrator.runs import Retries
+from migrator.runs import pauses
 
 log = logging.getLogger(__name__)
 
@@ -123,12 +123,7 @@ def forget_progress(*, ctx: MigrationContext, heads: set[str], **_: Any) -> None
 
 
 class Backfill:
-    """A statement on its way through a table of PostgreSQL.
-
-    Attributes:
-        name: The table, as the server spells it.
-        note: Selects the row with the progress of this statement.
-    """
+    """A statement on its way through a table of PostgreSQL."""
 
     def __init__(
         self, context: MigrationContext, statement: sa.Update | sa.Delete, size: int
@@ -139,6 +134,7 @@ class Backfill:
         self.statement = statement
         self.size = size
         assert isinstance(statement.table, sa.TableClause), "it names a table"
+        # As the server spells it.
         self.name = context.dialect.identifier_preparer.format_table(statement.table)
         parameters = {"name": self.name}
         # The connection of the run is in no transaction.
@@ -155,6 +151,7 @@ class Backfill:
         compiled = statement.compile(dialect=context.dialect)
         text = f"{compiled} {sorted(compiled.params.items())!r}"
         digest = hashlib.sha256(text.encode()).hexdigest()
+        # Selects the row with the progress of this statement.
         self.note = PROGRESS.c.statement == digest
         self.begin = PROGRESS.insert().values(statement=digest, passed=0, last="[]")
         found = context.config and context.config.attributes.get("migrations")
@@ -177,14 +174,14 @@ class Backfill:
 
     def patiently(self, action: Callable[[], bool]) -> bool:
         """Return what an action returns; repeat it while other sessions are in the way."""
-        pauses = Retries(*self.tries).pauses()
+        retries = pauses(*self.tries)
         while True:
             try:
                 return action()
             except DBAPIError as error:
                 if not is_lock_timeout(error) and not is_deadlock(error):
                     raise
-                pause = next(pauses, None)
+                pause = next(retries, None)
                 if pause is None:
                     raise
                 log.warning("Waiting for rows of %s; trying again in %.1f s.", self.name, pause)

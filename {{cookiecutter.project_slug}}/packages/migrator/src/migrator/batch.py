@@ -52,14 +52,7 @@ class NoType(UserDefinedType[Any]):
 
 
 class Rebuild:
-    """The rebuild of one table: what it has before, and what of it the new table gets.
-
-    Attributes:
-        batch: What Alembic does.
-        definition: The text that creates the new table.
-        indexes: The text of each index that stays, by its name.
-        triggers: The text of each trigger, by its name.
-    """
+    """The rebuild of one table: what it has before, and what of it the new table gets."""
 
     def __init__(self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table) -> None:
         """Read the table; nothing is changed yet.
@@ -69,7 +62,7 @@ class Rebuild:
         """
         assert impl.connection is not None, "it is no --sql"
         self.connection: Connection = impl.connection
-        self.batch = batch
+        self.batch = batch  # what Alembic does
         self.name = str(table.name)
         rows = self.connection.exec_driver_sql(
             "SELECT type, name, sql FROM sqlite_master"
@@ -90,10 +83,11 @@ class Rebuild:
         dropped = {str(name).lower() for name in read.columns} - {
             key.lower() for key in batch.columns
         }
-        self.definition = self.sql(batch.new_table)
+        self.definition = self.sql(batch.new_table)  # the text that creates the new table
         if batch.reflected:
             self.definition = merge(old, self.sql(read.new_table), self.definition, renamed)
         unseen_or_kept = read.indexes.keys() - batch.indexes.keys()
+        # The text of each index that stays, by its name.
         self.indexes = {
             name: rename_in_index(sql, renamed)
             for kind, name, sql in rows
@@ -101,6 +95,7 @@ class Rebuild:
             and name not in unseen_or_kept
             and not dropped & {word(token) for token in tokenize(sql[sql.index("(") :])}
         }
+        # The text of each, by its name.
         self.triggers = {name: sql for kind, name, sql in rows if kind == "trigger"}
         self.sequence = self.read_sequence()
 
@@ -136,11 +131,7 @@ class Rebuild:
         return self.connection.exec_driver_sql(query, (self.name,)).scalar()
 
     def finish(self) -> None:
-        """Create indexes and triggers again, and make sure that all triggers and views still work.
-
-        Raises:
-            RuntimeError: One does not: it uses a column that is not there any more.
-        """
+        """Create indexes and triggers again, and check that all triggers and views still work."""
         run = self.connection.exec_driver_sql
         if self.sequence is not None:
             run("DELETE FROM sqlite_sequence WHERE name = ?", (self.name,))

@@ -42,20 +42,13 @@ class Names:
 
 @dataclass(frozen=True)
 class Call:
-    """One command on one database.
-
-    Attributes:
-        target: The migrations of the database.
-        arguments: The arguments of the command. A downgrade replaces a number of steps by the
-            revision that it means.
-        names: How messages name commands and settings.
-        option: The option that selects this database, such as `--analytics`; empty for the first.
-    """
+    """One command on one database."""
 
     target: "Database"
+    # A downgrade replaces a number of steps by the revision that it means.
     arguments: argparse.Namespace
     names: Names
-    option: str = ""
+    option: str = ""  # selects this database, such as `--analytics`; empty for the first
 
     def command(self, name: str, *words: str) -> str:
         """Return a command on this database, for messages."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,7 +20,7 @@ from migrator.locks import application_name, one_run_at_a_time
 from migrator.poolers import find_unfit_pooler
 from migrator.redaction import redact
 from migrator.scratch import scratch_beside
-from migrator.scripts import as_docstring, read_scripts, require_one_head
+from migrator.scripts import as_docstring, find_revision, read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
 
@@ -40,15 +41,16 @@ Check = Callable[[Status], None]
 class Database:
     """The migrations of a SQLite or PostgreSQL database. Built once, and passed on.
 
+    README.md says why each is there.
+
     Attributes:
-        url: The database. An asynchronous driver is replaced by a synchronous one.
-        ini: The path of `alembic.ini`. Messages name files relative to its folder.
-        name: The project. Runs of the same name take turns, and the server lists them under it.
+        url: The database.
+        ini: The path of `alembic.ini`.
+        name: The project. Runs of the same name take turns.
         backup_folder: Where a downgrade stores its backup.
-        section: The section of `alembic.ini` that describes these revisions.
+        section: The section of `alembic.ini`.
         wait_seconds: How long a run waits for another one to end.
-        lock_timeout_ms: How long a statement waits for a lock on PostgreSQL. Queries that queue
-            behind it wait at most as long.
+        lock_timeout_ms: How long a statement waits for a lock on PostgreSQL.
         lock_tries: How often a run tries to get such a lock. A SQLite file is tried once.
         lock_wait_seconds: The time after which it does not try again.
         production: Whether a downgrade requires `--allow-production` and a target.
@@ -131,11 +133,6 @@ class Database:
         """Return a text without the passwords of the URL and whatever looks like one."""
         return redact(text, self.url)
 
-    def require_known_state(self, found: Status) -> None:
-        """Refuse to upgrade from a state that needs a person's decision."""
-        names = [self.relative_name(script.path) for script in found.edited]
-        require_known_state(found, self.label, names)
-
     def engine(self) -> Engine:
         """Return an engine for one run."""
         return engine.make_migration_engine(
@@ -180,22 +177,18 @@ class Database:
 
     def status(self, connection: Connection | None = None) -> Status:
         """Return the state of the database, or of the one that `connection` leads to. Read-only."""
-        from migrator.unversioned import find_unversioned
+        from migrator.unversioned import with_unversioned
 
         scripts = self.scripts()
         if connection is None and self.is_missing():
             return compare(scripts, (), {})
         with nullcontext(connection) if connection else self.reading() as found:
             state = compare(scripts, read_revisions(found), history.read_history(found))
-            return find_unversioned(found, state)
+            return with_unversioned(found, state)
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Return a connection for reading, which takes no lock of a run."""
         return engine.reading(self.url, self.wait_seconds)
-
-    def without_waiting(self) -> Self:
-        """Return the same migrations for a look at a database that may be locked."""
-        return replace(self, wait_seconds=0)
 
     def upgrade(
         self,
@@ -213,7 +206,7 @@ class Database:
         """
         if revision == "head":
             require_one_head(self.scripts())
-        self.run(command.upgrade, revision, connection, report, self.require_known_state)
+        self.run(command.upgrade, revision, connection, report, partial(require_known_state, self))
 
     def downgrade(
         self,
@@ -248,7 +241,7 @@ class Database:
         if connection is not None:
             action(self.config(connection, report), revision)
             return
-        retries = runs.Retries(self.lock_tries, self.lock_wait_seconds)
+        retries = runs.pauses(self.lock_tries, self.lock_wait_seconds)
         runs.run(action, self.config(None, report, check_state), revision, retries)
 
     def drop_version_table(self) -> None:
@@ -269,7 +262,7 @@ class Database:
         if connection is None:
             self.require_session()
         state = self.status(connection)
-        self.require_known_state(state)
+        require_known_state(self, state)
         pending = state.pending_until(revision)
         if not pending:
             return planning.Plan(())
@@ -282,7 +275,7 @@ class Database:
             if connection
             else engine.reading(url, self.wait_seconds) as found
         ):
-            return planning.plan_postgresql(found, url, self.config, start, pending, self.root)
+            return planning.plan_postgresql(found, self.at(url), start, pending)
 
     def new_revision(self, message: str) -> Path:
         """Write a revision with what the models have and the migrations lack; return its path.
@@ -352,7 +345,7 @@ class Database:
         from migrator import adoption
 
         chain = adoption.run_revisions(self.dialect())
-        wanted = adoption.resolve(self.scripts(), revision)
+        wanted = None if revision is None else find_revision(self.scripts(), revision).revision
         with self.only_run() as connection, connection.begin():
             if not self.status(connection).unversioned:
                 return adoption.Adoption()
@@ -377,12 +370,7 @@ class Database:
         connection.execute(history.insert(script, "adopted", None))
 
     def losses(self, found: Status, target: str) -> "list[Loss]":
-        """Return the tables and columns that a downgrade to `target` would delete.
-
-        Raises:
-            RefusedError: The revisions run on PostgreSQL only, and the role may not create the
-                scratch database that would show it; or another run drops tables meanwhile.
-        """
+        """Return the tables and columns that a downgrade to `target` would delete."""
         from migrator.losses import find_losses
 
         return find_losses(self, found.revisions[0], target)

@@ -1,6 +1,5 @@
 """Errors that stop a migration command, besides those that a database or a revision raises."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 
@@ -13,16 +12,12 @@ class RefusedError(MigrationError):
 
 
 class EditedError(RefusedError):
-    """The file of an applied revision is no longer what was applied.
+    """The file of an applied revision is no longer what was applied."""
 
-    Attributes:
-        before: The revision, or the revisions, that the first edited one follows; or `base`.
-    """
-
-    def __init__(self, message: str, before: str | Sequence[str]) -> None:
-        """Store what the edited revision follows."""
+    def __init__(self, message: str, before: str) -> None:
+        """Store a revision that the first edited one follows, or `base`."""
         super().__init__(message)
-        self.before = before if isinstance(before, str) else before[0]
+        self.before = before
 
 
 class UnversionedError(RefusedError):
@@ -38,31 +33,23 @@ class UnknownRevisionError(MigrationError):
 
 
 class LockTimeoutError(MigrationError):
-    """Another session held a lock for longer than this run may wait.
-
-    Attributes:
-        limit: The field of `Database` that bounds the wait.
-    """
+    """Another session held a lock for longer than this run may wait."""
 
     def __init__(
         self, message: str, limit: Literal["wait_seconds", "lock_timeout_ms"] = "wait_seconds"
     ) -> None:
         """Store which limit was reached."""
         super().__init__(message)
-        self.limit = limit
+        self.limit = limit  # the field of `Database` that bounds the wait
 
 
 class BackupError(MigrationError):
-    """The backup is missing or incomplete, so nothing was changed.
-
-    Attributes:
-        remedy: What to do next, if it is known.
-    """
+    """The backup is missing or incomplete, so nothing was changed."""
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
         """Store the remedy."""
         super().__init__(message)
-        self.remedy = remedy
+        self.remedy = remedy  # what to do next, if it is known
 
 
 class LinterError(MigrationError):

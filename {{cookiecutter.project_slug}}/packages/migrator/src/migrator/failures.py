@@ -2,6 +2,7 @@
 
 import sqlite3
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -76,7 +77,8 @@ def describe_state(call: Call, remedy: str | None) -> str:
 
     Without a remedy the cause has to be found; an empty one means that there is none to fix.
     """
-    target = call.target.without_waiting()
+    # The database may be locked.
+    target = replace(call.target, wait_seconds=0)
     label = target.label[0].upper() + target.label[1:]
     kept = "; no revision was applied partially" if target.is_transactional else ""
     try:

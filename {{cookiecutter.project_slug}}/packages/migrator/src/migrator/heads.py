@@ -13,26 +13,20 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
 
-from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.errors import RefusedError
 from migrator.repository import BRANCHES, Repository
+from migrator.scripts import find_revision
 from migrator.source import Revision
 
 
 @dataclass(frozen=True)
 class Move:
-    """Revisions that were put behind others.
+    """Revisions that were put behind others."""
 
-    Attributes:
-        scripts: The revisions, the last one first.
-        before: What the first of them followed; `base` if it began the history.
-        after: What it follows now.
-    """
-
-    scripts: tuple[Script, ...]
-    before: str
-    after: str
+    scripts: tuple[Script, ...]  # the last one first
+    before: str  # what the first of them followed; `base` if it began the history
+    after: str  # what it follows now
 
 
 def head_file(scripts: ScriptDirectory) -> Path:
@@ -74,8 +68,8 @@ def rebase(scripts: ScriptDirectory, own: str = "") -> list[Move]:
         UnknownRevisionError: There is no such revision.
     """
     if own:
-        find(scripts, own)
-    heads = sorted(scripts.get_heads(), key=lambda head: find(scripts, head).path)
+        find_revision(scripts, own)
+    heads = sorted(scripts.get_heads(), key=lambda head: find_revision(scripts, head).path)
     repository = Repository(Path(scripts.dir))
     moves: list[Move] = []
     if len(heads) > 1:
@@ -104,7 +98,7 @@ def find_other(
 ) -> str:
     """Return the head behind which the others go, or raise as `rebase` does."""
     if own:
-        moved = find(scripts, own)
+        moved = find_revision(scripts, own)
         rest = [head for head in heads if moved not in line_to(scripts, head)]
         if len(rest) == 1:
             return rest[0]
@@ -112,24 +106,15 @@ def find_other(
         # While commits are replayed, HEAD is what they are put on. Of a merge commit, HEAD^ is the
         # branch that it was made on.
         merged = repository.first_of(("MERGE_HEAD", "HEAD"))
+        paths = {head: find_revision(scripts, head).path for head in heads}
         for side in (repository.first_of(BRANCHES), merged, "HEAD^"):
-            rest = [head for head in heads if repository.has(side, find(scripts, head).path)]
+            rest = [head for head, path in paths.items() if repository.has(side, path)]
             if len(rest) == 1:
                 return rest[0]
     raise RefusedError(
         f"it is not certain which of {' and '.join(heads)} to move. Next: pass the one that is to"
         f" follow the others: --rebase {heads[-1]}"
     )
-
-
-def find(scripts: ScriptDirectory, revision: str) -> Script:
-    """Return a revision by its id, or raise `UnknownRevisionError`."""
-    try:
-        found = scripts.get_revision(revision)
-    except CommandError as error:
-        raise UnknownRevisionError(str(error)) from error
-    assert isinstance(found, Script), "an id is that of one file"
-    return found
 
 
 def line_to(scripts: ScriptDirectory, head: str) -> list[Script]:

@@ -53,24 +53,16 @@ OWN_TABLES = ("alembic_version", HISTORY.name, PROGRESS.name)
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the history.
-
-    Attributes:
-        revision: The id of the revision.
-        direction: `stamp` marked it as applied without running it; `accept` took its edited text;
-            `adopted` found that the database equals it.
-        checksum: The SHA-256 of its file at that time.
-        applied_at: When it ran, in UTC.
-        seconds: How long it took; None if only SQL was printed.
-        applied_by: The user and the machine, as `user@host`.
-    """
+    """A row of the history."""
 
     revision: str
+    # `stamp` marked the revision as applied without running it; `accept` took its edited text;
+    # `adopted` found that the database equals it.
     direction: Direction
-    checksum: str
-    applied_at: datetime
-    seconds: float | None
-    applied_by: str
+    checksum: str  # the SHA-256 of its file at that time
+    applied_at: datetime  # in UTC
+    seconds: float | None  # None if only SQL was printed
+    applied_by: str  # as `user@host`
 
 
 class Recorder:

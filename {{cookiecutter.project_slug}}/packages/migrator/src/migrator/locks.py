@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from sqlalchemy import URL, Connection, Select, literal_column, select, table, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from migrator.engine import is_lock_timeout, is_sqlite, make_postgresql_engine
@@ -29,38 +28,31 @@ TRY_LOCK = text("""
         WHERE application_name = :name AND datname = current_database()
     )
 """)
-# A session, as messages name it.
-SESSION = """
-    format('pid %s, %L from %s, %s, query started %s', pid, application_name,
+# The sessions that meet a condition, as messages name them.
+SESSIONS = """
+    SELECT format('pid %s, %L from %s, %s, query started %s', pid, application_name,
         coalesce(host(client_addr), 'local'), coalesce(state, 'state unknown'),
         coalesce(to_char(query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), 'never'))
+    FROM pg_stat_activity WHERE {}
 """
-HOLDERS: Select[Any] = (
-    select(literal_column(SESSION))
-    .select_from(table("pg_stat_activity"))
-    .where(
-        text("""
-            datname = current_database() AND pid <> pg_backend_pid() AND (
-                application_name = :name OR pid IN (
-                    SELECT pid FROM pg_locks
-                    WHERE locktype = 'advisory' AND granted AND objsubid = 1
-                    AND (classid::bigint << 32 | objid::bigint) = :id
-                )
+HOLDERS = text(
+    SESSIONS.format("""
+        datname = current_database() AND pid <> pg_backend_pid() AND (
+            application_name = :name OR pid IN (
+                SELECT pid FROM pg_locks
+                WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                AND (classid::bigint << 32 | objid::bigint) = :id
             )
-        """)
-    )
+        )
+    """)
 )
-BLOCKERS: Select[Any] = (
-    select(literal_column(SESSION))
-    .select_from(table("pg_stat_activity"))
-    .where(
-        text("""
-            pid IN (
-                SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity
-                WHERE application_name = :name AND datname = current_database()
-            )
-        """)
-    )
+BLOCKERS = text(
+    SESSIONS.format("""
+        pid IN (
+            SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity
+            WHERE application_name = :name AND datname = current_database()
+        )
+    """)
 )
 
 

@@ -26,19 +26,11 @@ Columns = dict[Key, set[str]]
 
 @dataclass(frozen=True)
 class Loss:
-    """A table or column that a downgrade deletes.
+    """A table or column that a downgrade deletes."""
 
-    Attributes:
-        table: The table, or the one that the column belongs to; with its schema, if that is not the
-            default one.
-        count: How many rows the table has, or how many values the column; None if row-level
-            security hides some of them.
-        column: The column; empty for the whole table.
-    """
-
-    table: str
-    count: int | None
-    column: str = ""
+    table: str  # with its schema, if that is not the default one
+    count: int | None  # of rows, or of values of the column; None if row-level security hides some
+    column: str = ""  # empty for the whole table
 
     def __str__(self) -> str:
         kind, unit = ("column", "value") if self.column else ("table", "row")

@@ -12,15 +12,12 @@ class Printer:
 
     Whatever prints during a run writes to it: the report of a revision within its transaction, the
     revision itself, the log.
-
-    Attributes:
-        error: What the stream raised; from then on, nothing is written.
     """
 
     def __init__(self, stream: IO[str] | None) -> None:
         """Write to a stream; None if the process has none."""
         self.stream = stream
-        self.error: OSError | ValueError | None = None
+        self.error: OSError | ValueError | None = None  # from then on, nothing is written
 
     def __getattr__(self, name: str) -> Any:
         """Return everything else from the stream itself."""

@@ -26,12 +26,9 @@ def escape(sql: str) -> str:
 
 
 class RefusingCompiler(SQLCompiler):
-    """A part of a compiler: it writes no NULL for a value that is missing.
+    """A part of a compiler: it writes no NULL for a value that is missing."""
 
-    Attributes:
-        texts: The names of what looks like a parameter, and is the text itself.
-    """
-
+    # Names of what looks like a parameter, and is the text itself.
     texts: frozenset[str] = frozenset()
 
     def render_literal_bindparam(self, bindparam: Any, *args: Any, **options: Any) -> str:

@@ -4,22 +4,24 @@ Nothing is changed, and nothing that others use is locked.
 """
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import Script
-from sqlalchemy import URL, Connection
+from sqlalchemy import Connection
 
 from migrator.history import OWN_TABLES
 from migrator.rehearsal import estimate_rows, rehearse
 from migrator.scratch import scratch_at
+from migrator.squawk import run_squawk
+
+if TYPE_CHECKING:
+    from migrator.database import Database
 
 # What is not worth reading in each plan.
 BOOKKEEPING = re.compile(
@@ -35,47 +37,34 @@ NO_CHANGE = ("SELECT", "PRAGMA", "BEGIN", "COMMIT", "--")
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upgrade would do.
+    """What an upgrade would do."""
 
-    Attributes:
-        pending: The revisions that it would apply, in order.
-        sql: The statements that they would execute.
-        locks: The strongest lock on each table, view or index that exists already; None where locks
-            do not matter.
-        unknown: Whose locks could not be learned, each with the reason.
-        rows: About how many rows the locked tables have, as far as the server knows.
-        findings: What squawk found; None if it did not run.
-        answers: What ClickHouse says of each statement, without executing it.
-    """
-
-    pending: tuple[Script, ...]
-    sql: str = ""
+    pending: tuple[Script, ...]  # in order
+    sql: str = ""  # the statements that they would execute
+    # The strongest lock on each table, view or index that exists already; None where locks do not
+    # matter.
     locks: dict[str, str] | None = None
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # whose locks could not be learned, each with the reason
+    # About how many rows the locked tables have, as far as the server knows.
     rows: dict[str, int] = field(default_factory=dict)
-    findings: str | None = None
-    answers: tuple[str, ...] = ()
+    findings: str | None = None  # of squawk; None if it did not run
+    answers: tuple[str, ...] = ()  # what ClickHouse says of each statement, without executing it
 
 
 def plan_postgresql(
-    connection: Connection,
-    url: URL,
-    config: Callable[[Connection | None], Config],
-    start: str,
-    pending: tuple[Script, ...],
-    root: Path,
+    connection: Connection, database: "Database", start: str, pending: tuple[Script, ...]
 ) -> Plan:
     """Return the plan for PostgreSQL.
 
     The SQL is what Alembic prints without a connection. The locks are those that the server takes
     when the revisions run on an empty copy of the schema.
     """
-    offline = config(None)
+    offline = database.config()
     offline.attributes["url"] = "postgresql://"
     sql = printed_sql(command.upgrade, offline, f"{start}:{pending[-1].revision}")
-    found = rehearse(url, start, pending[-1].revision, config)
+    found = rehearse(database, start, pending[-1].revision)
     rows = estimate_rows(connection, found.locks)
-    return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, root))
+    return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, database.root))
 
 
 def plan_sqlite(
@@ -130,23 +119,7 @@ def own_statements(sql: str) -> str:
     return "\n\n".join(part for part in parts if part and not BOOKKEEPING.match(part))
 
 
-def find_squawk() -> str | None:
-    """Return the path of squawk: beside this Python, else from PATH; None if not installed."""
-    beside = Path(sys.executable).with_name("squawk")
-    return str(beside) if beside.exists() else shutil.which("squawk")
-
-
 def squawk(sql: str, root: Path) -> str | None:
     """Return what squawk finds in the SQL; None if it is not installed."""
-    program = find_squawk()
-    if program is None:
-        return None
-    done = subprocess.run(
-        [program, "--reporter", "gcc", "--stdin-filepath", "plan.sql"],
-        cwd=root,
-        input=sql,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return (done.stdout + done.stderr).strip()
+    done = run_squawk(sql, root, "--reporter", "gcc", "--stdin-filepath", "plan.sql")
+    return None if done is None else (done.stdout + done.stderr).strip()

@@ -1,21 +1,19 @@
 """Runs revisions on an empty copy of a PostgreSQL schema, and reads which locks the server takes.
 
-The copy is a database of its own on the same server, which is dropped afterwards. The tables of the
-real database are only read.
+The copy is a database of its own on the same server, which is dropped afterwards: the one of a
+killed plan by the next plan. The tables of the real database are only read.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +21,10 @@ from migrator.backup import connection_parameters, find_pg_dump, run
 from migrator.engine import make_migration_engine, make_postgresql_engine
 from migrator.errors import MigrationError, first_line
 from migrator.history import OWN_TABLES
+from migrator.scratch import scratch_beside
+
+if TYPE_CHECKING:
+    from migrator.database import Database
 
 # What other sessions cannot do while a revision holds a lock, the weakest lock first.
 LOCKS = {
@@ -55,14 +57,11 @@ STRENGTH = ["", *LOCKS]
 
 @dataclass
 class Rehearsal:
-    """What a run on the copy has shown.
+    """What a run on the copy has shown."""
 
-    Attributes:
-        locks: The strongest lock on each table, view or index that exists already.
-        unknown: Whose locks could not be learned, each with the reason.
-    """
-
+    # The strongest lock on each table, view or index that exists already.
     locks: dict[str, str] = field(default_factory=dict)
+    # Whose locks could not be learned, each with the reason.
     unknown: list[str] = field(default_factory=list)
 
 
@@ -103,13 +102,11 @@ class Watch:
         return dict(sorted(found.items()))
 
 
-def rehearse(
-    url: URL, start: str, target: str, config: Callable[[Connection], Config]
-) -> Rehearsal:
-    """Run the revisions behind `start` up to `target` on a copy of the schema at `url`."""
+def rehearse(database: "Database", start: str, target: str) -> Rehearsal:
+    """Run the revisions behind `start` up to `target` on a copy of the schema."""
     found = Rehearsal()
     try:
-        with copy_of_schema(url) as scratch:
+        with copy_of_schema(database) as scratch:
             engine = make_migration_engine(scratch, HELD_UP_MS, 0)
             with engine.connect() as connection:
                 watch = Watch(connection)
@@ -130,7 +127,7 @@ def rehearse(
                     return True
 
                 try:
-                    configured = config(connection)
+                    configured = database.config(connection)
                     configured.attributes["history"] = False
                     command.upgrade(configured, target)
                 except Exception as error:  # noqa: BLE001  # a revision is any code
@@ -181,48 +178,24 @@ def stamp(connection: Connection, revision: str) -> None:
 
 
 @contextmanager
-def copy_of_schema(url: URL) -> Iterator[URL]:
-    """Yield the URL of a new database with the same schema and no rows; drop it afterwards.
-
-    Raises:
-        MigrationError: There is no `pg_dump`, or the schema cannot be copied.
-        sqlalchemy.exc.DBAPIError: The role may not create databases.
-    """
-    scratch = url.set(database=f"migrator_plan_{uuid4().hex}")
-    parameters, password = connection_parameters(url)
-    new_parameters, _ = connection_parameters(scratch)
-    with (
-        make_postgresql_engine(url, isolation_level="AUTOCOMMIT").connect() as server,
-        TemporaryDirectory() as folder,
-    ):
+def copy_of_schema(database: "Database") -> Iterator[URL]:
+    """Yield the URL of a new database with the same schema and no rows; drop it afterwards."""
+    with make_postgresql_engine(database.url).connect() as server:
         pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))
+    # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.
+    options = ["--no-owner", "--no-privileges", "--no-comments", "--no-publications"]
+    options += ["--no-subscriptions", "--no-security-labels", "--no-tablespaces"]
+    options += ["--schema-only", "--format=custom", f"--lock-wait-timeout={LOCK_WAIT_MS}"]
+    with TemporaryDirectory() as folder:
         path = Path(folder) / "schema.dump"
-        # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.
-        options: list[str | Path] = [
-            "--no-owner",
-            "--no-privileges",
-            "--no-comments",
-            "--no-publications",
-        ]
-        options += ["--no-subscriptions", "--no-security-labels", "--no-tablespaces"]
-        wait = f"--lock-wait-timeout={LOCK_WAIT_MS}"
-        dump: list[str | Path] = [
-            pg_dump,
-            "--schema-only",
-            "--format=custom",
-            wait,
-            *options,
-            "--file",
-            path,
-        ]
-        run([*dump, "--dbname", parameters], password)
-        server.exec_driver_sql(f"CREATE DATABASE {scratch.database} TEMPLATE template0")
-        try:
-            restore: list[str | Path] = [pg_dump.with_name("pg_restore"), "--exit-on-error", path]
-            run([*restore, "--dbname", new_parameters], password)
+        parameters, password = connection_parameters(database.url)
+        run([pg_dump, *options, "--file", path, "--dbname", parameters], password)
+        beside = scratch_beside(database.url, f"{database.name} plan", database.wait_seconds)
+        with beside as scratch:
+            parameters, password = connection_parameters(scratch)
+            pg_restore = pg_dump.with_name("pg_restore")
+            run([pg_restore, "--exit-on-error", path, "--dbname", parameters], password)
             yield scratch
-        finally:
-            server.exec_driver_sql(f"DROP DATABASE {scratch.database} WITH (FORCE)")
 
 
 def estimate_rows(connection: Connection, names: Collection[str]) -> dict[str, int]:

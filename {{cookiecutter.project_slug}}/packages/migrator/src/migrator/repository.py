@@ -16,13 +16,9 @@ BRANCHES = ("origin/main", "main", "origin/HEAD", "origin/master", "master")
 
 @dataclass(frozen=True)
 class Repository:
-    """The git repository that a folder lies in, if it does.
+    """The git repository that a folder lies in, if it does."""
 
-    Attributes:
-        folder: Where git runs. Names of files in questions and answers are relative to it.
-    """
-
-    folder: Path
+    folder: Path  # where git runs; names of files in questions and answers are relative to it
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run git. A missing git fails like any other command."""

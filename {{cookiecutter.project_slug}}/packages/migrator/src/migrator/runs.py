@@ -5,7 +5,6 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 
 from alembic.config import Config
@@ -20,34 +19,26 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.5
 
 
-@dataclass(frozen=True)
-class Retries:
-    """How long a run goes on trying to get a lock.
+def pauses(tries: int, seconds: float) -> Iterator[float]:
+    """Yield how many seconds to wait before each retry of something that needs a lock.
 
-    Attributes:
+    Queries that queued behind the run pass meanwhile. Jitter keeps several runs from trying in
+    step.
+
+    Args:
         tries: The number of attempts; 1 for no retry.
         seconds: The time after which none begins.
     """
-
-    tries: int
-    seconds: float
-
-    def pauses(self) -> Iterator[float]:
-        """Yield how many seconds to wait before each retry, until the time is over.
-
-        Queries that queued behind the run pass meanwhile. Jitter keeps several runs from trying in
-        step.
-        """
-        end = time.monotonic() + self.seconds
-        for number in range(self.tries - 1):
-            pause = FIRST_PAUSE * 2**number * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
-            if time.monotonic() + pause > end:
-                return
-            yield pause
+    end = time.monotonic() + seconds
+    for number in range(tries - 1):
+        pause = FIRST_PAUSE * 2**number * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+        if time.monotonic() + pause > end:
+            return
+        yield pause
 
 
 def run(
-    action: Callable[[Config, str], object], config: Config, revision: str, retries: Retries
+    action: Callable[[Config, str], object], config: Config, revision: str, retries: Iterator[float]
 ) -> None:
     """Run an Alembic command, and retry it after a lock timeout.
 
@@ -59,7 +50,6 @@ def run(
         RefusedError: The state of the database was refused before anything changed.
         MigrationError: It was refused between two attempts.
     """
-    pauses = retries.pauses()
     # A retry would count relative steps from where the database is then.
     is_relative = revision.startswith(("+", "-"))
     for attempt in count(1):
@@ -71,7 +61,7 @@ def run(
             is_file = isinstance(error.orig, sqlite3.Error)
             reason = str(error.orig).strip().partition("\n")[0]
             blockers = "; ".join(getattr(error, "__notes__", ())) or reason
-            pause = None if is_file or is_relative else next(pauses, None)
+            pause = None if is_file or is_relative else next(retries, None)
             if pause is None:
                 raise LockTimeoutError(
                     f"another session holds a lock this migration needs ({blockers})",

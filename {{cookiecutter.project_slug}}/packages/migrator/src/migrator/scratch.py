@@ -1,6 +1,6 @@
-"""A temporary database in memory that shows what revisions do before they run for real.
+"""Temporary databases that show what revisions do before they run for real.
 
-It needs no server and does not depend on the state of the development database.
+In memory, or beside the database on its server. They do not depend on the state of the database.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,15 +28,12 @@ def scratch_at(revision: str, config: Callable[[Connection], Config]) -> Iterato
 def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]:
     """Yield the URL of an empty database of the same kind: in memory, or on the same server.
 
-    The one on a server is dropped again. What a killed process left is replaced by the next one.
-
-    Raises:
-        LockTimeoutError: Another one of the project was in use for longer than `wait_seconds`.
+    A project has one at a time on a server. It is dropped again: after a kill, by the next process.
     """
     if is_sqlite(url):
         yield URL.create(url.drivername)
         return
-    name = f"migrator_scratch_{lock_id(f'{url.database} {project}') & 0xFFFFFFFF:08x}"
+    name = scratch_name(str(url.database), project)
     server = make_postgresql_engine(url, isolation_level="AUTOCOMMIT")
     with one_run_at_a_time(url, f"{project} scratch", wait_seconds), server.connect() as connection:
         drop = text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -46,3 +43,8 @@ def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]
             yield url.set(database=name)
         finally:
             connection.execute(drop)
+
+
+def scratch_name(database: str, project: str) -> str:
+    """Return the name of a project's scratch database: a later process finds it by this."""
+    return f"migrator_scratch_{lock_id(f'{database} {project}') & 0xFFFFFFFF:08x}"

@@ -7,9 +7,9 @@ from pathlib import Path
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionMap
-from alembic.util import to_tuple
+from alembic.util import CommandError, to_tuple
 
-from migrator.errors import HeadsError, RefusedError
+from migrator.errors import HeadsError, RefusedError, UnknownRevisionError
 
 
 def find_scripts(config: Config) -> ScriptDirectory:
@@ -82,6 +82,17 @@ def require_the_ones_before(scripts: list[Script], name: Callable[[str], str]) -
                 f" restore the file of {missing[0]}. If no database has it, set the down_revision"
                 f" of {Path(script.path).name} to the revision before {missing[0]}"
             )
+
+
+def find_revision(scripts: ScriptDirectory, revision: str) -> Script:
+    """Return a revision by its id, or raise `UnknownRevisionError`."""
+    try:
+        found = scripts.get_revision(revision)
+    except CommandError as error:
+        raise UnknownRevisionError(str(error)) from error
+    if not isinstance(found, Script):
+        raise UnknownRevisionError(f"{revision} is no revision")
+    return found
 
 
 def require_one_head(scripts: ScriptDirectory) -> None:

@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from migrator.calls import Exit, fail
-from migrator.errors import RefusedError
+from migrator.errors import RefusedError, first_line
 from migrator.soundness import check_foreign_keys
 
 if TYPE_CHECKING:
@@ -56,6 +55,5 @@ def report(error: Exception) -> Exit:
     """Print why no row was added, and return the exit code."""
     if isinstance(error, RefusedError):
         return fail(Exit.REFUSED, f"Refused: {error}")
-    reason = str(error.orig if isinstance(error, DBAPIError) else error)
-    reason = reason.strip().partition("\n")[0].rstrip(".")
-    return fail(Exit.FAILED, f"Failed, nothing was added: {reason}. Next: fix it and try again")
+    reason = f"Failed, nothing was added: {first_line(error)}"
+    return fail(Exit.FAILED, f"{reason}. Next: fix it and try again")

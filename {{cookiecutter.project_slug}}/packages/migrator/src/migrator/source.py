@@ -9,17 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something in a revision that goes wrong later.
+    """Something in a revision that goes wrong later."""
 
-    Attributes:
-        line: Where it is; 0 if it concerns the revision as a whole.
-        rule: The name by which a comment allows it.
-        message: What is wrong and, in brackets, what to do.
-    """
-
-    line: int
-    rule: str
-    message: str
+    line: int  # 0 if it concerns the revision as a whole
+    rule: str  # the name by which a comment allows it
+    message: str  # what is wrong and, in brackets, what to do
 
 
 # A comment that allows a finding.
@@ -32,11 +26,6 @@ Found = Iterator[tuple[ast.AST, str]]
 class Revision:
     """The parsed source of a revision.
 
-    Attributes:
-        tree: Its syntax tree.
-        application: The modules of the project, which a revision must not import.
-        meanings: What each name in it is assigned to, or which functions have this name.
-
     Raises:
         SyntaxError: The source is not Python.
     """
@@ -44,7 +33,9 @@ class Revision:
     def __init__(self, source: str, application: frozenset[str] = frozenset()) -> None:
         """Parse the source."""
         self.tree = ast.parse(source)
+        # The modules of the project, which a revision must not import.
         self.application = application
+        # What each name in it is assigned to, or which functions have this name.
         self.meanings: dict[str, list[ast.AST]] = defaultdict(list)
         for node in ast.walk(self.tree):
             match node:

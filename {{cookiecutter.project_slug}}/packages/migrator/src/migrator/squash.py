@@ -74,23 +74,14 @@ def downgrade() -> None:
 
 @dataclass(frozen=True)
 class Squash:
-    """What was squashed.
+    """What was squashed."""
 
-    Attributes:
-        path: The new revision.
-        folder: Where the files are that it replaces.
-        replaced: The revisions that it replaces, the last one has its id.
-        data_steps: Those of them that change rows.
-        rows: How many rows the old ones insert into each table.
-        dialects: The kinds of databases on which both make the same.
-    """
-
-    path: Path
-    folder: Path
-    replaced: tuple[Script, ...]
-    data_steps: tuple[Script, ...]
-    rows: dict[str, int]
-    dialects: tuple[str, ...]
+    path: Path  # the new revision
+    folder: Path  # where the files are that it replaces
+    replaced: tuple[Script, ...]  # the last one has its id
+    data_steps: tuple[Script, ...]  # those that change rows
+    rows: dict[str, int]  # how many rows the old ones insert into each table
+    dialects: tuple[str, ...]  # the kinds of databases on which both make the same
 
 
 def squash(revision: str, targets: Sequence[Database]) -> Squash:

@@ -1,47 +1,38 @@
 """The state of a database: its revision, what is pending, and what was edited since."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RangeNotAncestorError, RevisionError
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 from sqlalchemy import Connection
 
 from migrator.errors import EditedError, RefusedError, UnknownRevisionError, UnversionedError
 from migrator.history import Entry, checksum
 from migrator.scripts import require_one_head
 
+if TYPE_CHECKING:
+    from migrator.database import Database
+
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a database compared with the revision files.
-
-    Attributes:
-        scripts: The revision files.
-        revisions: The revisions of the database: one; none for an empty schema; two on branches.
-        heads: The last revisions of the files; one, unless two branches were merged.
-        pending: Revisions still to apply, in order.
-        applied: Revisions that were applied, in order.
-        edited: The applied ones whose file is no longer what was applied.
-        unknown: Revisions of the database that no file has.
-        history: The latest entry of each applied revision.
-        unfinished: A revision that a killed run left half-way, on a database without
-            transactions. It counts as pending: an upgrade repeats it, a downgrade undoes it.
-        unversioned: Tables of the migrations in a database without a revision.
-    """
+    """The state of a database compared with the revision files."""
 
     scripts: ScriptDirectory = field(repr=False, compare=False)
-    revisions: tuple[str, ...]
-    heads: tuple[str, ...]
-    pending: tuple[Script, ...]
-    applied: tuple[Script, ...]
-    edited: tuple[Script, ...]
-    unknown: tuple[str, ...]
-    history: dict[str, Entry]
+    revisions: tuple[str, ...]  # of the database: one; none for an empty schema; two on branches
+    heads: tuple[str, ...]  # of the files: one, unless two branches were merged
+    pending: tuple[Script, ...]  # still to apply, in order
+    applied: tuple[Script, ...]  # in order
+    edited: tuple[Script, ...]  # applied, and their file is no longer what was applied
+    unknown: tuple[str, ...]  # of the database; no file has them
+    history: dict[str, Entry]  # the latest entry of each applied revision
+    # A killed run left it half-way, on a database without transactions. It counts as pending: an
+    # upgrade repeats it, a downgrade undoes it.
     unfinished: Script | None = None
-    unversioned: tuple[str, ...] = ()
+    unversioned: tuple[str, ...] = ()  # tables of the migrations in a database without a revision
 
     @property
     def revision(self) -> str:
@@ -134,18 +125,14 @@ def squashed_by(script: Script) -> dict[str, str]:
     return dict(getattr(script.module, "replaces", {}))
 
 
-def require_known_state(found: Status, label: str, names: Sequence[str]) -> None:
+def require_known_state(database: "Database", found: Status) -> None:
     """Refuse to upgrade from a state that needs a person's decision.
-
-    Args:
-        found: The state of the database.
-        label: What messages call the database.
-        names: The file names of `found.edited`, for messages.
 
     Raises:
         RefusedError: The database belongs to another version of the code or has no revision, the
             revisions have two heads, or an applied revision was edited.
     """
+    label = database.label
     for script in found.scripts.walk_revisions():
         behind = set(found.unknown) & squashed_by(script).keys()
         if behind:
@@ -163,15 +150,15 @@ def require_known_state(found: Status, label: str, names: Sequence[str]) -> None
             " newer schema"
         )
     require_one_head(found.scripts)
-    if found.unversioned:
-        names = found.unversioned
+    if names := found.unversioned:
         raise UnversionedError(
             f"{label} has {len(names)} tables of these migrations ({', '.join(names)}) and no"
             " revision, so the migrations would create them again"
         )
     if found.edited:
+        files = ", ".join(database.relative_name(script.path) for script in found.edited)
         raise EditedError(
-            f"{', '.join(names)} was edited after it was applied; databases migrated before and"
-            " after the edit would differ",
-            found.edited[0].down_revision or "base",
+            f"{files} was edited after it was applied; databases migrated before and after the"
+            " edit would differ",
+            to_tuple(found.edited[0].down_revision, ("base",))[0],
         )

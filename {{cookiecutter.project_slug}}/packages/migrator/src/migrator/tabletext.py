@@ -51,6 +51,11 @@ def text(tokens: Sequence[str]) -> str:
     return "".join(tokens).strip()
 
 
+def mentions(message: str, name: str) -> bool:
+    """Return whether a message, or SQL, contains a name as a word."""
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) is not None
+
+
 def walk(tokens: Sequence[str]) -> Iterator[tuple[int, str, str]]:
     """Yield each part with the number of brackets around it, and the word behind it."""
     depth = 0
@@ -63,16 +68,10 @@ def walk(tokens: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 
 @dataclass(frozen=True)
 class Constraint:
-    """A constraint, comparable wherever it stands.
+    """A constraint, comparable wherever it stands."""
 
-    Attributes:
-        name: Its name in lower case; empty without one.
-        body: Its words, as if it stood behind the columns.
-        sql: Its text.
-    """
-
-    name: str
-    body: Words
+    name: str  # in lower case; empty without one
+    body: Words  # its words, as if it stood behind the columns
     sql: str
 
     @property
@@ -149,13 +148,7 @@ def read_column(tokens: Tokens, name: str) -> Column:
 
 
 class Definition:
-    """The text of CREATE TABLE, in parts.
-
-    Attributes:
-        columns: The columns, by their names in lower case.
-        constraints: The constraints behind the columns.
-        options: What follows the last bracket, such as STRICT.
-    """
+    """The text of CREATE TABLE, in parts."""
 
     def __init__(self, sql: str, renamed: Mapping[str, str] | None = None) -> None:
         """Split the text. Constraints within renamed columns get to know the new names."""
@@ -170,9 +163,9 @@ class Definition:
                 items.append([])
             elif depth:
                 items[-1].append(part)
-        self.options = text(tokens[end + 1 :])
-        self.columns: dict[str, Column] = {}
-        self.constraints: list[Constraint] = []
+        self.options = text(tokens[end + 1 :])  # what follows the last bracket, such as STRICT
+        self.columns: dict[str, Column] = {}  # by their names in lower case
+        self.constraints: list[Constraint] = []  # those behind the columns
         for item in items:
             found = tokenize(text(item))
             if found[0].lower() in OF_TABLE:

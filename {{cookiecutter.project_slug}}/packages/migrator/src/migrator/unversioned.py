@@ -19,7 +19,7 @@ CREATED = re.compile(
 OPERATIONS = {"create_table", "rename_table", "Table"}
 
 
-def find_unversioned(connection: Connection, found: Status) -> Status:
+def with_unversioned(connection: Connection, found: Status) -> Status:
     """Return the status with the tables of the migrations, if the database has no revision.
 
     Tables of others are no obstacle to a first upgrade, so only those count that a revision names.

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from alembic.script import Script, ScriptDirectory
-from alembic.util import CommandError
+from alembic.script import Script
 from sqlalchemy import Connection
 
-from migrator.errors import RefusedError, UnknownRevisionError, first_line
+from migrator.adoption.rows import Rows, count_missing, read_rows
+from migrator.errors import RefusedError, first_line
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -26,16 +26,11 @@ Key = tuple[str, str]
 
 
 class Item(NamedTuple):
-    """An object of a catalogue.
+    """An object of a catalogue."""
 
-    Attributes:
-        table: The table that it belongs to, or that it is; empty for none.
-        definition: What it is, comparable.
-        label: What messages call it if it stands for itself; empty for parts of other objects.
-    """
-
-    table: str
-    definition: Any
+    table: str  # the one that it belongs to, or that it is; empty for none
+    definition: Any  # comparable
+    # What messages call it if it stands for itself; empty for parts of other objects.
     label: str = ""
 
 
@@ -43,103 +38,57 @@ Objects = Mapping[Key, Item]
 
 
 class Differences(NamedTuple):
-    """In what a database differs from a revision.
+    """In what a database differs from a revision."""
 
-    Attributes:
-        lines: The objects, for people.
-        sql: The statements that make the database equal, as far as they are known, in order.
-    """
-
-    lines: list[str]
-    sql: list[str]
+    lines: list[str]  # the objects, for people
+    sql: list[str]  # what makes the database equal, as far as it is known, in order
 
 
 class Statements(NamedTuple):
-    """The SQL of everything in a database.
+    """The SQL that makes everything in a database, and that removes it."""
 
-    Attributes:
-        create: The statements that make it, in order.
-        drop: The statements that remove it.
-    """
-
-    create: list[str]
+    create: list[str]  # in order
     drop: list[str]
-
-
-class Rows(NamedTuple):
-    """Rows of a table, by their primary keys.
-
-    Attributes:
-        columns: The columns of the key.
-        keys: The values.
-    """
-
-    columns: tuple[str, ...]
-    keys: frozenset[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
 class State:
-    """What a revision makes of an empty database.
-
-    Attributes:
-        script: The revision.
-        objects: The catalogue afterwards.
-        rows: The keys of the rows in each table, as the revisions inserted them.
-    """
+    """What a revision makes of an empty database."""
 
     script: Script
-    objects: Objects
-    rows: Mapping[str, Rows]
+    objects: Objects  # the catalogue afterwards
+    rows: Mapping[str, Rows]  # the rows of each table, as the revisions inserted them
 
 
 @dataclass(frozen=True)
 class Chain:
-    """What the revisions make of an empty database, one after the other.
+    """What the revisions make of an empty database, one after the other."""
 
-    Attributes:
-        states: The state after each revision that runs there.
-        failure: Why the next one does not; empty if all do.
-    """
-
-    states: tuple[State, ...]
-    failure: str = ""
+    states: tuple[State, ...]  # after each revision that runs there
+    failure: str = ""  # why the next one does not; empty if all do
 
 
 @dataclass(frozen=True)
 class Adoption:
-    """What a comparison of a database with the revisions has found.
+    """What a comparison of a database with the revisions has found."""
 
-    Attributes:
-        revision: The revision that it equals and that was recorded; None if there is no single one.
-        equal: All revisions that it equals. Several differ only in rows.
-        nearest: The revision that it differs least from.
-        differences: In what it differs from `nearest`; None if it equals one.
-        data: Revisions up to `revision` that change no schema: whether they ran cannot be seen.
-        missing_rows: How many rows a table lacks that the revisions insert.
-        others: Objects that no revision knows, and that belong to no table that one knows.
-        failure: Why a revision does not run on an empty database; empty if all do.
-    """
-
-    revision: str | None = None
-    equal: tuple[Script, ...] = ()
-    nearest: Script | None = None
-    differences: Differences | None = None
+    revision: str | None = None  # the one that was recorded; None if it equals no single one
+    equal: tuple[Script, ...] = ()  # all that it equals; several differ only in rows
+    nearest: Script | None = None  # the one that it differs least from
+    differences: Differences | None = None  # from `nearest`; None if it equals one
+    # Revisions up to `revision` that change no schema: whether they ran cannot be seen.
     data: tuple[Script, ...] = ()
+    # How many rows a table lacks that the revisions insert.
     missing_rows: Mapping[str, int] = field(default_factory=dict)
+    # Objects that no revision knows, and that belong to no table that one knows.
     others: tuple[str, ...] = ()
-    failure: str = ""
+    failure: str = ""  # why a revision does not run on an empty database; empty if all do
 
 
 class Dialect(ABC):
-    """What an adoption needs to know about a kind of database.
+    """What an adoption needs to know about a kind of database."""
 
-    Attributes:
-        database: The migrations.
-        remark: What the last scratch database lacks, for the message about a revision that fails.
-    """
-
-    remark = ""
+    remark = ""  # what the last scratch database lacks, for the message about a revision that fails
 
     def __init__(self, database: Database) -> None:
         """Store the migrations."""
@@ -156,13 +105,9 @@ class Dialect(ABC):
         It neither commits nor rolls back.
         """
 
-    @abstractmethod
     def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
         """Return the rows of tables that have a primary key."""
-
-    @abstractmethod
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return how many of these rows a table lacks."""
+        return read_rows(connection)
 
     @abstractmethod
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
@@ -201,22 +146,6 @@ def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
     return Chain(tuple(states))
 
 
-def resolve(scripts: ScriptDirectory, revision: str | None) -> str | None:
-    """Return the full id of a revision; None for None.
-
-    Raises:
-        UnknownRevisionError: There is no such revision.
-    """
-    if revision is None:
-        return None
-    if revision == "base":
-        raise UnknownRevisionError("base is no revision")
-    try:
-        return str(scripts.get_revision(revision).revision)
-    except CommandError as error:
-        raise UnknownRevisionError(str(error)) from error
-
-
 def compare(dialect: Dialect, connection: Connection, chain: Chain, wanted: str | None) -> Adoption:
     """Return which revisions the database of a connection equals; `wanted` is the only candidate.
 
@@ -240,7 +169,7 @@ def compare(dialect: Dialect, connection: Connection, chain: Chain, wanted: str 
         missing = {
             table: count
             for table, rows in equal[-1].rows.items()
-            if (count := dialect.count_missing(connection, table, rows))
+            if (count := count_missing(connection, table, rows))
         }
         return replace(
             result,

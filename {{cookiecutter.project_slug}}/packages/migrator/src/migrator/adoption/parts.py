@@ -125,27 +125,17 @@ WHERE NOT g.tgisinternal AND g.tgparentid = 0
 
 @dataclass(frozen=True)
 class Part:
-    """An object that statements make.
-
-    Attributes:
-        kind: What it is.
-        rank: When it is made: an object needs those of a lower rank.
-        name: How PostgreSQL identifies it.
-        parent: The table that it is part of, if it is.
-        definition: What it is, comparable.
-        create: The statement that makes it; None if none is known.
-        drop: The statement that removes it.
-        alter: Statements of which those that the other side has not make it equal. A member of an
-            enum is the same one after whichever it stands.
-    """
+    """An object that statements make, with these statements."""
 
     kind: str
-    rank: int
-    name: str
-    parent: str
-    definition: str
-    create: str | None
+    rank: int  # when it is made: an object needs those of a lower rank
+    name: str  # as PostgreSQL identifies it
+    parent: str  # the table that it is part of, if it is
+    definition: str  # comparable
+    create: str | None  # None if no statement is known
     drop: str
+    # Statements of which those that the other side has not make it equal. A member of an enum is
+    # the same one after whichever it stands.
     alter: list[str]
 
     @property

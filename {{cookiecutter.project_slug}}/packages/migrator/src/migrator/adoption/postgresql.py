@@ -2,18 +2,17 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
+from migrator.adoption import Dialect, Differences, Item, Key, Objects, Statements
 from migrator.adoption.comparison import compare_parts
 from migrator.adoption.definitions import simplify
 from migrator.adoption.parts import OWNER, WITHOUT_ROWS, read_parts
-from migrator.adoption.rows import count_missing, read_rows
 from migrator.catalogue import read_rows as read_properties
 from migrator.database import Database
 from migrator.errors import RefusedError, first_line
@@ -49,9 +48,6 @@ class PostgreSQL(Dialect):
 
         It gets the schema and the extensions that the revisions expect to be there. An extension
         that this role may not create matters only if a revision then fails.
-
-        Raises:
-            RefusedError: The role may not create a database.
         """
         url, sources = self.database.url, read_sources(self.database)
         with self.database.reading() as connection:
@@ -107,14 +103,6 @@ class PostgreSQL(Dialect):
             definition = frozenset() if is_whole else frozenset(values)
             found[kind, name] = Item(table, definition, label and f"{label} {name}")
         return found
-
-    def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
-        """Return the rows of tables that have a primary key."""
-        return read_rows(connection)
-
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return how many of these rows a table lacks."""
-        return count_missing(connection, table, rows)
 
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
         """Return in what two databases differ. Of properties without a statement, no SQL."""

@@ -1,16 +1,22 @@
 """The rows that revisions insert, and how many of them a database lacks."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from migrator.adoption import Rows
 from migrator.history import OWN_TABLES
 
 # How many keys one query asks for.
 AT_ONCE = 500
+
+
+class Rows(NamedTuple):
+    """Rows of a table, by their primary keys."""
+
+    columns: tuple[str, ...]  # those of the key
+    keys: frozenset[tuple[Any, ...]]  # the values
 
 
 def read_rows(connection: Connection) -> Mapping[str, Rows]:

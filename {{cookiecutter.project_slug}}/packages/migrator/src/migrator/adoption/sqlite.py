@@ -1,12 +1,11 @@
 """Adoption on SQLite: the texts of the catalogue, compared part by part, in any order."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, make_url
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows, Statements
-from migrator.adoption.rows import count_missing, read_rows
+from migrator.adoption import Dialect, Differences, Item, Key, Objects, Statements
 from migrator.catalogue.sqlite import flatten, read_master, read_parts
 from migrator.engine import make_sqlite_migration_engine
 from migrator.tabletext import Definition, quote
@@ -32,14 +31,6 @@ class SQLite(Dialect):
             (kind, name): Item(table, definition, f"{kind} {name}" if kind in WHOLE else "")
             for (kind, name), (table, definition) in read_parts(connection).items()
         }
-
-    def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
-        """Return the rows of tables that have a primary key."""
-        return read_rows(connection)
-
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return how many of these rows a table lacks."""
-        return count_missing(connection, table, rows)
 
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
         """Return in what two databases differ. The SQL rebuilds tables, as SQLite cannot alter."""

@@ -4,12 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from migrator.clickhouse.database import ClickHouse
-    from migrator.clickhouse.environment import Environment
+    from migrator.clickhouse.database import ClickHouse as ClickHouse
+    from migrator.clickhouse.environment import Environment as Environment
 
 HOMES = {"ClickHouse": "database", "Environment": "environment"}
-
-__all__ = ["ClickHouse", "Environment"]
 
 
 def __getattr__(name: str) -> Any:

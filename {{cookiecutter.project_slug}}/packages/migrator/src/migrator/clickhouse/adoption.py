@@ -3,15 +3,22 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from uuid import uuid4
 
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrator.adoption import Dialect, Differences, Item, Key, Objects, Rows
-from migrator.clickhouse.connections import in_database, make_engine, open_or_create
+from migrator.adoption import Dialect, Differences, Item, Key, Objects
+from migrator.adoption.rows import Rows
+from migrator.clickhouse.connections import (
+    connect_arguments,
+    in_database,
+    make_engine,
+    open_or_create,
+)
+from migrator.clickhouse.database import ClickHouse
 from migrator.errors import RefusedError, UnreachableError, first_line
 from migrator.history import OWN_TABLES
+from migrator.scratch import scratch_name
 
 TABLES = text("""
     SELECT name, create_table_query, currentDatabase() FROM system.tables
@@ -28,6 +35,8 @@ COLUMNS = text("""
 class ClickHouseDialect(Dialect):
     """What an adoption needs to know about ClickHouse."""
 
+    database: ClickHouse
+
     @contextmanager
     def scratch(self) -> Iterator[Connection]:
         """Yield a connection to an empty database on the same server.
@@ -35,20 +44,22 @@ class ClickHouseDialect(Dialect):
         Raises:
             RefusedError: The user may not create a database.
         """
-        name, url = f"migrator_scratch_{uuid4().hex}", self.database.url
-        try:
-            connection = open_or_create(in_database(url, name))
-        except (SQLAlchemyError, UnreachableError) as error:
-            raise RefusedError(
-                "the revisions are compared on a scratch database, which cannot be created:"
-                f" {first_line(error)}. Next: run it as a user that may create databases"
-            ) from error
-        try:
-            with connection:
-                yield connection
-        finally:
-            with make_engine(url).connect() as connection:
-                connection.execute(text(f"DROP DATABASE {name} SYNC"))
+        url = self.database.url
+        name = scratch_name(connect_arguments(url)["database"], self.database.name)
+        with self.database.lock("-scratch"):
+            try:
+                drop_database(url, name)  # that of a killed process
+                connection = open_or_create(in_database(url, name))
+            except (SQLAlchemyError, UnreachableError) as error:
+                raise RefusedError(
+                    "the revisions are compared on a scratch database, which cannot be created:"
+                    f" {first_line(error)}. Next: run it as a user that may create databases"
+                ) from error
+            try:
+                with connection:
+                    yield connection
+            finally:
+                drop_database(url, name)
 
     def read(self, connection: Connection) -> Objects:
         """Return the definitions of tables, views and dictionaries, wherever their database is."""
@@ -60,10 +71,6 @@ class ClickHouseDialect(Dialect):
     def read_rows(self, connection: Connection) -> Mapping[str, Rows]:
         """Return nothing: a primary key of ClickHouse does not identify a row."""
         return {}
-
-    def count_missing(self, connection: Connection, table: str, rows: Rows) -> int:
-        """Return 0."""
-        return 0
 
     def differences(self, found: Connection, wanted: Connection, others: set[Key]) -> Differences:
         """Return in what two databases differ. A table that only columns tell apart is altered."""
@@ -92,6 +99,12 @@ class ClickHouseDialect(Dialect):
                     result.lines.append(f"different: table {name}: {old[name]} → {new[name]}")
                     result.sql.append("-- By hand: create it again, copy, and EXCHANGE TABLES")
         return result
+
+
+def drop_database(url: URL, name: str) -> None:
+    """Drop another database of the same server, if it is there."""
+    with make_engine(url).connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} SYNC"))
 
 
 def alter(table: str, column: str, old: str | None, new: str | None) -> list[str]:

@@ -31,7 +31,7 @@ from migrator.clickhouse.connections import (
 )
 from migrator.clickhouse.explain import ask
 from migrator.clickhouse.locks import take_turns
-from migrator.clickhouse.planning import find_losses
+from migrator.clickhouse.losses import find_losses
 from migrator.clickhouse.replicas import replicate, replicate_tables
 from migrator.clickhouse.rules import RULES
 from migrator.clickhouse.status import interpret, read_revisions
@@ -41,8 +41,8 @@ from migrator.losses import Loss
 from migrator.planning import Plan, print_statements, printed_sql
 from migrator.redaction import redact
 from migrator.scripts import as_docstring, require_one_head
-from migrator.status import Status
-from migrator.unversioned import find_unversioned
+from migrator.status import Status, require_known_state
+from migrator.unversioned import with_unversioned
 
 INSERT = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
 DELETE = text("""
@@ -58,6 +58,8 @@ FAILING = text("""
 @dataclass(frozen=True, kw_only=True)
 class ClickHouse(Database):
     """The migrations of a ClickHouse database. `Database` describes the other fields.
+
+    Every method that connects raises `UnreachableError` if ClickHouse cannot be reached.
 
     Attributes:
         url: `clickhouse://USER:PASSWORD@HOST:PORT/DATABASE`, or `chdb:///FOLDER` with, if it is
@@ -94,21 +96,17 @@ class ClickHouse(Database):
 
     @contextmanager
     def only_run(self) -> Iterator[Connection]:
-        """Yield a connection for a run, and keep other runs away.
-
-        Raises:
-            LockTimeoutError: Another run did not end in time.
-            RefusedError: Behind this connection pooler, the lock would protect nothing; or the
-                database of a cluster is not replicated.
-            UnreachableError: ClickHouse cannot be reached.
-        """
-        self.require_session()
-        lock = nullcontext() if is_embedded(self.url) else take_turns(self.turns)
+        """Yield a connection for a run, and keep other runs away."""
         connect = self.reading if self.replicated else partial(open_or_create, self.url)
-        with lock, connect() as connection:
+        with self.lock(), connect() as connection:
             if self.replicated:
                 replicate_tables(connection)
             yield connection
+
+    def lock(self, suffix: str = "") -> AbstractContextManager[None]:
+        """Return the lock of runs or, with a suffix, another one. An embedded database has none."""
+        self.require_session()
+        return nullcontext() if is_embedded(self.url) else take_turns(self.turns, suffix)
 
     def is_missing(self) -> bool:
         """Return whether the database is a folder that does not exist. An upgrade creates it."""
@@ -120,19 +118,14 @@ class ClickHouse(Database):
             self.turns.require_session()
 
     def status(self, connection: Connection | None = None) -> Status:
-        """Return the state of ClickHouse, or of the database of `connection`. Read-only.
-
-        Raises:
-            alembic.util.CommandError: The revision files cannot be read.
-            UnreachableError: ClickHouse cannot be reached.
-        """
+        """Return the state of ClickHouse, or of the database of `connection`. Read-only."""
         scripts = self.scripts()
         if connection is None and self.is_missing():
             return interpret(scripts, (), {})
         try:
             with self.reading() if connection is None else nullcontext(connection) as found:
                 state = interpret(scripts, read_revisions(found), history.read_history(found))
-                return find_unversioned(found, state)
+                return with_unversioned(found, state)
         except MissingDatabaseError:
             return interpret(scripts, (), {})
 
@@ -146,19 +139,11 @@ class ClickHouse(Database):
         connection: Connection | None = None,
         report: Report | None = None,
     ) -> None:
-        """Apply revisions up to and including `revision`. A caller's connection gets no history.
-
-        Raises:
-            LockTimeoutError: Another run did not end in time.
-            RefusedError: `require_known_state` refuses the state that the run finds.
-            UnknownRevisionError: There is no such revision.
-            UnreachableError: ClickHouse cannot be reached.
-            sqlalchemy.exc.SQLAlchemyError: A statement failed; those before it keep their effect.
-        """
+        """Apply revisions up to and including `revision`. A caller's connection gets no history."""
         with self.only_run() if connection is None else nullcontext(connection) as found:
             before = self.status(found)
             if connection is None:
-                self.require_known_state(before)
+                require_known_state(self, before)
             pending = before.pending_until(revision)
             if pending:
                 self.settle(found, before.revisions)
@@ -211,14 +196,9 @@ class ClickHouse(Database):
             connection.execute(DELETE, {"revision": revision})
 
     def plan(self, revision: str = "head", connection: Connection | None = None) -> Plan:
-        """Return what an upgrade to `revision` would do. Read-only.
-
-        Raises:
-            RefusedError: The upgrade would be refused.
-            UnknownRevisionError: There is no such revision.
-        """
+        """Return what an upgrade to `revision` would do. Read-only."""
         found = self.status(connection)
-        self.require_known_state(found)
+        require_known_state(self, found)
         pending = found.pending_until(revision)
         if not pending:
             return Plan(())
@@ -242,11 +222,7 @@ class ClickHouse(Database):
             yield "not known: all, because there is no database yet"
 
     def new_revision(self, message: str) -> Path:
-        """Write an empty revision and return its path; there are no models to compare.
-
-        Raises:
-            RefusedError: There are two heads, so the revision would follow neither or both.
-        """
+        """Write an empty revision and return its path; there are no models to compare."""
         require_one_head(self.scripts())
         script = command.revision(self.config(), as_docstring(message))
         assert isinstance(script, Script), "one message makes one revision"
@@ -281,11 +257,7 @@ class ClickHouse(Database):
             return find_losses(connection, printed_sql(command.downgrade, self.config(), span))
 
     def back_up(self, found: Status, lost: Sequence[Loss]) -> Path | None:
-        """Store verified copies of the tables that lose something and return their folder.
-
-        Raises:
-            BackupError: A copy is incomplete.
-        """
+        """Store verified copies of the tables that lose something and return their folder."""
         tables = sorted({loss.table for loss in lost})
         if not tables:
             return None

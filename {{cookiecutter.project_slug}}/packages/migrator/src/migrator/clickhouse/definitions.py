@@ -3,13 +3,10 @@
 import re
 
 from clickhouse_connect.cc_sqlalchemy.sql import sqlparse
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from migrator.catalogue import Catalogue
+from migrator.catalogue import CLICKHOUSE, Catalogue
 
-TABLES = text("""
-    SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()
-""")
 COLUMN = re.compile(r"`((?:[^`\\]|\\.)*)`")
 
 
@@ -20,7 +17,7 @@ def read_parts(connection: Connection, tables: set[str]) -> Catalogue:
     left out, because tables of SQLAlchemy cannot have those of ClickHouse.
     """
     found = set()
-    for table, definition in connection.execute(TABLES):
+    for table, definition in connection.exec_driver_sql(CLICKHOUSE):
         if table in tables:
             body, end = sqlparse.extract_parenthesized_block(definition, 0)
             found.add(("table", table, definition[end + 1 :].strip()))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from migrator.tabletext import mentions
+
 # Trees of what EXPLAIN analyses. A literal below the root is a file, which would be written.
 QUERY = re.compile(r"(?:Insert|SelectWithUnion)Query\b(?!(?:.*\n)+ Literal )")
 # Statements that fail without their table.
@@ -92,11 +94,6 @@ def exists(client: Client, found: re.Match[str]) -> bool:
     """Return whether there is the table of a syntax tree."""
     quoted = ".".join(f"`{name}`" for name in found.groups() if name)
     return client.raw_query(f"EXISTS TABLE {quoted}").strip() == b"1"
-
-
-def mentions(statement: str, name: str) -> bool:
-    """Return whether a name is a word of a statement."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", statement) is not None
 
 
 def first_sentence(error: DatabaseError) -> str:

@@ -10,7 +10,7 @@ from alembic.util import to_tuple
 
 from migrator.calls import Call, Exit, show_step
 from migrator.errors import RefusedError, UnknownRevisionError
-from migrator.status import Status
+from migrator.status import Status, require_known_state
 
 if TYPE_CHECKING:
     from migrator.losses import Loss
@@ -28,7 +28,7 @@ def undo(call: Call) -> Exit:
     target.require_session()
     before = target.status()
     if before.unversioned:
-        target.require_known_state(before)
+        require_known_state(target, before)
     wanted = step_or_revision(arguments.target or "1")
     if not before.start:
         if not wanted.startswith("-"):
@@ -42,7 +42,7 @@ def undo(call: Call) -> Exit:
             f" --allow-production and name the revision. Next: {example}"
         )
     if before.unknown:
-        target.require_known_state(before)
+        require_known_state(target, before)
     try:
         to_undo = before.revisions_to_undo(wanted)
     except UnknownRevisionError:
@@ -73,11 +73,7 @@ def undo(call: Call) -> Exit:
 
 
 class Steps:
-    """A downgrade that undoes what the user was shown, whatever other runs do meanwhile.
-
-    Attributes:
-        has_begun: Whether it found the state that it expected.
-    """
+    """A downgrade that undoes what the user was shown, whatever other runs do meanwhile."""
 
     def __init__(self, call: Call, before: Status, revision: str, lost: "Sequence[Loss]") -> None:
         """Store the state that was shown, where the downgrade ends, and what it deletes."""
@@ -85,7 +81,7 @@ class Steps:
         self.lost = lost
         self.expected = before.start
         self.end = revisions_at(revision)
-        self.has_begun = False
+        self.has_begun = False  # whether it found the state that it expected
 
     def check(self, found: Status) -> None:
         """Refuse a state that the user was not shown, and back up the other one.

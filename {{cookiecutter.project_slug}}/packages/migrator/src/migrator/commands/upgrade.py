@@ -7,7 +7,7 @@ from alembic.script import Script
 
 from migrator.calls import Call, Exit, fail, show_step, title
 from migrator.redaction import show_url
-from migrator.status import Status
+from migrator.status import Status, require_known_state
 
 
 def upgrade(call: Call) -> Exit:
@@ -39,7 +39,7 @@ def apply(call: Call, *, is_missing: bool) -> Exit:
         before = target.status()
     # A run that has begun a first revision has tables and no revision; its end is waited for.
     if not before.unversioned:
-        target.require_known_state(before)
+        require_known_state(target, before)
     pending = before.pending_until(arguments.revision)
     started = time.monotonic()
     applied: list[Script] = []

@@ -1,17 +1,13 @@
 """Compares, for autogenerate, what Alembic itself does not, or not on every database."""
 
 import re
-from typing import Any
 
 import sqlalchemy as sa
-from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import (
-    AlterColumnOp,
     CreateCheckConstraintOp,
     CreateTableCommentOp,
     DropConstraintOp,
     DropTableCommentOp,
-    ModifyTableOps,
 )
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
@@ -19,36 +15,30 @@ from sqlalchemy.dialects import postgresql
 
 from migrator.drafts.conversions import enum_type
 from migrator.drafts.index_changes import compare_indexes, compare_options
+from migrator.drafts.places import ColumnPlace, TablePlace, of_column, of_table
 from migrator.parameters import escape
 
 PLUGINS = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", "migrator"]
 
 
-def compare_default(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
+@of_column
+def compare_default(column: ColumnPlace) -> PriorityDispatchResult:
     """Compare the defaults that Alembic cannot compare, and leave the others to it."""
-    old, new = migrated.server_default, modelled.server_default
+    old, new = column.migrated.server_default, column.modelled.server_default
     if isinstance(new, sa.Identity):
         # SQLite numbers its primary keys without one, so it never has the one of the model.
-        is_known = context.migration_context.dialect.supports_identity_columns
+        is_known = column.context.migration_context.dialect.supports_identity_columns
         return PriorityDispatchResult.CONTINUE if is_known else PriorityDispatchResult.STOP
     if isinstance(old, sa.Computed) and isinstance(new, sa.Computed):
         # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
         # migrator.testing compares what the database makes of both.
         return PriorityDispatchResult.STOP
-    if isinstance(modelled.type, sa.JSON) or is_retyped(context, migrated, modelled):
+    if isinstance(column.modelled.type, sa.JSON) or is_retyped(column):
         # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
         # as well, it may take neither value for one of the other type.
-        operation.existing_server_default = old
+        column.operation.existing_server_default = old
         if default_text(old) != default_text(new):
-            operation.modify_server_default = new
+            column.operation.modify_server_default = new
         return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
 
@@ -61,36 +51,27 @@ def default_text(default: object) -> str:
     return re.sub(r"::[\w\s.,()\[\]\"]+$", "", text).strip("'")
 
 
-def is_retyped(context: AutogenContext, migrated: sa.Column[Any], modelled: sa.Column[Any]) -> bool:
+def is_retyped(column: ColumnPlace) -> bool:
     """Return whether PostgreSQL has another type for a column than the models."""
-    impl = context.migration_context.impl
+    impl = column.context.migration_context.impl
     if impl.__dialect__ != "postgresql":
         return False
-    found, wanted = enum_type(migrated), enum_type(modelled)
-    return shape(found) != shape(wanted) or impl.compare_type(migrated, modelled)
+    found, wanted = enum_type(column.migrated), enum_type(column.modelled)
+    return shape(found) != shape(wanted) or impl.compare_type(column.migrated, column.modelled)
 
 
-def compare_enum(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
+@of_column
+def compare_enum(column: ColumnPlace) -> PriorityDispatchResult:
     """Compare enums. Of those on PostgreSQL, Alembic compares the name, on SQLite the length."""
-    said = (context.opts["record"] or {}).get(table)
-    if context.migration_context.dialect.name == "postgresql":
-        found = enum_type(migrated)
-    elif said is not None and name in said.columns:
-        found = enum_type(said.columns[name])
-    else:
+    is_postgresql = column.context.migration_context.dialect.name == "postgresql"
+    old = column.migrated if is_postgresql else column.said
+    if old is None:
         return PriorityDispatchResult.CONTINUE
-    wanted = enum_type(modelled)
+    found, wanted = enum_type(old), enum_type(column.modelled)
     is_by_hand = wanted is not None and not wanted.create_type
     if not is_by_hand and shape(found) != shape(wanted):
-        operation.existing_type, operation.modify_type = migrated.type, modelled.type
+        column.operation.existing_type = column.migrated.type
+        column.operation.modify_type = column.modelled.type
         return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
 
@@ -100,55 +81,36 @@ def shape(enum: postgresql.ENUM | None) -> tuple[str | None, list[str]] | None:
     return None if enum is None else (enum.name, enum.enums)
 
 
-def compare_comment(
-    context: AutogenContext,
-    operation: AlterColumnOp,
-    schema: str | None,
-    table: str,
-    name: str,
-    migrated: sa.Column[Any],
-    modelled: sa.Column[Any],
-) -> PriorityDispatchResult:
+@of_column
+def compare_comment(column: ColumnPlace) -> PriorityDispatchResult:
     """Compare the comment of a column with the revisions, because SQLite keeps none."""
-    said = (context.opts["record"] or {}).get(table)
-    if said is not None and name in said.columns:
-        operation.existing_comment = said.columns[name].comment
-        if modelled.comment != operation.existing_comment:
-            operation.modify_comment = modelled.comment
+    if (said := column.said) is not None:
+        column.operation.existing_comment = said.comment
+        if column.modelled.comment != said.comment:
+            column.operation.modify_comment = column.modelled.comment
     return PriorityDispatchResult.CONTINUE
 
 
-def compare_table_comment(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
+@of_table
+def compare_table_comment(table: TablePlace) -> PriorityDispatchResult:
     """Compare the comment of a table with the revisions, because SQLite keeps none."""
-    said = (context.opts["record"] or {}).get(name)
-    if said is None or migrated is None or modelled is None or modelled.comment == said.comment:
+    said, modelled = table.said, table.modelled
+    if said is None or table.migrated is None or modelled is None:
         return PriorityDispatchResult.CONTINUE
-    operations.ops.append(
-        CreateTableCommentOp(name, modelled.comment, existing_comment=said.comment)
-        if modelled.comment
-        else DropTableCommentOp(name, existing_comment=said.comment)
-    )
+    if modelled.comment != said.comment:
+        table.operations.ops.append(
+            CreateTableCommentOp(table.name, modelled.comment, existing_comment=said.comment)
+            if modelled.comment
+            else DropTableCommentOp(table.name, existing_comment=said.comment)
+        )
     return PriorityDispatchResult.CONTINUE
 
 
-def compare_checks(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
+@of_table
+def compare_checks(table: TablePlace) -> PriorityDispatchResult:
     """Compare the CHECKs of a table with the revisions; the database spells them in its own way."""
-    said = (context.opts["record"] or {}).get(name)
-    if said is not None and migrated is not None and modelled is not None:
+    said, modelled = table.said, table.modelled
+    if said is not None and table.migrated is not None and modelled is not None:
         for check in modelled.constraints:
             old = said.checks.get(str(check.name))
             if (
@@ -156,10 +118,10 @@ def compare_checks(
                 and old is not None
                 and spell_check(old) != spell_check(check)
             ):
-                operations.ops += [
+                table.operations.ops += [
                     DropConstraintOp.from_constraint(old),
                     # As text: Alembic would add an expression to the models once more.
-                    CreateCheckConstraintOp(check.name, name, escape(spell_check(check))),
+                    CreateCheckConstraintOp(check.name, table.name, escape(spell_check(check))),
                 ]
     return PriorityDispatchResult.CONTINUE
 

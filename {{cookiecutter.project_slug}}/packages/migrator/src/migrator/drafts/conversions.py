@@ -18,13 +18,7 @@ DIALECT: sa.Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-
 
 
 class Part(NamedTuple):
-    """A CHECK, or an index with an expression or a condition.
-
-    Attributes:
-        table: The name of its table.
-        create: The statement that creates it.
-        drop: The statement that drops it.
-    """
+    """A CHECK, or an index with an expression or a condition, with the statements that make it."""
 
     table: str
     create: str
@@ -32,15 +26,10 @@ class Part(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """What a conversion has to know of a schema.
-
-    Attributes:
-        columns: All its columns.
-        parts: What may use them in an expression.
-    """
+    """What a conversion has to know of a schema."""
 
     columns: list[sa.Column[Any]]
-    parts: list[Part]
+    parts: list[Part]  # what may use them in an expression
 
     def using(self, columns: Iterable[sa.Column[Any]]) -> list[Part]:
         """Return the parts that name one of these columns."""

@@ -20,12 +20,7 @@ from migrator.parameters import escape
 
 
 class PostgreSQLOp(MigrateOperation):
-    """Statements that a revision executes on PostgreSQL only.
-
-    Attributes:
-        statements: The SQL.
-        undo: The SQL that takes it back.
-    """
+    """SQL that a revision executes on PostgreSQL only, and the SQL that takes it back."""
 
     def __init__(self, statements: Sequence[str], undo: Sequence[str]) -> None:
         """Keep both ways."""

@@ -4,15 +4,13 @@ import re
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import CreateIndexOp, DropIndexOp, ModifyTableOps
+from alembic.operations.ops import CreateIndexOp, DropIndexOp
 from alembic.util import PriorityDispatchResult
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy.dialects import sqlite
 
-from migrator.drafts.conversions import DIALECT
+from migrator.drafts.autogenerate import DIALECTS
+from migrator.drafts.places import TablePlace, of_table
 
-DIALECTS: tuple[sa.Dialect, ...] = (sqlite.dialect(), DIALECT)
 # How an index is made, and not what it is.
 OPTIONS_OF_STATEMENTS = {"concurrently"}
 DEFAULTS: tuple[Any, ...] = (None, False, "btree", [], (), {})
@@ -26,20 +24,15 @@ INDEXES = sa.text("""
 """)
 
 
-def compare_indexes(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
+@of_table
+def compare_indexes(table: TablePlace) -> PriorityDispatchResult:
     """Compare the indexes on expressions of SQLite by name, because SQLAlchemy cannot read them."""
-    assert context.connection is not None, "autogenerate compares with a database"
-    rows = context.connection.execute(INDEXES, {"table": name})
-    found = {} if migrated is None else {row.name: row for row in rows}
-    wanted = {} if modelled is None else {str(it.name): it for it in modelled.indexes}
-    operations.ops += [
+    connection = table.context.connection
+    assert connection is not None, "autogenerate compares with a database"
+    rows = connection.execute(INDEXES, {"table": table.name})
+    found = {} if table.migrated is None else {row.name: row for row in rows}
+    wanted = {} if table.modelled is None else {str(it.name): it for it in table.modelled.indexes}
+    table.operations.ops += [
         CreateIndexOp.from_index(index)
         for key, index in wanted.items()
         if key not in found and is_expression_index(index)
@@ -47,28 +40,22 @@ def compare_indexes(
     for key, row in found.items():
         if key not in wanted and row.is_expression:
             # A draft writes it back in the words of the revision that made it.
-            index = sa.Index(key, sa.text(row.sql), _table=migrated)
-            operations.ops.append(DropIndexOp.from_index(index))
+            index = sa.Index(key, sa.text(row.sql), _table=table.migrated)
+            table.operations.ops.append(DropIndexOp.from_index(index))
     return PriorityDispatchResult.CONTINUE
 
 
-def compare_options(
-    context: AutogenContext,
-    operations: ModifyTableOps,
-    schema: str | None,
-    name: str,
-    migrated: sa.Table | None,
-    modelled: sa.Table | None,
-) -> PriorityDispatchResult:
+@of_table
+def compare_options(table: TablePlace) -> PriorityDispatchResult:
     """Compare options of indexes, such as a condition, with what the revisions say.
 
     On SQLite, also expressions and orders.
     """
-    said = (context.opts["record"] or {}).get(name)
-    if said is None or migrated is None or modelled is None:
+    said, modelled, steps = table.said, table.modelled, table.operations.ops
+    if said is None or table.migrated is None or modelled is None:
         return PriorityDispatchResult.CONTINUE
-    seen = {it.index_name for it in operations.ops if isinstance(it, CreateIndexOp | DropIndexOp)}
-    is_sqlite = context.migration_context.dialect.name == "sqlite"
+    seen = {it.index_name for it in steps if isinstance(it, CreateIndexOp | DropIndexOp)}
+    is_sqlite = table.context.migration_context.dialect.name == "sqlite"
     for index in sorted(modelled.indexes, key=lambda it: str(it.name)):
         created = said.indexes.get(str(index.name))
         if created is None or index.name in seen:
@@ -78,7 +65,7 @@ def compare_options(
         if is_sqlite:
             is_same = is_same and is_alike([*old.expressions], [*index.expressions])
         if not is_same:
-            operations.ops += [DropIndexOp.from_index(old), CreateIndexOp.from_index(index)]
+            steps += [DropIndexOp.from_index(old), CreateIndexOp.from_index(index)]
     return PriorityDispatchResult.CONTINUE
 
 

@@ -15,21 +15,13 @@ from alembic.operations import Operations, ops, toimpl
 
 @dataclass
 class TableRecord:
-    """What the revisions say of a table.
-
-    Attributes:
-        columns: Its columns, by name.
-        constraints: What added its constraints, by their names.
-        indexes: What created its indexes, by their names.
-        checks: Its CHECKs, by their names.
-        of_types: The names of those that belong to the type of a column.
-        comment: Its comment.
-    """
+    """What the revisions say of a table; its parts by their names."""
 
     columns: dict[str, sa.Column[Any]] = field(default_factory=dict)
-    constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)
-    indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)
+    constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)  # what added each
+    indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)  # what created each
     checks: dict[str, sa.CheckConstraint] = field(default_factory=dict)
+    # The names of the CHECKs that belong to the type of a column.
     of_types: set[str] = field(default_factory=set)
     comment: str | None = None
 
@@ -45,6 +37,27 @@ class TableRecord:
             elif not isinstance(constraint, sa.PrimaryKeyConstraint):
                 added = ops.AddConstraintOp.from_constraint(constraint)
                 self.constraints[str(constraint.name)] = added
+
+    def note(self, operation: ops.MigrateOperation, result: Any) -> None:
+        """Record what an operation has done to this table; `result` is what it returned."""
+        match operation:
+            case ops.AddColumnOp(column=column):
+                self.add(column.table)
+            case ops.DropColumnOp(column_name=name):
+                self.drop(name)
+            case ops.AlterColumnOp():
+                self.alter(operation, result)
+            case ops.CreateIndexOp(index_name=name):
+                self.indexes[str(name)] = operation
+            case ops.DropIndexOp(index_name=name):
+                self.indexes.pop(str(name), None)
+            case ops.DropConstraintOp(constraint_name=name):
+                # The database shows which of the other constraints are there.
+                self.checks.pop(str(name), None)
+            case ops.CreateTableCommentOp(comment=comment):
+                self.comment = comment
+            case ops.DropTableCommentOp():
+                self.comment = None
 
     def note_check(self, constraint: sa.Constraint) -> None:
         """Record a CHECK."""
@@ -99,33 +112,23 @@ class TableRecord:
 Record = dict[str, TableRecord]
 
 
-def on_create_table(record: Record, operation: ops.CreateTableOp, table: Any) -> None:
-    """Record a table."""
-    record[operation.table_name] = TableRecord(comment=table.comment)
-    record[operation.table_name].add(table)
-
-
-def on_drop_table(record: Record, operation: ops.DropTableOp, _: Any) -> None:
-    """Forget a table."""
-    record.pop(operation.table_name, None)
-
-
-def on_rename_table(record: Record, operation: ops.RenameTableOp, _: Any) -> None:
-    """Record a new name."""
-    if operation.table_name in record:
-        record[operation.new_table_name] = record.pop(operation.table_name)
-
-
-def on_add_column(record: Record, operation: ops.AddColumnOp, _: Any) -> None:
-    """Record a column."""
-    if operation.table_name in record:
-        record[operation.table_name].add(operation.column.table)
-
-
-def on_drop_column(record: Record, operation: ops.DropColumnOp, _: Any) -> None:
-    """Forget a column."""
-    if operation.table_name in record:
-        record[operation.table_name].drop(operation.column_name)
+def note(record: Record, operation: Any, result: Any) -> None:
+    """Record what an operation has done to the tables; `result` is what it returned."""
+    match operation:
+        case ops.CreateTableOp(table_name=name):
+            record[name] = TableRecord(comment=result.comment)
+            record[name].add(result)
+        case ops.DropTableOp(table_name=name):
+            record.pop(name, None)
+        case ops.RenameTableOp(table_name=name, new_table_name=new) if name in record:
+            record[new] = record.pop(name)
+        case ops.AddConstraintOp():
+            constraint = operation.to_constraint()
+            if (said := record.get(constraint.table.name)) is not None:
+                said.constraints[str(constraint.name)] = operation
+                said.note_check(constraint)
+        case _ if operation.table_name in record:
+            record[operation.table_name].note(operation, result)
 
 
 def alter_column(operations: Operations, operation: ops.AlterColumnOp) -> sa.Table | None:
@@ -138,49 +141,7 @@ def alter_column(operations: Operations, operation: ops.AlterColumnOp) -> sa.Tab
     return operations.schema_obj.table(operation.table_name, column)
 
 
-def on_alter_column(record: Record, operation: ops.AlterColumnOp, table: sa.Table | None) -> None:
-    """Record a changed column."""
-    if operation.table_name in record:
-        record[operation.table_name].alter(operation, table)
-
-
-def on_create_index(record: Record, operation: ops.CreateIndexOp, _: Any) -> None:
-    """Record an index."""
-    if operation.table_name in record:
-        record[operation.table_name].indexes[str(operation.index_name)] = operation
-
-
-def on_drop_index(record: Record, operation: ops.DropIndexOp, _: Any) -> None:
-    """Forget an index."""
-    if operation.table_name in record:
-        record[operation.table_name].indexes.pop(str(operation.index_name), None)
-
-
-def on_create_constraint(record: Record, operation: ops.AddConstraintOp, _: Any) -> None:
-    """Record a constraint."""
-    constraint = operation.to_constraint()
-    if (said := record.get(constraint.table.name)) is not None:
-        said.constraints[str(constraint.name)] = operation
-        said.note_check(constraint)
-
-
-def on_drop_constraint(record: Record, operation: ops.DropConstraintOp, _: Any) -> None:
-    """Forget a CHECK. The database shows which of the other constraints are there."""
-    if operation.table_name in record:
-        record[operation.table_name].checks.pop(str(operation.constraint_name), None)
-
-
-def on_comment(
-    record: Record, operation: ops.CreateTableCommentOp | ops.DropTableCommentOp, _: Any
-) -> None:
-    """Record the comment of a table."""
-    if operation.table_name in record:
-        record[operation.table_name].comment = getattr(operation, "comment", None)
-
-
-def record_after(
-    run: Callable[..., Any], note: Callable[[Record, Any, Any], None]
-) -> Callable[..., Any]:
+def recorded(run: Callable[..., Any]) -> Callable[..., Any]:
     """Return an implementation of an operation that is recorded if the run keeps a record."""
 
     def implementation(operations: Operations, operation: ops.MigrateOperation) -> Any:
@@ -193,18 +154,18 @@ def record_after(
     return implementation
 
 
-for kind, run, note in (
-    (ops.CreateTableOp, toimpl.create_table, on_create_table),
-    (ops.DropTableOp, toimpl.drop_table, on_drop_table),
-    (ops.RenameTableOp, toimpl.rename_table, on_rename_table),
-    (ops.AddColumnOp, toimpl.add_column, on_add_column),
-    (ops.DropColumnOp, toimpl.drop_column, on_drop_column),
-    (ops.AlterColumnOp, alter_column, on_alter_column),
-    (ops.CreateIndexOp, toimpl.create_index, on_create_index),
-    (ops.DropIndexOp, toimpl.drop_index, on_drop_index),
-    (ops.AddConstraintOp, toimpl.create_constraint, on_create_constraint),
-    (ops.DropConstraintOp, toimpl.drop_constraint, on_drop_constraint),
-    (ops.CreateTableCommentOp, toimpl.create_table_comment, on_comment),
-    (ops.DropTableCommentOp, toimpl.drop_table_comment, on_comment),
+for kind, run in (
+    (ops.CreateTableOp, toimpl.create_table),
+    (ops.DropTableOp, toimpl.drop_table),
+    (ops.RenameTableOp, toimpl.rename_table),
+    (ops.AddColumnOp, toimpl.add_column),
+    (ops.DropColumnOp, toimpl.drop_column),
+    (ops.AlterColumnOp, alter_column),
+    (ops.CreateIndexOp, toimpl.create_index),
+    (ops.DropIndexOp, toimpl.drop_index),
+    (ops.AddConstraintOp, toimpl.create_constraint),
+    (ops.DropConstraintOp, toimpl.drop_constraint),
+    (ops.CreateTableCommentOp, toimpl.create_table_comment),
+    (ops.DropTableCommentOp, toimpl.drop_table_comment),
 ):
-    Operations.implementation_for(kind, replace=True)(record_after(run, note))
+    Operations.implementation_for(kind, replace=True)(recorded(run))

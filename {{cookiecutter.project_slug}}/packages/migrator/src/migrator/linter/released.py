@@ -19,15 +19,10 @@ ADVICE = "restore it and write a new revision, or give a reason: # lint: allow e
 
 @dataclass(frozen=True)
 class Release:
-    """A commit whose revisions may have been applied.
+    """A commit whose revisions may have been applied."""
 
-    Attributes:
-        commit: Its id.
-        name: What leads to it, such as a branch or a tag; for messages.
-    """
-
-    commit: str
-    name: str
+    commit: str  # its id
+    name: str  # what leads to it, such as a branch or a tag; for messages
 
 
 def find_releases(repository: Repository) -> tuple[list[Release], str]:
@@ -68,9 +63,6 @@ def find_changes(folder: Path, sources: Mapping[Path, str]) -> Iterator[tuple[Pa
     Args:
         folder: A folder of revisions.
         sources: The source of each revision that is there now.
-
-    Raises:
-        LinterError: `BASE` names no commit.
     """
     # Git removes a folder with its last file.
     start = next(it for it in (folder, *folder.parents) if it.is_dir())

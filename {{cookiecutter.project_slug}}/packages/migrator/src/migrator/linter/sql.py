@@ -6,19 +6,18 @@ squawk that do not apply to it.
 
 import json
 import re
-import subprocess
 from collections import defaultdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from alembic import command
-from alembic.script import Script
 
 from migrator.database import Database
 from migrator.errors import LinterError
-from migrator.planning import find_squawk
+from migrator.scripts import find_revision
 from migrator.source import Finding
+from migrator.squawk import run_squawk
 
 # What Alembic prints before the SQL of a revision, and after it.
 BEGINNING = re.compile(r"-- Running upgrade .*-> (\S+)$")
@@ -32,7 +31,7 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
     owners = revisions_by_line(sql)
     found = [
         (owners[violation["line"]], Finding(0, violation["rule_name"], message(violation)))
-        for violation in run_squawk(migrations.root, sql)
+        for violation in find_violations(migrations.root, sql)
         if owners[violation["line"]]
     ]
     if reason:
@@ -44,9 +43,7 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
         found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
     by_file = defaultdict(list)
     for revision, finding in found:
-        script = scripts.get_revision(revision)
-        assert isinstance(script, Script), "Alembic printed its id"
-        by_file[Path(script.path)].append(finding)
+        by_file[Path(find_revision(scripts, revision).path)].append(finding)
     return by_file
 
 
@@ -74,20 +71,12 @@ def revisions_by_line(sql: str) -> list[str]:
     return owners
 
 
-def run_squawk(root: Path, sql: str) -> list[dict[str, Any]]:
+def find_violations(root: Path, sql: str) -> list[dict[str, Any]]:
     """Return what squawk finds in the SQL, or raise `LinterError` if it cannot run."""
-    program = find_squawk()
-    if program is None:
-        raise LinterError("squawk is not installed. Next: install squawk-cli")
     settings = ("--config", ".squawk.toml") if (root / ".squawk.toml").exists() else ()
-    done = subprocess.run(
-        [program, *settings, "--reporter", "json"],
-        cwd=root,
-        input=sql,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_squawk(sql, root, *settings, "--reporter", "json")
+    if done is None:
+        raise LinterError("squawk is not installed. Next: install squawk-cli")
     if done.stderr:
         raise LinterError(f"squawk cannot run: {done.stderr.strip()}")
     violations: list[dict[str, Any]] = json.loads(done.stdout)

@@ -16,7 +16,6 @@ from migrator.database import Database
 from migrator.engine import expected_warnings, explaining_types
 from migrator.testing.catalogue import (
     Catalogue,
-    count_rows,
     read_catalogue,
     read_constraints,
     read_indexes,
@@ -26,7 +25,6 @@ from migrator.testing.values import Values, find_changes, read_values
 
 __all__ = [
     "Rows",
-    "count_rows",
     "read_catalogue",
     "test_every_downgrade_restores_the_schema",
     "test_every_downgrade_runs_with_rows",

@@ -1,4 +1,4 @@
-"""What tests compare besides the catalogue: rows, and the constraints that models describe."""
+"""The catalogue that tests compare, and the constraints and indexes that models describe."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,9 @@ from sqlalchemy import Connection
 
 from migrator.catalogue import Catalogue, read_catalogue
 from migrator.engine import expected_warnings
-from migrator.history import OWN_TABLES
 from migrator.tabletext import tokenize, words
 
-__all__ = ["Catalogue", "count_rows", "read_catalogue", "read_constraints", "read_indexes"]
+__all__ = ["Catalogue", "read_catalogue", "read_constraints", "read_indexes"]
 
 INDEXES = {
     "sqlite": "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''",
@@ -22,17 +21,6 @@ INDEXES = {
         WHERE pg_table_is_visible(indrelid)
     """,
 }
-
-
-def count_rows(connection: Connection) -> dict[str, int]:
-    """Return how many rows each table has, without those of the migrations themselves."""
-    names = set(sa.inspect(connection).get_table_names())
-    tables = [sa.table(name) for name in sorted(names - {*OWN_TABLES})]
-    counts = {
-        it.name: connection.scalar(sa.select(sa.func.count()).select_from(it)) or 0 for it in tables
-    }
-    connection.rollback()
-    return counts
 
 
 def read_constraints(connection: Connection, tables: set[str]) -> Catalogue:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from migrator.engine import expected_warnings
+from migrator.tabletext import mentions
 from migrator.testing.samples import LONGEST, make_values
 
 # Values for some columns, or no value for one that has a default or may be NULL.
@@ -166,8 +167,3 @@ class Row:
         overriding = " OVERRIDING SYSTEM VALUE" if is_postgresql else ""
         sql = f"INSERT INTO {table} ({columns}){overriding} VALUES "
         self.connection.exec_driver_sql(f"{sql}({marks})", tuple(values.values()))
-
-
-def mentions(text: str, name: str) -> bool:
-    """Return whether a text contains a name as a word."""
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

@@ -21,17 +21,12 @@ PARTITIONS = "SELECT relname FROM pg_class WHERE relispartition"
 
 
 class Seeds:
-    """The rows that are put into a database on its way through the revisions.
-
-    Attributes:
-        given: The rows of the project.
-        made: The tables with rows that were made.
-    """
+    """The rows that are put into a database on its way through the revisions."""
 
     def __init__(self, rows: Rows) -> None:
         """Begin with an empty database."""
-        self.given = rows
-        self.made: set[str] = set()
+        self.given = rows  # those of the project
+        self.made: set[str] = set()  # the tables with rows that were made
         self.numbers = count(1)
         self.known: dict[str, list[str]] = {}
 

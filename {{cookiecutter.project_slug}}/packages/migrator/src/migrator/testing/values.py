@@ -30,17 +30,11 @@ BOOLEANS = {"true": "1", "false": "0"}
 
 @dataclass(frozen=True)
 class Contents:
-    """The rows of a table.
+    """The rows of a table."""
 
-    Attributes:
-        columns: The names, and whether each holds text.
-        key: The columns of the primary key.
-        rows: A text for each column; None for NULL.
-    """
-
-    columns: Mapping[str, bool]
-    key: tuple[str, ...]
-    rows: list[dict[str, str | None]]
+    columns: Mapping[str, bool]  # the names, and whether each holds text
+    key: tuple[str, ...]  # the columns of the primary key
+    rows: list[dict[str, str | None]]  # a text for each column; None for NULL
 
     @property
     def is_covered(self) -> bool:
