@@ -120,6 +120,16 @@ def test_modules_of_the_project_must_not_be_imported(sqlite_project: Project, fo
     assert finding.startswith("migrations/versions/new.py:7: application-import imports shop.mod")
 
 
+def test_a_folder_that_is_called_alembic_is_not_taken_for_the_application(
+    sqlite_project: Project,
+) -> None:
+    (sqlite_project.root / "alembic").mkdir()
+    (sqlite_project.root / "alembic" / "env.py").touch()
+    write(sqlite_project, "pass")
+
+    assert sqlite_project.database.lint() == []
+
+
 def test_revisions_without_an_order_fail_the_command(
     sqlite_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

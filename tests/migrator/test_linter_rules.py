@@ -30,6 +30,10 @@ CASES = [
         "with op.get_context().autocommit_block(): op.execute('SELECT 1')",
     ),
     ("commit", "op.execute('COMMIT;')", "sa.Column('at', sa.Date(), comment='Begin of work')"),
+    ("commit", "op.execute('COMMIT AND CHAIN')", "op.bulk_insert(words, [{'word': 'end'}])"),
+    ("commit", "op.get_bind().exec_driver_sql('/* now */ END')", "op.execute('SELECT 1')"),
+    ("commit", "op.execute('START TRANSACTION READ WRITE')", "op.execute('SAVEPOINT x')"),
+    ("commit", "op.execute('BEGIN IMMEDIATE; ')", "op.execute('BEGIN_OF(1)')"),
     ("data-steps", "data_steps: list[str] = ['0003_seed.py']", "data_steps: list[str] = []"),
     (
         "enum-left-behind",
@@ -45,6 +49,17 @@ CASES = [
         (
             "def upgrade(): op.execute('CREATE TYPE mood AS ENUM ()')\n"
             "def downgrade(): op.execute('DROP TYPE mood')"
+        ),
+    ),
+    (
+        "enum-left-behind",
+        (
+            "def upgrade(): op.execute('DO $$ BEGIN CREATE TYPE \"Mood\" AS ENUM (); END $$')\n"
+            "def downgrade(): op.execute('DROP TYPE mood')"
+        ),
+        (
+            "def upgrade(): op.execute('DO $$ BEGIN CREATE TYPE \"Mood\" AS ENUM (); END $$')\n"
+            "def downgrade(): op.execute('DROP TYPE \"Mood\"')"
         ),
     ),
     (
@@ -95,12 +110,35 @@ CASES = [
         "sa.Column('note', sa.Text(), server_default='')",
         "sa.Column('note', sa.Text(), server_default=sa.text(\"''\"))",
     ),
+    (
+        "non-portable-default",
+        "sa.Column('at', sa.DateTime(), server_default=sa.func.clock_timestamp())",
+        "sa.Column('at', sa.DateTime(), server_default=sa.func.current_timestamp())",
+    ),
+    (
+        "non-portable-default",
+        "sa.Column('on', sa.Boolean(), server_default=sa.text('0'))",
+        "sa.Column('on', sa.Boolean(), server_default=sa.text('false'))",
+    ),
     ("long-id", f"revision = {'x' * 33!r}", f"revision = {'x' * 32!r}"),
     (
         "one-database",
         "sa.Column('tags', postgresql.ARRAY(sa.Text()))",
         "sa.Column('tags', sa.JSON().with_variant(postgresql.ARRAY(sa.Text()), 'postgresql'))",
     ),
+    (
+        "one-database",
+        (
+            "from sqlalchemy.dialects.postgresql import JSONB\n"
+            "sa.Column('data', JSONB(astext_type=sa.Text()))"
+        ),
+        (
+            "from sqlalchemy.dialects.postgresql import JSONB\n"
+            "sa.Column('data', sa.JSON().with_variant(JSONB(), 'postgresql'))"
+        ),
+    ),
+    ("one-database", "sa.Column('a', postgresql.INET)", "sa.Column('a', postgresql.UUID)"),
+    ("one-database", "sa.Column('a', sa.ARRAY(sa.Text()))", "sa.Column('a', sa.JSON())"),
     (
         "one-database",
         "op.create_table('customers', schema='crm')",
@@ -152,6 +190,18 @@ CASES = [
         "def upgrade():\n    op.drop_index('ix')\n    op.execute(sa.delete(users))",
         "def upgrade(): op.execute('WITH a AS (SELECT 1) DELETE FROM b')",
     ),
+    *(
+        ("schema-and-data", f"def upgrade():\n    op.drop_index('ix')\n    {change}", good)
+        for change, good in [
+            ("op.execute('/* 1 */ UPDATE a SET b = 1')", "def upgrade(): op.execute('UPDATE a')"),
+            (
+                "op.execute('INSERT OR IGNORE INTO a VALUES (1)')",
+                "def upgrade(): op.drop_index('a')",
+            ),
+            ("op.execute('TRUNCATE a')", "def upgrade(): op.execute('TRUNCATE a')"),
+            ("op.execute(postgresql.insert(a))", "def upgrade(): op.execute(postgresql.insert(a))"),
+        ]
+    ),
     (
         "unnamed-constraint",
         "sa.UniqueConstraint('email')",
@@ -190,6 +240,16 @@ CASES = [
                 "batch.create_check_constraint('ck_users_a', \"a <> ':b'\")",
                 "batch.create_check_constraint('ck_users_a', \"a <> 'b:b'\")",
             ),
+            ("op.execute(sqltext='CALL a(:b)')", "op.execute(sqltext='CALL a(b)')"),
+            (
+                "for sql in ['CALL a(:b)']: op.execute(sql)",
+                "for sql in ['CALL a()']: op.execute(sql)",
+            ),
+            (
+                "op.execute(textwrap.dedent('CALL a(:b)'))",
+                "op.execute(textwrap.dedent('CALL a()'))",
+            ),
+            ("SQL = 'CALL {}(:b)'\nop.execute(SQL.format(1))", "op.execute('CALL {}()'.format(1))"),
             (
                 "sa.Column('a', sa.Text(), server_default=sa.text(\"':b'\"))",
                 "sa.Column('a', sa.Text(), server_default=sa.text(\"' :'\"))",

@@ -169,6 +169,12 @@ def test_what_cannot_be_squashed_changes_no_file(
         (["--squash", "0003"], Exit.REFUSED, "--squash 0003 --on postgresql"),
         (["--squash", "0001", "--on", "postgresql://x"], Exit.REFUSED, "nothing to squash"),
         (["--squash", "nope", "--on", "postgresql://x"], Exit.USAGE, "nope"),
+        (
+            ["--squash", "0003", "--on", "mysql://x"],
+            Exit.USAGE,
+            "--on: unsupported database 'mysql'",
+        ),
+        (["--squash", "0003", "--on", "x"], Exit.USAGE, "--on: not a database URL"),
     ],
 )
 def test_a_squash_that_is_not_possible_says_why(

@@ -40,6 +40,8 @@ CLOSED = """
             "postgresql+asyncpg://u@h/d?ssl=true&timeout=9",
             "postgresql+psycopg://u@h/d?sslmode=require",
         ),
+        ("postgres+asyncpg://u@h/d?ssl=require", "postgresql+psycopg://u@h/d?sslmode=require"),
+        ("postgresql://u@%2Fvar%2Frun/d", "postgresql+psycopg://u@/d?host=%2Fvar%2Frun"),
         ("postgresql://u@h/d?sslmode=prefer", "postgresql+psycopg://u@h/d?sslmode=prefer"),
     ],
 )
@@ -70,6 +72,7 @@ def test_a_clickhouse_is_a_folder_or_a_server(given: str, meant: str) -> None:
         ("sqlite:///data/x.db?mode=ro&uri=true", "a SQLite URI is not supported"),
         ("sqlite:///file:secret.db?uri=true", "a SQLite URI is not supported"),
         ("postgresql://u:secret@h:secret/d", "not a database URL"),
+        ("postgresql://u:secret@h1:5432,h2:5433/d", r"are written .*\?host=A:5432&host=B:5432"),
         ("postgresql://u:sec@secret#pw/@h:1/d", "write @ as %40, # as %23, / as %2F"),
         ("postgresql://u:p@secret@h/d", "write @ as %40"),
         ("postgresql://u:p@secret/secret@h/d", "write @ as %40"),

@@ -11,6 +11,7 @@ from migrator.calls import Call
 from migrator.database import Database
 from migrator.engine import is_sqlite
 from migrator.errors import BackupError, LockTimeoutError, UnreachableError
+from migrator.scripts import find_scripts
 from migrator.status import Status
 
 # The remedy for an error, by SQLSTATE and by SQLite's error code.
@@ -34,6 +35,7 @@ CAUSES = {
     "permission denied to create database": "let the role create databases (ALTER ROLE … CREATEDB)",
     "character varying(32)": "shorten the id of the revision that comes next; 32 characters fit",
     "used by a": "drop what uses the column first, and create it again afterwards",
+    "used in a": "drop what uses the column first, and create it again afterwards",
     "cannot be cast automatically": 'say in alter_column how: postgresql_using="COLUMN::TYPE"',
     "other objects depend on it": "drop what depends on it first, and create it again afterwards",
 }
@@ -49,11 +51,11 @@ def describe_error(target: Database, error: Exception) -> str:
         return f"{error.msg} ({target.relative_name(error.filename or '')}, line {error.lineno})"
     cause = str(error.orig if isinstance(error, DBAPIError) else error)
     line = cause.strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    folder = Path(str(target.config().get_main_option("script_location")))
+    folders = {Path(it).resolve() for it in find_scripts(target.config())._version_locations}
     places = [
         f" ({target.relative_name(frame.filename)}, line {frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).match("versions/*.py") and folder in Path(frame.filename).parents
+        if folders & {*Path(frame.filename).resolve().parents}
     ]
     return target.redact(line) + "".join(places[-1:])
 

@@ -37,8 +37,14 @@ class Revision:
         self.application = application
         # What each name in it is assigned to, or which functions have this name.
         self.meanings: dict[str, list[ast.AST]] = defaultdict(list)
+        # The names that are imported from each module.
+        self.imported: dict[str, set[str]] = defaultdict(set)
         for node in ast.walk(self.tree):
             match node:
+                case ast.ImportFrom(module=str(module), names=names):
+                    self.imported[module] |= {alias.asname or alias.name for alias in names}
+                case ast.For(target=ast.Name(id=name), iter=ast.List() | ast.Tuple() as items):
+                    self.meanings[name] += items.elts
                 case ast.FunctionDef(name=name):
                     self.meanings[name].append(node)
                 case (
@@ -81,8 +87,10 @@ class Revision:
                     yield node
                 case ast.BinOp(left=left, right=right):
                     waiting += [left, right]
+                case ast.Call(func=ast.Attribute(attr="dedent")):
+                    waiting += node.args
                 case ast.Call(func=ast.Attribute(value=owner)):  # such as "…".format(…)
-                    waiting += [owner] if isinstance(owner, ast.Constant) else []
+                    waiting += [owner] if isinstance(owner, ast.Constant | ast.Name) else []
                 case ast.Name(id=name):
                     waiting += self.meanings.get(name, ())
 

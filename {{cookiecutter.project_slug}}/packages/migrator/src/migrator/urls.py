@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -41,7 +42,9 @@ def parse(value: str, root: Path) -> URL:
     try:
         url = make_url(value)
     except (ArgumentError, ValueError):
-        raise ValueError("not a database URL; expected sqlite:///… or postgresql://…") from None
+        hosts = "; several hosts are written postgresql://USER@/NAME?host=A:5432&host=B:5432"
+        text = "not a database URL; expected sqlite:///… or postgresql://…"
+        raise ValueError(text + hosts * ("," in value)) from None
     dialect = url.drivername.partition("+")[0]
     if dialect not in DIALECTS:
         raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
@@ -50,6 +53,9 @@ def parse(value: str, root: Path) -> URL:
     url = with_options_of_libpq(url).set(drivername=DIALECTS[dialect])
     if dialect != "sqlite":
         refuse_unescaped(url)
+        # A folder of sockets, as libpq takes it in the place of a host.
+        if (host := unquote(url.host or "")).startswith("/"):
+            url = url.set(host="").update_query_dict({"host": host})
     if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
         url = url.set(database=str(root / str(url.database)))
     return url
@@ -77,7 +83,7 @@ def parse_clickhouse(value: str, root: Path) -> URL:
 
 def with_options_of_libpq(url: URL) -> URL:
     """Return a URL of asyncpg with `sslmode` for `ssl`, without what concerns asyncpg alone."""
-    if url.drivername != "postgresql+asyncpg":
+    if url.drivername.partition("+")[2] != "asyncpg":
         return url
     query = {name: value for name, value in url.query.items() if name not in OF_ASYNCPG}
     ssl = str(query.pop("ssl", ""))

@@ -51,7 +51,9 @@ LEFT_OUT = {
 VOLATILE = {
     *("oid", "relfilenode", "relpages", "reltuples", "relallvisible", "relallfrozen", "relnatts"),
     *("relhasindex", "relhasrules", "relhastriggers", "relhassubclass", "reltoastrelid"),
-    *("attnum", "adnum", "atthasmissing", "attmissingval", "indcheckxmin", "subconninfo"),
+    *("attnum", "adnum", "atthasmissing", "attmissingval", "indcheckxmin"),
+    # Passwords, of subscriptions and user mappings.
+    *("subconninfo", "umoptions"),
     *("objid", "objoid", "objsubid", "refobjid", "refobjsubid", "datname", "dathasloginevt"),
 }
 # Column numbers and parsed expressions, which DEFINITIONS spells out; and transactions.

@@ -10,6 +10,7 @@ from sqlalchemy import make_url
 from migrator.calls import Call, Exit, fail, title
 from migrator.database import Database
 from migrator.errors import RefusedError
+from migrator.urls import parse
 
 
 def new(call: Call) -> Exit:
@@ -19,6 +20,11 @@ def new(call: Call) -> Exit:
     option = "--rebase" if arguments.rebase is not None else "--squash" if arguments.squash else ""
     if message and option:
         return fail(Exit.USAGE, f"{option} takes no message: leave out {message!r}.")
+    try:
+        for value in arguments.on:
+            parse(value, call.target.root)
+    except ValueError as error:
+        return fail(Exit.USAGE, f"--on: {error}.")
     if arguments.on and not arguments.squash:
         return fail(Exit.USAGE, "--on names a server for --squash, which is missing.")
     if option:
@@ -49,7 +55,7 @@ def squash(call: Call) -> Exit:
     if not target.is_transactional:
         raise RefusedError(f"the revisions of {target.label} are squashed by hand")
     find_replaced(target, arguments.squash)
-    urls = [make_url("sqlite://"), target.url, *map(make_url, arguments.on)]
+    urls = [make_url("sqlite://"), target.url, *(parse(it, target.root) for it in arguments.on)]
     targets = {it.get_backend_name(): target.at(it) for it in urls}
     if len(targets) == 1:
         example = call.command(call.names.new, "--squash", arguments.squash, "--on")

@@ -32,13 +32,16 @@ def lint(migrations: Database, rules: Rules, check_sql: Check | None = None) -> 
     """
     # Not loaded yet: what is no Python could not be.
     scripts = find_scripts(migrations.config())
-    folders = [Path(folder) for folder in scripts.version_locations or [scripts.versions]]
+    locations = scripts.version_locations or [scripts.versions]
+    folders = [Path(folder).resolve() for folder in locations]
+    pattern = "**/*.py" if scripts.recursive_version_locations else "*.py"
     sources = {
         path: path.read_text(encoding="utf-8")
         for folder in folders
-        for path in sorted(folder.glob("*.py"))
+        for path in sorted(folder.glob(pattern))
     }
-    application = application_modules(migrations.root)
+    # The folder of the revisions may have the name of the library.
+    application = application_modules(migrations.root) - {"alembic"}
     found = {}
     for path, source in sources.items():
         try:

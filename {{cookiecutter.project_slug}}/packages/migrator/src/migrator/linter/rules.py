@@ -8,6 +8,8 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+import sqlalchemy
+
 from migrator.parameters import parameters
 from migrator.source import (
     Found,
@@ -41,17 +43,29 @@ BATCH_ONLY = {name for name in NAMED if name.endswith(("_constraint", "_key"))} 
 LONGEST_ID = 32
 
 SCHEMA_CALLS = ("add_column", "alter_column", "batch_alter_table", "create_", "drop_", "rename_")
-SCHEMA_SQL = re.compile(r"(--.*\n|\s)*(ALTER|CREATE|DROP)\s", re.IGNORECASE)
+# What may stand before a statement.
+BLANK = r"(?:--.*\n|/\*[^*]*(?:\*(?!/)[^*]*)*\*/|\s)*"
+SCHEMA_SQL = re.compile(rf"{BLANK}(ALTER|CREATE|DROP)\s", re.IGNORECASE)
 DATA_SQL = re.compile(
-    r"(--.*\n|\s)*(WITH\s[^;]*)?(DELETE\s+FROM|INSERT\s+INTO|UPDATE\s[^;]+\sSET)\s", re.IGNORECASE
+    rf"{BLANK}(WITH\s[^;]*)?"
+    r"(DELETE\s+FROM|(INSERT|REPLACE)\s+(OR\s+\w+\s+)?INTO|MERGE\s+INTO|TRUNCATE|UPDATE\s[^;]+\sSET)\s",
+    re.IGNORECASE,
 )
-TRANSACTION_SQL = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK)(\s+TRANSACTION)?[\s;]*", re.IGNORECASE)
-CREATED_TYPE = re.compile(r"\s*CREATE\s+TYPE\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
-RENAMED_TYPE = re.compile(r"\s*ALTER\s+TYPE\s+(?:\w+\.)?(\w+)\s+RENAME\s+TO\s", re.IGNORECASE)
-DROPPED_TYPE = re.compile(r"\s*DROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)", re.IGNORECASE)
+TRANSACTION_SQL = re.compile(
+    rf"{BLANK}((ABORT|BEGIN|COMMIT|END|ROLLBACK)(\s+(DEFERRED|EXCLUSIVE|IMMEDIATE|TRANSACTION|WORK))*"
+    r"(\s+AND\s+(NO\s+)?CHAIN)?|START\s+TRANSACTION[^;]*)[\s;]*",
+    re.IGNORECASE,
+)
+# A type may be made within DO, if it is missing.
+TYPE_NAME = r'(?:[\w"]+\.)?"?(\w+)'
+CREATED_TYPE = re.compile(rf"\bCREATE\s+TYPE\s+{TYPE_NAME}", re.IGNORECASE)
+RENAMED_TYPE = re.compile(rf'\bALTER\s+TYPE\s+{TYPE_NAME}"?\s+RENAME\s+TO\s', re.IGNORECASE)
+DROPPED_TYPE = re.compile(rf"\bDROP\s+TYPE\s+(?:IF\s+EXISTS\s+)?{TYPE_NAME}", re.IGNORECASE)
 
-# What takes SQL as text.
+# What takes SQL as text, and what runs it.
 SQL_TEXTS = {"CheckConstraint", "Computed", "create_check_constraint", "execute", "text"}
+RUNNING = {"exec_driver_sql", "execute", "text"}
+SQL_KEYWORDS = {"condition", "sqltext", "statement", "text"}
 
 # A function or a cast in a default, which only one database may have.
 ONE_DATABASE = re.compile(r"\w\(|::")
@@ -74,9 +88,14 @@ def application_import(revision: Revision) -> Found:
 
 def commit(revision: Revision) -> Found:
     """A failure after a commit leaves half a revision."""
-    for node in ast.walk(revision.tree):
-        if called(node) in ("commit", "rollback") or TRANSACTION_SQL.fullmatch(text(node)):
-            yield node, "ends the transaction half-way (leave that to Alembic)"
+    message = "ends the transaction half-way (leave that to Alembic)"
+    for call in revision.calls():
+        if called(call) in ("commit", "rollback"):
+            yield call, message
+        if called(call) in RUNNING:
+            for node in revision.strings(*call.args):
+                if TRANSACTION_SQL.fullmatch(text(node)):
+                    yield node, message
 
 
 def unnamed_constraint(revision: Revision) -> Found:
@@ -103,10 +122,12 @@ def non_portable_default(revision: Revision) -> Found:
                 yield default, "an empty text counts as no default (write sa.text(\"''\"))"
             case ast.Call() if called(default) in ("true", "false"):
                 continue
+            case ast.Call(args=[ast.Constant(value="true" | "false")]) if called(default) == "text":
+                continue
             case _ if any(last_name(node).lower() == "boolean" for node in ast.walk(call)):
                 yield default, "fails for booleans on PostgreSQL (write sa.true() or sa.false())"
             case ast.Call(func=ast.Attribute(value=owner, attr=name)) if last_name(owner) == "func":
-                if name != "now":
+                if name not in ("current_date", "current_time", "current_timestamp", "now"):
                     yield default, f"{name}() does not exist on both databases (set it in Python)"
             case _ if any(ONE_DATABASE.search(text(node)) for node in ast.walk(default)):
                 yield default, "fits one database (write sa.func.now(), or set it in Python)"
@@ -133,13 +154,13 @@ def enum_left_behind(revision: Revision) -> Found:
     if "irreversible" in revision.meanings:
         return
     downgrade = revision.function("downgrade")
-    dropped = {match[1] for node in downgrade if (match := DROPPED_TYPE.match(text(node)))}
+    dropped = {name for node in downgrade for name in DROPPED_TYPE.findall(text(node))}
     for node in downgrade:
         if isinstance(node, ast.Attribute) and node.attr == "drop":
             dropped |= {name for _, name in enums(revision.reached(node.value))}
     upgrade = revision.function("upgrade")
     # Replaced, and so there before.
-    dropped |= {match[1] for node in upgrade if (match := RENAMED_TYPE.match(text(node)))}
+    dropped |= {name for node in upgrade for name in RENAMED_TYPE.findall(text(node))}
     for node, name in enums(upgrade):
         if name not in dropped:
             yield node, f"the type {name} stays after a downgrade (drop it in downgrade())"
@@ -161,18 +182,31 @@ def one_database(revision: Revision) -> Found:
         if called(call) == "with_variant"
         for part in ast.walk(call)
     }
+    for node in ast.walk(revision.tree):
+        name = postgresql_type(revision, node)
+        if name and node not in variants:
+            advice = f'write sa.JSON().with_variant(postgresql.{name}(…), "postgresql") or the like'
+            yield node, f"postgresql.{name} fails on SQLite, and revisions run there ({advice})"
     for call in revision.calls():
-        match call.func:
-            case ast.Attribute(value=ast.Name(id="postgresql"), attr=name) if (
-                call not in variants and name.isupper()
-            ):
-                advice = (
-                    f'write sa.JSON().with_variant(postgresql.{name}(…), "postgresql") or the like'
-                )
-                yield call, f"postgresql.{name} fails on SQLite, and revisions run there ({advice})"
         schema = argument(call, "schema")
         if isinstance(schema, ast.Constant) and schema.value is not None:
             yield call, "SQLite has no schemas, and revisions run there (leave it out)"
+
+
+def postgresql_type(revision: Revision, node: ast.AST) -> str:
+    """Return the name of a type that only PostgreSQL has; empty for anything else."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="sa" | "sqlalchemy"), attr="ARRAY"):
+            return "ARRAY"
+        case ast.Attribute(value=ast.Name(id="postgresql"), attr=name):
+            pass
+        case ast.Name(id=name) if name in revision.imported["sqlalchemy.dialects.postgresql"]:
+            pass
+        case _:
+            return ""
+    # Those that SQLAlchemy has for every database, such as UUID, work on SQLite.
+    is_portable = hasattr(sqlalchemy, name) and name != "ARRAY"
+    return name if name.isupper() and not is_portable else ""
 
 
 def long_id(revision: Revision) -> Found:
@@ -189,7 +223,8 @@ def unbound_parameter(revision: Revision) -> Found:
         can_bind = called(call) == "text"
         if called(call) not in SQL_TEXTS or (can_bind and bound is None):
             continue
-        for node in revision.strings(*call.args):
+        given = [keyword.value for keyword in call.keywords if keyword.arg in SQL_KEYWORDS]
+        for node in revision.strings(*call.args, *given):
             for name in parameters(text(node)):
                 if not (can_bind and bound and name in bound):
                     message = (
@@ -235,7 +270,10 @@ def changes_rows(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Attribute(attr="bulk_insert")):
             return True
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="sa"))) | ast.Call(func=ast.Name()):
+        case ast.Call(
+            func=ast.Name()
+            | ast.Attribute(value=ast.Name(id="postgresql" | "sa" | "sqlalchemy" | "sqlite"))
+        ):
             return called(node) in ("delete", "insert", "update")
         case ast.Call(args=[], keywords=[]):  # with arguments, it may be that of a dictionary
             return called(node) in ("delete", "insert", "update")
@@ -245,9 +283,9 @@ def changes_rows(node: ast.AST) -> bool:
 def enums(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.AST, str]]:
     """Yield what creates a type in PostgreSQL, with the name of that type."""
     for node in nodes:
-        if match := CREATED_TYPE.match(text(node)):
-            yield node, match[1]
-        elif isinstance(node, ast.Call) and called(node).lower() == "enum":
+        for name in CREATED_TYPE.findall(text(node)):
+            yield node, name
+        if isinstance(node, ast.Call) and called(node).lower() == "enum":
             plain = [argument(node, "native_enum"), argument(node, "create_type")]
             if all(value is None or is_true(value) for value in plain) and has_name(node):
                 yield node, text(argument(node, "name") or node)

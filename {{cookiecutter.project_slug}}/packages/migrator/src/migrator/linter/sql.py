@@ -43,7 +43,7 @@ def check_sql(migrations: Database) -> dict[Path, list[Finding]]:
         found.append((owners[-1], Finding(0, "no-sql", f"cannot be printed: {reason} ({advice})")))
     by_file = defaultdict(list)
     for revision, finding in found:
-        by_file[Path(find_revision(scripts, revision).path)].append(finding)
+        by_file[Path(find_revision(scripts, revision).path).resolve()].append(finding)
     return by_file
 
 
@@ -63,7 +63,7 @@ def print_sql(migrations: Database) -> tuple[str, str]:
 def revisions_by_line(sql: str) -> list[str]:
     """Return the revision that each line of the SQL belongs to; empty for lines between them."""
     owners = [""]
-    for line in sql.splitlines():
+    for line in sql.split("\n"):
         if beginning := BEGINNING.match(line):
             owners.append(beginning[1])
         else:
