@@ -36,17 +36,11 @@ from .state import (
 
 @dataclass
 class Kept:
-    """A state that can be restored.
+    """A state that can be restored."""
 
-    Attributes:
-        copy: A database with what had to be copied.
-        state: What the database looks like in this state.
-        rows: Where there is a copy of each table that has rows: the full name of a table.
-    """
-
-    copy: str
+    copy: str  # a database with what had to be copied
     state: State
-    rows: Mapping[str, str]
+    rows: Mapping[str, str]  # for each table that has rows, the full name of one with a copy
 
 
 def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:

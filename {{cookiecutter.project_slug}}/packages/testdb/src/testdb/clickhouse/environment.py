@@ -32,10 +32,7 @@ class ClickhouseEnvironment:
 
     Attributes:
         test_id: Whose it is.
-        database: The database itself.
         client: The test's client.
-        clickhouse: What is known of the service.
-        report: How long it all took.
         tables: The name of its set of tables.
         snapshots: The ids of the snapshots.
     """
@@ -111,8 +108,6 @@ class FullStackEnvironment:
 
     Attributes:
         test_id: Whose they are.
-        postgres: The transactional database.
-        clickhouse: The analytical one.
         snapshots: The ids of the states that were kept, each with those of both databases.
     """
 

@@ -26,21 +26,13 @@ BUILT_IN = ("default", "system", "information_schema", "INFORMATION_SCHEMA")
 
 @dataclass
 class ClickhouseServer:
-    """A server, or the embedded one, and this run's place on it.
+    """A server, or the embedded one, and this run's place on it."""
 
-    Attributes:
-        arguments: What clickhouse-connect is called with to get there.
-        run: The id of the test run, the same in all its workers.
-        origin: Who can tell whether the run still lives.
-        client: Open as long as this process may make databases.
-        folder: Where the embedded one keeps its data; None if it is a server.
-    """
-
-    arguments: dict[str, Any]
-    run: str
-    origin: str
-    client: Client
-    folder: Path | None = None
+    arguments: dict[str, Any]  # of clickhouse-connect, to get there
+    run: str  # its id, the same in all its workers
+    origin: str  # who can tell whether the run still lives
+    client: Client  # open as long as this process may make databases
+    folder: Path | None = None  # where the embedded one keeps its data; None if it is a server
 
     def connect(self, database: str) -> Client:
         """Return a new client on a database."""
