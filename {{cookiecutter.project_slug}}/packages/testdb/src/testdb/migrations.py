@@ -71,12 +71,7 @@ class UnusedConnectionError(MigrationError):
 
 
 def migrate(alembic: "Config", connection: Connection) -> None:
-    """Apply all migrations on a connection, and on no other database.
-
-    Raises:
-        UnusedConnectionError: env.py does not use it. No migration was run.
-        MigrationError: A migration fails.
-    """
+    """Apply all migrations on a connection, and on no other database."""
     alembic.attributes["connection"] = connection
     with logging_kept():
         run_env(alembic)
@@ -113,9 +108,6 @@ def find_configuration(isolation: Isolation[Any], root: Path) -> None:
     """Complete the names of Alembic's files, which may be relative to a project's root.
 
     A relative path of a database may be so, too.
-
-    Raises:
-        pytest.UsageError: There is no such file, or it is not an alembic.ini.
     """
     isolation.starts.append(root)
     alembic = isolation.alembic

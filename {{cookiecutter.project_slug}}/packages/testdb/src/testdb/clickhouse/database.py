@@ -44,11 +44,7 @@ class Kept:
 
 
 def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
-    """Make a database and apply all migrations, which others are copied from.
-
-    Raises:
-        MigrationError: One of them fails.
-    """
+    """Make a database and apply all migrations, which others are copied from."""
     server.create(name)
     with engine_on(server, name).connect() as connection:
         migrate(alembic, connection)
@@ -158,11 +154,7 @@ class ClickhouseDatabase:
         self.snapshots[name] = Kept(copy, state, rows)
 
     def restore(self, name: str) -> None:
-        """Go back to a state that was kept.
-
-        Raises:
-            KeyError: There is no snapshot of this name.
-        """
+        """Go back to a state that was kept."""
         self.put_back(self.snapshots[name])
 
     def forget_snapshots(self) -> None:

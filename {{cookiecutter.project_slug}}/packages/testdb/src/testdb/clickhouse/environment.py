@@ -58,11 +58,7 @@ class ClickhouseEnvironment:
         return snapshot_id
 
     def restore_snapshot(self, snapshot_id: str) -> None:
-        """Go back to a state that was kept.
-
-        Raises:
-            KeyError: There is no snapshot of this id.
-        """
+        """Go back to a state that was kept."""
         with self.report.timed("clickhouse restore"):
             self.database.restore(snapshot_id)
 
@@ -127,21 +123,13 @@ class FullStackEnvironment:
         return snapshot_id
 
     def restore_snapshot(self, snapshot_id: str) -> None:
-        """Go back to a state that was kept, in both.
-
-        Raises:
-            KeyError: There is no snapshot of this id.
-        """
+        """Go back to a state that was kept, in both."""
         postgres, clickhouse = self.snapshots[snapshot_id]
         self.postgres.restore_snapshot(postgres)
         self.clickhouse.restore_snapshot(clickhouse)
 
     def seed(self, scenario: str, scale_factor: int = 1) -> None:
-        """Fill both with one of the service's scenarios, and commit.
-
-        Raises:
-            ValueError: There is no such scenario.
-        """
+        """Fill both with one of the service's scenarios, and commit."""
         self.postgres.seed(scenario, scale_factor)
         self.clickhouse.seed(scenario, scale_factor)
         if (remember := self.clickhouse.clickhouse.outbox) is not None:
@@ -217,11 +205,7 @@ def open_clickhouse(
     name: str,
     tables: str = FULL,
 ) -> Iterator[tuple[Client, ClickhouseEnvironment]]:
-    """Give a client on a new database, and the environment around it; drop both in the end.
-
-    Raises:
-        ValueError: There is no such set of tables.
-    """
+    """Give a client on a new database, and the environment around it; drop both in the end."""
     wanted = tables_of(clickhouse, tables)
     test_id = identify(name)
     with report.timed("clickhouse creation"):

@@ -44,11 +44,7 @@ class Templates:
         return self.ensure(partial(migrate_and_prepare, self.isolation), recreate=recreate)
 
     def requested(self, schema: str = FULL, scenario: str | None = None) -> str:
-        """Return the template with this schema and the rows of this scenario.
-
-        Raises:
-            ValueError: The schema or the scenario is unknown.
-        """
+        """Return the template with this schema and the rows of this scenario."""
         part = ""
         if schema == FULL:
             template = self.migrated()
