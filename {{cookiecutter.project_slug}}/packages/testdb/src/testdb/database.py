@@ -185,7 +185,7 @@ class IsolatedDatabase:
             load(connection, scenario, scale_factor)
             connection.commit()
 
-    def validate(self, *checks: Check) -> Report:
+    def validate(self, *checks: Check[Connection]) -> Report:
         """Check connection, schema, data, performance and isolation of the committed state."""
         with self.connected("validation") as connection:
             return validate(connection, heads=self.heads, checks=checks)

@@ -1,26 +1,23 @@
 """ClickHouse databases and what can be asked of them, alone or together with PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from alembic.script import ScriptDirectory
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..database import FULL, IsolatedDatabase
 from ..report import IsolationReport
 from ..signature import PREFIX, identify
-from ..validation import Category, Finding, Report
+from ..validation import Check, Report, in_order
 from .config import Clickhouse
 from .database import ClickhouseDatabase, engine_on
 from .server import ClickhouseServer
-from .validation import Check, rows_by_table, size_in_bytes, validate_clickhouse
+from .validation import answer, rows_by_table, size, validate_clickhouse
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -73,7 +70,7 @@ class ClickhouseEnvironment:
         with self.report.timed("clickhouse seed"):
             self.clickhouse.seed(self.client, scenario, scale_factor)
 
-    def validate_database_state(self, *checks: Check) -> Report:
+    def validate_database_state(self, *checks: Check[Client]) -> Report:
         """Look whether connection, schema, data, performance and isolation are in order."""
         engine = engine_on(self.database.server, self.database.name)
         # A part of the schema is at no revision.
@@ -87,7 +84,7 @@ class ClickhouseEnvironment:
         return {
             "name": self.database.name,
             "version": self.client.server_version,
-            "bytes": size_in_bytes(self.client),
+            "bytes": size(self.client),
             "rows": rows_by_table(self.client),
             "snapshots": list(self.snapshots),
         }
@@ -150,10 +147,9 @@ class FullStackEnvironment:
         }
         with self.postgres.storage.connected() as connection:
             for name, compare in self.clickhouse.clickhouse.comparisons.items():
-                finding = answer(partial(compare, connection, self.clickhouse.client))
+                finding = answer(compare, connection, self.clickhouse.client)
                 findings["data", f"both: {name}"] = finding
-        order = get_args(Category).index
-        return Report(dict(sorted(findings.items(), key=lambda item: order(item[0][0]))))
+        return in_order(findings)
 
     def get_database_info(self) -> dict[str, Any]:
         """Return the same of each, and the snapshots of both."""
@@ -177,14 +173,6 @@ class FullStack(TypedDict):
     clickhouse_client: Client
     clickhouse_database: str
     config: FullStackEnvironment
-
-
-def answer(ask: Callable[[], Finding]) -> Finding:
-    """Compare both databases; what either refuses is a failure."""
-    try:
-        return ask()
-    except (ClickHouseError, SQLAlchemyError) as error:
-        return Finding("fail", str(error).partition("\n")[0])
 
 
 class OpenClickhouse(Protocol):
