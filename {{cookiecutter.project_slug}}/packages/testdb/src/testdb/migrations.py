@@ -73,8 +73,8 @@ class UnusedConnectionError(MigrationError):
 def migrate(alembic: "Config", connection: Connection) -> None:
     """Apply all migrations on a connection, and on no other database."""
     alembic.attributes["connection"] = connection
-    with logging_kept():
-        run_env(alembic)
+    with logging_kept(), at_configuration(alembic) as scripts:
+        run_env(alembic, scripts)
 
 
 def failure(error: Exception, scripts: "ScriptDirectory", *, is_configured: bool) -> MigrationError:
@@ -166,14 +166,8 @@ def at_configuration(alembic: "Config") -> Iterator["ScriptDirectory"]:
         yield scripts
 
 
-def run_env(alembic: "Config") -> None:
+def run_env(alembic: "Config", scripts: "ScriptDirectory") -> None:
     """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
-    with at_configuration(alembic) as scripts:
-        run_env_of(alembic, scripts)
-
-
-def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
-    """Run the env.py of a folder of migrations."""
     from alembic.runtime.environment import EnvironmentContext
 
     was_run = is_configured = False
