@@ -31,7 +31,6 @@ class ClickhouseEnvironment:
         test_id: Whose it is.
         client: The test's client.
         tables: The name of its set of tables.
-        snapshots: The ids of the snapshots.
     """
 
     test_id: str
@@ -40,7 +39,6 @@ class ClickhouseEnvironment:
     clickhouse: Clickhouse
     report: IsolationReport
     tables: str = FULL
-    snapshots: list[str] = field(default_factory=list)
 
     def connect(self) -> Client:
         """Return another client, for another thread or with settings of its own. Close it."""
@@ -48,10 +46,9 @@ class ClickhouseEnvironment:
 
     def create_snapshot(self, name: str) -> str:
         """Keep the present state and return the id to restore it by."""
-        snapshot_id = f"{name}-{len(self.snapshots)}"
+        snapshot_id = f"{name}-{len(self.database.snapshots)}"
         with self.report.timed("clickhouse snapshot"):
             self.database.snapshot(snapshot_id)
-        self.snapshots.append(snapshot_id)
         return snapshot_id
 
     def restore_snapshot(self, snapshot_id: str) -> None:
@@ -86,13 +83,12 @@ class ClickhouseEnvironment:
             "version": self.client.server_version,
             "bytes": size(self.client),
             "rows": rows_by_table(self.client),
-            "snapshots": list(self.snapshots),
+            "snapshots": list(self.database.snapshots),
         }
 
     def cleanup_databases(self) -> None:
         """Drop the states that were kept; the database itself goes when the test is over."""
         self.database.forget_snapshots()
-        self.snapshots.clear()
 
 
 @dataclass
