@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import sqlalchemy as sa
 from alembic.config import Config
-from sqlalchemy import NullPool
+from sqlalchemy import Engine
 
 from ..migrations import migrate
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from ..signature import COMMENT, PREFIX
 from .copying import build, copy_database, copy_rows, flush_buffers
 from .sent import sent
@@ -51,14 +50,10 @@ def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
     flush_buffers(server, name, look(server, name))
 
 
-def engine_on(server: ClickhouseServer, database: str) -> sa.Engine:
+def engine_on(server: ClickhouseServer, database: str) -> Engine:
     """Return SQLAlchemy's way to a database."""
-    return sa.create_engine(
-        "clickhousedb+connect://",
-        poolclass=NullPool,
-        logging_name=OWN_ENGINE,
-        connect_args={**server.arguments, "database": database},
-    )
+    arguments = {**server.arguments, "database": database}
+    return own_engine("clickhousedb+connect://", connect_args=arguments)
 
 
 class ClickhouseDatabase:

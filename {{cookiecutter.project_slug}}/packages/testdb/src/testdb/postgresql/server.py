@@ -16,12 +16,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..guard.urls import describe
 from ..migrations import TemplateError
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from ..signature import COMMENT, PREFIX
 from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
@@ -142,10 +142,7 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     Raises:
         TemplateError: It is too old.
     """
-    engine = create_engine(
-        url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
-    )
-    with engine.connect() as connection:
+    with own_engine(url, connect_args=AUTOCOMMIT).connect() as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
             found = connection.scalar(text("SHOW server_version"))
             raise TemplateError(
@@ -197,9 +194,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         folders.remember(data, project)
-        engine = create_engine(
-            url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
-        )
+        engine = own_engine(url, connect_args=AUTOCOMMIT)
         connection = engine.connect()
         # Nothing here has to survive a crash.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
