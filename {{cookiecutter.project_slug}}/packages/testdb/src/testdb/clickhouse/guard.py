@@ -75,9 +75,7 @@ def protect(urls: Iterable[URL]) -> None:
 def forget_earlier() -> None:
     """Take connections to what is protected now for such as were there before the guard."""
     for connection, texts in list(guarded.items()):
-        try:
-            refuse_target(texts)
-        except rules.ProtectedDatabaseError:
+        if rules.is_refused(refuse_target, texts):
             del guarded[connection]
 
 
