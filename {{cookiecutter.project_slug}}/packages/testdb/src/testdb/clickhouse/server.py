@@ -16,7 +16,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ..signature import COMMENT, PREFIX
+from ..signature import COMMENT, require_marked
 from .runs import alive, name_of_place, over, place, runs
 from .sent import sent
 
@@ -51,13 +51,8 @@ class ClickhouseServer:
         return f"{COMMENT} of run {run} at {self.origin}"
 
     def drop(self, name: str) -> None:
-        """Drop a database.
-
-        Raises:
-            RuntimeError: It has not both the name and the mark of a test database.
-        """
-        if not name.startswith(PREFIX) or name not in self.databases():
-            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        """Drop a database, if it is a test database."""
+        require_marked(name, self.databases())
         # Without SYNC, which waits for every query that still reads.
         self.client.command(f"DROP DATABASE {name}")
 

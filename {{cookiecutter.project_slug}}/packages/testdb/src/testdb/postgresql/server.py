@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from ..guard.urls import describe
 from ..migrations import TemplateError
 from ..queries import own_engine
-from ..signature import COMMENT, PREFIX
+from ..signature import COMMENT, PREFIX, require_marked
 from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
 from .statements import AUTOCOMMIT
@@ -90,13 +90,8 @@ class Server:
         return f"{COMMENT} of run {run} by {self.url.database}"
 
     def drop(self, name: str) -> None:
-        """Drop a database and close all connections to it.
-
-        Raises:
-            RuntimeError: It has not both the name and the mark of a test database.
-        """
-        if not name.startswith(PREFIX) or name not in self.databases():
-            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        """Drop a database and close all connections to it, if it is a test database."""
+        require_marked(name, self.databases())
         self.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
