@@ -17,8 +17,6 @@ from .database import PostgresqlDatabase
 from .server import Server, server_for_tests
 from .templates import Templates
 
-__all__ = ["PostgresqlBackend"]
-
 
 @dataclass
 class PostgresqlBackend:

@@ -43,7 +43,7 @@ class Templates:
         """Return the name of the template that every test starts from."""
         return self.ensure(partial(migrate_and_prepare, self.isolation), recreate=recreate)
 
-    def requested(self, schema: str = FULL, scenario: str | None = None) -> str:
+    def requested(self, schema: str, scenario: str | None) -> str:
         """Return the template with this schema and the rows of this scenario."""
         part = ""
         if schema == FULL:
