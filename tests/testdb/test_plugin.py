@@ -223,6 +223,7 @@ def test_a_template_is_kept_in_the_cache_of_pytest_if_it_has_one(
     [
         ([], True, True),
         (["tests"], True, True),
+        (["--database", "sqlite"], True, True),
         (["tests/unit"], False, False),
         (["tests/unit", "--cov-report=term"], False, True),
         (["-k", "adds"], False, False),

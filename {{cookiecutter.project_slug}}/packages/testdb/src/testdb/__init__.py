@@ -11,15 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import Isolation
-    from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
-    from .guard import ProtectedDatabaseError
-    from .queries import max_queries
-    from .reset import RefusedError, drop_db
-    from .session import current_session, rollback_test_context
-    from .settings import replace_settings
-    from .validation import Finding, Report
-    from .verdicts import VerdictError
+    from .config import Isolation as Isolation
+    from .database import IsolatedDatabase as IsolatedDatabase
+    from .database import OpenDatabase as OpenDatabase
+    from .database import OpenSnapshot as OpenSnapshot
+    from .guard import ProtectedDatabaseError as ProtectedDatabaseError
+    from .queries import max_queries as max_queries
+    from .reset import RefusedError as RefusedError
+    from .reset import drop_db as drop_db
+    from .session import current_session as current_session
+    from .session import rollback_test_context as rollback_test_context
+    from .settings import replace_settings as replace_settings
+    from .validation import Finding as Finding
+    from .validation import Report as Report
+    from .verdicts import VerdictError as VerdictError
 
 HOMES = {
     "config": ("Isolation",),
@@ -32,23 +37,6 @@ HOMES = {
     "validation": ("Finding", "Report"),
     "verdicts": ("VerdictError",),
 }
-
-__all__ = [
-    "Finding",
-    "IsolatedDatabase",
-    "Isolation",
-    "OpenDatabase",
-    "OpenSnapshot",
-    "ProtectedDatabaseError",
-    "RefusedError",
-    "Report",
-    "VerdictError",
-    "current_session",
-    "drop_db",
-    "max_queries",
-    "replace_settings",
-    "rollback_test_context",
-]
 
 
 def __getattr__(name: str) -> Any:

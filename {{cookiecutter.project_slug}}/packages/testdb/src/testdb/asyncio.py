@@ -52,10 +52,7 @@ class AsyncIsolatedDatabase:
 
     Attributes:
         synchronous: The database that does the work.
-        engine: The service's own engine, on this database.
         session: Returns a new session: `async with database.session() as session`.
-        url: Where it is, for other processes.
-        test_id: Whose it is; the name of a requested database contains it.
     """
 
     engine: AsyncEngine

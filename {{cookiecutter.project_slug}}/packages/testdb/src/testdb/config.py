@@ -70,24 +70,19 @@ Sessions = TypeVar("Sessions", bound=SessionFactory)
 class Isolation(Generic[Sessions]):
     """How to make test databases for a service, and which databases are out of bounds.
 
-    Whether the service is synchronous or asynchronous is seen from what `engine` returns.
+    Whether the service is synchronous or asynchronous is seen from what `engine` returns. README.md
+    has the reason of each argument.
 
     Attributes:
-        alembic: The path of Alembic's configuration file, or a `Config`. Migrations run on the
-            connection in its attributes, which `env.py` must use:
-            `config.attributes["connection"]`. Of a path, the `Config` is made when migrations run:
-            Alembic takes as long to import as SQLAlchemy.
-        protected: Databases that no test may connect to: URLs, such as `replace_settings` returns,
-            or a function that returns them.
-        engine: The service's own function that makes an engine for a URL. Its options, events and
-            PRAGMAs hold in tests as they do in production.
-        sessions: The service's own function that makes a session factory for an engine; for a
-            global factory, `lambda engine: SessionLocal`.
+        alembic: The path of Alembic's configuration file, or a `Config`. Of a path, the `Config` is
+            made when migrations run: Alembic takes as long to import as SQLAlchemy.
+        protected: Databases that no test may connect to, or a function that returns them.
+        engine: The service's own function that makes an engine for a URL.
+        sessions: The service's own function that makes a session factory for an engine.
         attributes: What else `env.py` finds in `config.attributes`, for a path.
-        replaced: Environment variables that conftest.py has replaced itself. A process that a test
-            starts without them gets them back, and reads no settings file for them.
+        replaced: Environment variables that conftest.py has replaced itself.
         database: What tests run on unless `--database` says otherwise.
-        database_free: Folders of tests that need no database. A run limited to them builds none.
+        database_free: Folders of tests that need no database.
         prepare: Adds the rows that every test starts with, after the migrations.
         metadata: The tables of the models, for databases with some of the tables.
         schemas: Names for such parts, each with the tables it starts from; the tables that they

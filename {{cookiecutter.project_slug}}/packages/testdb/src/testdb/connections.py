@@ -32,17 +32,12 @@ ATTRIBUTES = (
 
 
 class Connections:
-    """The connections that an engine has opened.
-
-    Attributes:
-        in_use: Those that were not returned; not every pool counts them.
-        used: Those that were in use since the last call of `take_used`.
-    """
+    """The connections that an engine has opened."""
 
     def __init__(self, engine: Engine) -> None:
         """Watch an engine that has all of the service's own listeners."""
-        self.in_use: set[ConnectionPoolEntry] = set()
-        self.used: set[ConnectionPoolEntry] = set()
+        self.in_use: set[ConnectionPoolEntry] = set()  # not every pool counts them
+        self.used: set[ConnectionPoolEntry] = set()  # since the last call of `take_used`
         # Some pools make one for each connection, and forget it.
         self.opened: WeakKeyDictionary[ConnectionPoolEntry, object] = WeakKeyDictionary()
         keep_to_this_loop(engine)

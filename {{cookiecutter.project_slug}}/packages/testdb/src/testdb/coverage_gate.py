@@ -24,13 +24,14 @@ SELECTIONS = (
 )
 
 
-def leave_out_coverage(early_config: pytest.Config) -> None:
+def leave_out_coverage(early_config: pytest.Config, names: Sequence[str]) -> None:
     """Do not start it, nor import it, for a part of the tests, unless the command line asks for it.
 
-    To be called before pytest-cov begins, which is before any conftest.py is loaded.
+    To be called before pytest-cov begins, which is before any conftest.py is loaded. `names` are
+    the files and folders that the command line chooses.
     """
     options, start = early_config.known_args_namespace, early_config.invocation_params.dir
-    given = [(start / name.partition("::")[0]).resolve() for name in options.file_or_dir]
+    given = [(start / name.partition("::")[0]).resolve() for name in names]
     # As pytest does without arguments.
     if not given and start != early_config.rootpath:
         given = [start]

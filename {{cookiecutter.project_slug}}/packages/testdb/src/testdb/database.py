@@ -56,7 +56,6 @@ class IsolatedDatabase:
         self.report = report
         self.test_id = test_id
         self.schema = schema
-        self.snapshots: list[str] = []
         self.is_renewed = True
         self.open_engine()
 
@@ -148,8 +147,6 @@ class IsolatedDatabase:
         """Keep the present state under a name. End all transactions before."""
         with self.alone("snapshot"):
             self.storage.snapshot(name)
-        if name not in self.snapshots:
-            self.snapshots.append(name)
 
     def restore(self, name: str) -> None:
         """Go back to a snapshot, sequences included. End all transactions before.
@@ -163,7 +160,6 @@ class IsolatedDatabase:
     def forget_snapshots(self) -> None:
         """Drop all snapshots."""
         self.storage.forget_snapshots()
-        self.snapshots.clear()
 
     def diff(self, before: str, after: str) -> Difference:
         """Return the rows that were added, removed and changed between two snapshots, by table.
@@ -185,7 +181,7 @@ class IsolatedDatabase:
             load(connection, scenario, scale_factor)
             connection.commit()
 
-    def validate(self, *checks: Check) -> Report:
+    def validate(self, *checks: Check[Connection]) -> Report:
         """Check connection, schema, data, performance and isolation of the committed state."""
         with self.connected("validation") as connection:
             return validate(connection, heads=self.heads, checks=checks)
@@ -198,7 +194,7 @@ class IsolatedDatabase:
                 "version": version(connection),
                 "bytes": size(connection),
                 "rows": rows_by_table(connection),
-                "snapshots": list(self.snapshots),
+                "snapshots": list(self.storage.snapshots),
             }
 
     def create_snapshot(self, engine: "Engine | AsyncEngine", name: str) -> str:
@@ -207,7 +203,7 @@ class IsolatedDatabase:
         The engine's connections are closed for it: commit or close its sessions first.
         """
         sync_engine_of(engine).dispose()
-        snapshot_id = f"{name}-{len(self.snapshots)}"
+        snapshot_id = f"{name}-{len(self.storage.snapshots)}"
         self.snapshot(snapshot_id)
         return snapshot_id
 

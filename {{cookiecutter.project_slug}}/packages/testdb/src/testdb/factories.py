@@ -20,17 +20,15 @@ def require_values(
     factories: Iterable[Any],
     make_rows: Callable[[str], Rows] | None,
     metadata: sa.MetaData,
-    scenario: str = "minimal",
 ) -> None:
     """End the run if a row would lack a value. To be called in `pytest_configure`.
 
     Args:
         config: pytest's configuration. Only the process that starts the run checks.
         factories: The classes of factory_boy's `SQLAlchemyModelFactory` that make rows.
-        make_rows: Returns the rows of a scenario; of each table, the first one is checked. None
-            where there are no scenarios.
+        make_rows: Returns the rows of a scenario; of each table in `minimal`, the first one is
+            checked. None where there are no scenarios.
         metadata: The tables.
-        scenario: Which scenario is checked.
 
     Raises:
         pytest.UsageError: Values are missing; it names each column and where to add it.
@@ -49,7 +47,7 @@ def require_values(
     if make_rows is not None:
         places += [
             f"{name}.{column}: add it to the rows in {place(make_rows)}"
-            for name, [row, *_] in make_rows(scenario).items()
+            for name, [row, *_] in make_rows("minimal").items()
             for column in required(metadata.tables[name]) - row.keys()
         ]
     if places:

@@ -16,15 +16,11 @@ from .config import Isolation
 
 @dataclass(frozen=True, eq=False)
 class Handed:
-    """An isolation, and the hook that returned it.
-
-    Attributes:
-        file: The conftest.py or plugin that has the hook.
-    """
+    """An isolation, and the hook that returned it."""
 
     isolation: Isolation[Any]
     hook: Callable[..., Any]
-    file: Path
+    file: Path  # the conftest.py or plugin that has the hook
 
     @property
     def folder(self) -> Path | None:

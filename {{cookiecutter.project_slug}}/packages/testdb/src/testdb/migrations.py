@@ -71,15 +71,10 @@ class UnusedConnectionError(MigrationError):
 
 
 def migrate(alembic: "Config", connection: Connection) -> None:
-    """Apply all migrations on a connection, and on no other database.
-
-    Raises:
-        UnusedConnectionError: env.py does not use it. No migration was run.
-        MigrationError: A migration fails.
-    """
+    """Apply all migrations on a connection, and on no other database."""
     alembic.attributes["connection"] = connection
-    with logging_kept():
-        run_env(alembic)
+    with logging_kept(), at_configuration(alembic) as scripts:
+        run_env(alembic, scripts)
 
 
 def failure(error: Exception, scripts: "ScriptDirectory", *, is_configured: bool) -> MigrationError:
@@ -113,9 +108,6 @@ def find_configuration(isolation: Isolation[Any], root: Path) -> None:
     """Complete the names of Alembic's files, which may be relative to a project's root.
 
     A relative path of a database may be so, too.
-
-    Raises:
-        pytest.UsageError: There is no such file, or it is not an alembic.ini.
     """
     isolation.starts.append(root)
     alembic = isolation.alembic
@@ -174,14 +166,8 @@ def at_configuration(alembic: "Config") -> Iterator["ScriptDirectory"]:
         yield scripts
 
 
-def run_env(alembic: "Config") -> None:
+def run_env(alembic: "Config", scripts: "ScriptDirectory") -> None:
     """Run env.py as `alembic upgrade heads` does, unless it goes to another database."""
-    with at_configuration(alembic) as scripts:
-        run_env_of(alembic, scripts)
-
-
-def run_env_of(alembic: "Config", scripts: "ScriptDirectory") -> None:
-    """Run the env.py of a folder of migrations."""
     from alembic.runtime.environment import EnvironmentContext
 
     was_run = is_configured = False

@@ -75,12 +75,12 @@ def pytest_load_initial_conftests(
 
     Otherwise a run of `pytest e2e` or `pytest test_x.py` would not be guarded.
     """
-    leave_out_coverage(early_config)
     known = early_config.known_args_namespace
     given, root = known.file_or_dir, early_config.rootpath
     # The value of an option that is added below is not a folder.
     start = early_config.invocation_params.dir
     there = [name for name in given if (start / name.partition("::")[0]).exists()]
+    leave_out_coverage(early_config, there)
     known.file_or_dir = [
         *(there or [str(start)]),
         str(root),

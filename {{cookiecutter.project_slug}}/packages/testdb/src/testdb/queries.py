@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, Pool, create_engine, event
 
 # The `logging_name` of testdb's own engines, whose statements are nobody's queries.
 OWN_ENGINE = "testdb"
@@ -26,6 +26,11 @@ FOREIGN = (
     str(Path(__file__).parent),
     "<",
 )
+
+
+def own_engine(url: URL | str, poolclass: type[Pool] = NullPool, **options: Any) -> Engine:
+    """Return an engine for testdb's own statements, which no budget counts."""
+    return create_engine(url, poolclass=poolclass, logging_name=OWN_ENGINE, **options)
 
 
 class Query(NamedTuple):

@@ -17,16 +17,11 @@ failed_key = pytest.StashKey[bool]()
 
 
 class IsolationReport:
-    """What isolation took in this run; a pytest plugin.
-
-    Attributes:
-        timings: Seconds of each step, such as "postgresql reset (rows)".
-        faults: The tests that got a verdict: their ids and the verdicts.
-    """
+    """What isolation took in this run; a pytest plugin."""
 
     def __init__(self) -> None:
-        self.timings: dict[str, list[float]] = defaultdict(list)
-        self.faults: list[str] = []
+        self.timings: dict[str, list[float]] = defaultdict(list)  # seconds, by step
+        self.faults: list[str] = []  # the tests that got a verdict, with it
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:

@@ -120,9 +120,6 @@ class Savepoints:
 
     Each session begins one. Where sessions are at work at once, one of them ends in the middle of
     another's, and takes that one's savepoint along.
-
-    Attributes:
-        are_crossed: Whether that has happened.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -141,7 +138,7 @@ class Savepoints:
     def clear(self) -> None:
         """Begin with another transaction."""
         self.names: list[str] = []
-        self.are_crossed = False
+        self.are_crossed = False  # whether one ended in the middle of another's
 
     def end(self, _: Connection, name: str, __: object) -> None:
         """Note that a savepoint ends, with all that began after it."""

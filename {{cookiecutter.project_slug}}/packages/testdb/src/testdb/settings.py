@@ -5,6 +5,7 @@ They are replaced, never deleted: a variable that is missing is what a settings 
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -12,7 +13,6 @@ from sqlalchemy import URL, make_url
 
 from .guard import rules
 from .guard.processes import LIBPQ, REMEMBERED
-from .guard.rules import ProtectedDatabaseError
 from .guard.urls import (
     IN_FOLDERS,
     NO_HOST,
@@ -126,33 +126,17 @@ def replace_protected() -> None:
     """Replace what still leads to a protected database: processes with it would not start."""
     # What libpq takes from the environment. No settings file stands behind it.
     is_libpq_told = any(os.environ.get(name) for name in LIBPQ)
+    # Whether that leads to a protected database.
+    leads_there = partial(rules.is_refused, rules.refuse_server, "environment", {})
     if is_libpq_told:
         # First, because these count whatever a URL says.
         os.environ.pop("PGSERVICE", None)
-        if variables_lead_to_protected():
+        if leads_there():
             os.environ.pop("PGHOSTADDR", None)
     for name, value in list(os.environ.items()):
-        if name != REMEMBERED and leads_to_protected(value):
+        if name != REMEMBERED and rules.is_refused(refuse_url, value, Path.cwd()):
             replace(name, unreachable(make_url(value)))
     # Last, because these stand for what a URL leaves out.
     for nowhere in ({"PGDATABASE": "nowhere"}, {"PGHOST": NO_HOST, "PGPORT": str(NO_PORT)}):
-        if is_libpq_told and variables_lead_to_protected():
+        if is_libpq_told and leads_there():
             os.environ.update(nowhere)
-
-
-def variables_lead_to_protected() -> bool:
-    """Tell whether libpq, told nothing else, would open a protected database."""
-    try:
-        rules.refuse_server("environment", {})
-    except ProtectedDatabaseError:
-        return True
-    return False
-
-
-def leads_to_protected(value: str) -> bool:
-    """Tell whether a process with this value in a variable would be refused."""
-    try:
-        refuse_url(value, Path.cwd())
-    except ProtectedDatabaseError:
-        return True
-    return False

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +33,12 @@ ROOM = 2**29  # bytes; a container has an eighth of that there
 def is_marked(header: bytes) -> bool:
     """Tell whether the first bytes of a SQLite file say that tests made it."""
     return header[68:72] == APPLICATION_ID.to_bytes(4)
+
+
+def require_marked(name: str, marked: Collection[str]) -> None:
+    """Raise `RuntimeError` unless a database has both the name and the mark of a test database."""
+    if not name.startswith(PREFIX) or name not in marked:
+        raise RuntimeError(f"{name!r} is not a test database and was not dropped")
 
 
 def memory_folder() -> Path:

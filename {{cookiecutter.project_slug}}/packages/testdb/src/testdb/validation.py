@@ -1,11 +1,10 @@
 """Whether a database is sound: its connection, schema, data, performance and isolation."""
 
-import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import Connection, column, exists, func, inspect, select, table, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,17 +13,19 @@ from .signature import UNMARKED
 
 Category = Literal["connection", "schema", "data", "performance", "isolation"]
 Status = Literal["pass", "warn", "fail"]
+# Queries for what must not be: each row is a name and a remark.
+Queries = Mapping[tuple[Category, str, Status], str]
 
-# How a check is called, by category and name, and what answers it.
-Check = tuple[Category, str, Callable[[Connection], "Finding"]]
+# Figures above these are worth a warning.
+SLOW = 100  # milliseconds for a trivial query
+LARGE = 2**30  # bytes
 
 VERSION = {"sqlite": "SELECT sqlite_version()", "postgresql": "SHOW server_version"}
 SIZE = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
-# Queries for what must not be: each row is a name and a remark.
-PROBLEMS: dict[str, dict[tuple[Category, str, Status], str]] = {
+PROBLEMS: dict[str, Queries] = {
     "sqlite": {
         ("schema", "foreign keys have an index", "warn"): """
             SELECT t.name || '.' || group_concat(k."from", ', '), 'no index begins with it'
@@ -70,6 +71,11 @@ class Finding:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
+# How a check is called, by category and name, and what answers it: for SQLAlchemy, of a connection.
+Source = TypeVar("Source")
+Check = tuple[Category, str, Callable[[Source], Finding]]
+
+
 @dataclass(frozen=True)
 class Report:
     """What all checks found, by category and name; `str(report)` is for people."""
@@ -79,7 +85,7 @@ class Report:
     @property
     def status(self) -> Status:
         """The worst status of all."""
-        return worst(self.findings.values())
+        return max((it.status for it in self.findings.values()), key=get_args(Status).index)
 
     def __str__(self) -> str:
         width = max(len(name) for _, name in self.findings)
@@ -90,55 +96,38 @@ class Report:
                 lines += [f"      {key}: {value}" for key, value in found.details.items()]
         return "\n".join(lines)
 
-    def to_json(self) -> str:
-        """Return the same for machines, by category and with all details."""
-        categories = {}
-        for category in get_args(Category):
-            found = {name: it for (place, name), it in self.findings.items() if place == category}
-            checks = {name: asdict(finding) for name, finding in found.items()}
-            categories[category] = {"status": worst(found.values()), "checks": checks}
-        return json.dumps({"status": self.status, "categories": categories}, indent=2, default=str)
 
-
-def worst(findings: Iterable[Finding]) -> Status:
-    """Return the worst status among findings."""
-    return max((finding.status for finding in findings), key=get_args(Status).index)
+def in_order(findings: Mapping[tuple[Category, str], Finding]) -> Report:
+    """Return a report of findings in the order of their categories."""
+    order = get_args(Category).index
+    return Report(dict(sorted(findings.items(), key=lambda item: order(item[0][0]))))
 
 
 def validate(
-    connection: Connection,
-    *,
-    heads: Collection[str],
-    checks: Iterable[Check] = (),
-    slow: float = 100,
-    large: int = 2**30,
+    connection: Connection, *, heads: Collection[str], checks: Iterable[Check[Connection]] = ()
 ) -> Report:
     """Return what all checks find; whatever they write is rolled back.
 
     `heads` are the revisions that should be applied. Of `checks`, one with the name of another
-    replaces it. More than `slow` ms for a trivial query, or `large` bytes, are a warning.
+    replaces it.
     """
     dialect = connection.dialect.name
-    asked: list[Check] = [
+    asked: list[Check[Connection]] = [
         ("connection", "answers", lambda it: Finding("pass", f"{dialect} {version(it)}")),
-        ("schema", "migrations are applied", partial(migrations_are_applied, set(heads))),
+        ("schema", "migrations are applied", lambda it: at_heads(it, heads, version_table(it))),
         ("schema", "no table is left over", no_table_is_left_over),
         ("data", "foreign keys hold", foreign_keys_hold),
-        ("data", "rows", rows),
-        ("performance", "trivial query", lambda it: at_most(slow, milliseconds(it), "ms")),
-        ("performance", "size", lambda it: at_most(large, size(it), "bytes")),
-        *(
-            (category, name, partial(finds_nothing, query, status))
-            for (category, name, status), query in PROBLEMS[dialect].items()
-        ),
+        ("data", "rows", lambda it: total(rows_by_table(it))),
+        ("performance", "trivial query", lambda it: trivial_query(it.exec_driver_sql)),
+        ("performance", "size", lambda it: at_most(LARGE, size(it), "bytes")),
+        *checks_of(PROBLEMS[dialect], rows_of),
         *checks,
     ]
-    asked.sort(key=lambda check: get_args(Category).index(check[0]))
     in_transaction = connection.in_transaction()
     findings = {(category, name): answer(ask, connection) for category, name, ask in asked}
     if not in_transaction:
         connection.rollback()
-    return Report(findings)
+    return in_order(findings)
 
 
 def answer(ask: Callable[[Connection], Finding], connection: Connection) -> Finding:
@@ -157,9 +146,21 @@ def none_of(problems: Mapping[str, object], status: Status = "fail") -> Finding:
     return Finding(status, f"{len(problems)} found", problems) if problems else Finding("pass")
 
 
-def finds_nothing(query: str, status: Status, connection: Connection) -> Finding:
-    """Run one of the queries for problems."""
-    return none_of({str(name): remark for name, remark in connection.execute(text(query))}, status)
+def checks_of(
+    queries: Queries, rows: Callable[[Source, str], Iterable[Any]]
+) -> Iterator[Check[Source]]:
+    """Yield a check for each query, which finds nothing where nothing is wrong."""
+
+    def ask(query: str, status: Status, source: Source) -> Finding:
+        return none_of({str(name): remark for name, remark in rows(source, query)}, status)
+
+    for (category, name, status), query in queries.items():
+        yield category, name, partial(ask, query, status)
+
+
+def rows_of(connection: Connection, query: str) -> Iterable[Any]:
+    """Return what a query finds."""
+    return connection.execute(text(query))
 
 
 def version(connection: Connection) -> str:
@@ -172,22 +173,21 @@ def size(connection: Connection) -> int:
     return connection.scalar(text(SIZE[connection.dialect.name])) or 0
 
 
-def milliseconds(connection: Connection) -> float:
-    """Return how long the database takes to answer."""
+def trivial_query(run: Callable[[str], object]) -> Finding:
+    """Measure how long the database takes to answer."""
     started = time.perf_counter()
-    connection.execute(text("SELECT 1"))
-    return round(1000 * (time.perf_counter() - started), 3)
+    run("SELECT 1")
+    return at_most(SLOW, round(1000 * (time.perf_counter() - started), 3), "ms")
 
 
-def migrations_are_applied(heads: set[str], connection: Connection) -> Finding:
+def at_heads(connection: Connection, heads: Collection[str], recorded: str = ALEMBIC) -> Finding:
     """Compare the revisions of the database with those it should be at."""
     # Here: tests that validate nothing have no use for Alembic.
     from alembic.runtime.migration import MigrationContext
 
-    options = {"version_table": version_table(connection)}
-    context = MigrationContext.configure(connection, opts=options)
+    context = MigrationContext.configure(connection, opts={"version_table": recorded})
     current = set(context.get_current_heads())
-    wrong = {name: "expected" if name in heads else "applied" for name in current ^ heads}
+    wrong = {name: "expected" if name in heads else "applied" for name in current ^ set(heads)}
     return none_of(wrong) if wrong else Finding("pass", ", ".join(current))
 
 
@@ -223,9 +223,8 @@ def foreign_keys_hold(connection: Connection) -> Finding:
     return none_of(orphans)
 
 
-def rows(connection: Connection) -> Finding:
-    """Count the rows of each table."""
-    counts = rows_by_table(connection)
+def total(counts: Mapping[str, int]) -> Finding:
+    """Return how many rows there are, in all tables and in each."""
     return Finding("pass", f"{sum(counts.values())} in {len(counts)} tables", counts)
 
 

@@ -17,8 +17,6 @@ class AsyncFullStackEnvironment:
     Attributes:
         synchronous: What does the work.
         test_id: Whose the databases are.
-        postgres: The transactional database.
-        clickhouse: The analytical one.
     """
 
     def __init__(self, environment: FullStackEnvironment) -> None:

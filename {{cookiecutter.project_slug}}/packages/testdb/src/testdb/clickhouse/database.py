@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import sqlalchemy as sa
 from alembic.config import Config
-from sqlalchemy import NullPool
+from sqlalchemy import Engine
 
 from ..migrations import migrate
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from ..signature import COMMENT, PREFIX
 from .copying import build, copy_database, copy_rows, flush_buffers
 from .sent import sent
@@ -36,39 +35,25 @@ from .state import (
 
 @dataclass
 class Kept:
-    """A state that can be restored.
+    """A state that can be restored."""
 
-    Attributes:
-        copy: A database with what had to be copied.
-        state: What the database looks like in this state.
-        rows: Where there is a copy of each table that has rows: the full name of a table.
-    """
-
-    copy: str
+    copy: str  # a database with what had to be copied
     state: State
-    rows: Mapping[str, str]
+    rows: Mapping[str, str]  # for each table that has rows, the full name of one with a copy
 
 
 def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
-    """Make a database and apply all migrations, which others are copied from.
-
-    Raises:
-        MigrationError: One of them fails.
-    """
+    """Make a database and apply all migrations, which others are copied from."""
     server.create(name)
     with engine_on(server, name).connect() as connection:
         migrate(alembic, connection)
     flush_buffers(server, name, look(server, name))
 
 
-def engine_on(server: ClickhouseServer, database: str) -> sa.Engine:
+def engine_on(server: ClickhouseServer, database: str) -> Engine:
     """Return SQLAlchemy's way to a database."""
-    return sa.create_engine(
-        "clickhousedb+connect://",
-        poolclass=NullPool,
-        logging_name=OWN_ENGINE,
-        connect_args={**server.arguments, "database": database},
-    )
+    arguments = {**server.arguments, "database": database}
+    return own_engine("clickhousedb+connect://", connect_args=arguments)
 
 
 class ClickhouseDatabase:
@@ -164,11 +149,7 @@ class ClickhouseDatabase:
         self.snapshots[name] = Kept(copy, state, rows)
 
     def restore(self, name: str) -> None:
-        """Go back to a state that was kept.
-
-        Raises:
-            KeyError: There is no snapshot of this name.
-        """
+        """Go back to a state that was kept."""
         self.put_back(self.snapshots[name])
 
     def forget_snapshots(self) -> None:

@@ -1,26 +1,23 @@
 """ClickHouse databases and what can be asked of them, alone or together with PostgreSQL."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from alembic.script import ScriptDirectory
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..database import FULL, IsolatedDatabase
 from ..report import IsolationReport
 from ..signature import PREFIX, identify
-from ..validation import Category, Finding, Report
+from ..validation import Check, Report, in_order
 from .config import Clickhouse
 from .database import ClickhouseDatabase, engine_on
 from .server import ClickhouseServer
-from .validation import Check, rows_by_table, size_in_bytes, validate_clickhouse
+from .validation import answer, rows_by_table, size, validate_clickhouse
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,12 +29,8 @@ class ClickhouseEnvironment:
 
     Attributes:
         test_id: Whose it is.
-        database: The database itself.
         client: The test's client.
-        clickhouse: What is known of the service.
-        report: How long it all took.
         tables: The name of its set of tables.
-        snapshots: The ids of the snapshots.
     """
 
     test_id: str
@@ -46,7 +39,6 @@ class ClickhouseEnvironment:
     clickhouse: Clickhouse
     report: IsolationReport
     tables: str = FULL
-    snapshots: list[str] = field(default_factory=list)
 
     def connect(self) -> Client:
         """Return another client, for another thread or with settings of its own. Close it."""
@@ -54,18 +46,13 @@ class ClickhouseEnvironment:
 
     def create_snapshot(self, name: str) -> str:
         """Keep the present state and return the id to restore it by."""
-        snapshot_id = f"{name}-{len(self.snapshots)}"
+        snapshot_id = f"{name}-{len(self.database.snapshots)}"
         with self.report.timed("clickhouse snapshot"):
             self.database.snapshot(snapshot_id)
-        self.snapshots.append(snapshot_id)
         return snapshot_id
 
     def restore_snapshot(self, snapshot_id: str) -> None:
-        """Go back to a state that was kept.
-
-        Raises:
-            KeyError: There is no snapshot of this id.
-        """
+        """Go back to a state that was kept."""
         with self.report.timed("clickhouse restore"):
             self.database.restore(snapshot_id)
 
@@ -80,7 +67,7 @@ class ClickhouseEnvironment:
         with self.report.timed("clickhouse seed"):
             self.clickhouse.seed(self.client, scenario, scale_factor)
 
-    def validate_database_state(self, *checks: Check) -> Report:
+    def validate_database_state(self, *checks: Check[Client]) -> Report:
         """Look whether connection, schema, data, performance and isolation are in order."""
         engine = engine_on(self.database.server, self.database.name)
         # A part of the schema is at no revision.
@@ -94,15 +81,14 @@ class ClickhouseEnvironment:
         return {
             "name": self.database.name,
             "version": self.client.server_version,
-            "bytes": size_in_bytes(self.client),
+            "bytes": size(self.client),
             "rows": rows_by_table(self.client),
-            "snapshots": list(self.snapshots),
+            "snapshots": list(self.database.snapshots),
         }
 
     def cleanup_databases(self) -> None:
         """Drop the states that were kept; the database itself goes when the test is over."""
         self.database.forget_snapshots()
-        self.snapshots.clear()
 
 
 @dataclass
@@ -111,8 +97,6 @@ class FullStackEnvironment:
 
     Attributes:
         test_id: Whose they are.
-        postgres: The transactional database.
-        clickhouse: The analytical one.
         snapshots: The ids of the states that were kept, each with those of both databases.
     """
 
@@ -132,21 +116,13 @@ class FullStackEnvironment:
         return snapshot_id
 
     def restore_snapshot(self, snapshot_id: str) -> None:
-        """Go back to a state that was kept, in both.
-
-        Raises:
-            KeyError: There is no snapshot of this id.
-        """
+        """Go back to a state that was kept, in both."""
         postgres, clickhouse = self.snapshots[snapshot_id]
         self.postgres.restore_snapshot(postgres)
         self.clickhouse.restore_snapshot(clickhouse)
 
     def seed(self, scenario: str, scale_factor: int = 1) -> None:
-        """Fill both with one of the service's scenarios, and commit.
-
-        Raises:
-            ValueError: There is no such scenario.
-        """
+        """Fill both with one of the service's scenarios, and commit."""
         self.postgres.seed(scenario, scale_factor)
         self.clickhouse.seed(scenario, scale_factor)
         if (remember := self.clickhouse.clickhouse.outbox) is not None:
@@ -167,10 +143,9 @@ class FullStackEnvironment:
         }
         with self.postgres.storage.connected() as connection:
             for name, compare in self.clickhouse.clickhouse.comparisons.items():
-                finding = answer(partial(compare, connection, self.clickhouse.client))
+                finding = answer(compare, connection, self.clickhouse.client)
                 findings["data", f"both: {name}"] = finding
-        order = get_args(Category).index
-        return Report(dict(sorted(findings.items(), key=lambda item: order(item[0][0]))))
+        return in_order(findings)
 
     def get_database_info(self) -> dict[str, Any]:
         """Return the same of each, and the snapshots of both."""
@@ -196,14 +171,6 @@ class FullStack(TypedDict):
     config: FullStackEnvironment
 
 
-def answer(ask: Callable[[], Finding]) -> Finding:
-    """Compare both databases; what either refuses is a failure."""
-    try:
-        return ask()
-    except (ClickHouseError, SQLAlchemyError) as error:
-        return Finding("fail", str(error).partition("\n")[0])
-
-
 class OpenClickhouse(Protocol):
     """Opens ClickHouse databases: `with open_clickhouse("name") as (client, database)`."""
 
@@ -222,11 +189,7 @@ def open_clickhouse(
     name: str,
     tables: str = FULL,
 ) -> Iterator[tuple[Client, ClickhouseEnvironment]]:
-    """Give a client on a new database, and the environment around it; drop both in the end.
-
-    Raises:
-        ValueError: There is no such set of tables.
-    """
+    """Give a client on a new database, and the environment around it; drop both in the end."""
     wanted = tables_of(clickhouse, tables)
     test_id = identify(name)
     with report.timed("clickhouse creation"):

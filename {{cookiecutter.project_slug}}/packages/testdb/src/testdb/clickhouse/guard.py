@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import URL
 
 from ..guard import rules
-from ..guard.addresses import same_server
+from ..guard.addresses import PORTS, same_server
 from ..guard.drivers import watch
 from ..guard.earlier import close_earlier_connections
 from .sent import sent
@@ -27,8 +27,6 @@ from .server import named_clickhouse
 # The part of chdb that is not Python, and what there takes a statement.
 ENGINE = "chdb._chdb"
 STATEMENTS = ("execute", "query", "query_df", "send_query", "send_insert")
-
-PORT = 8123
 
 # Whatever can name a file in a statement: `FROM '../a.csv'` reads one. Literals, quoted names, and
 # what they can hold.
@@ -44,8 +42,6 @@ UNSPELLED = re.compile(
 )
 # What stands for other characters in the name of a file.
 PATTERN = re.compile(r"[*?{]")
-
-folders = rules.folders
 
 # The ids of connections that were opened under the guard, with what they were opened with. As long
 # as an earlier one lives, no other has its id.
@@ -63,10 +59,10 @@ def protect(urls: Iterable[URL]) -> None:
     tests = named_clickhouse()
     for url in urls:
         if url.drivername == "chdb":
-            rules.protect_path(Path(url.database or ""), folders)
+            rules.protect_path(Path(url.database or ""), rules.folders)
             forget_earlier()
             continue
-        server = (str(url.host), str(url.port or PORT))
+        server = (str(url.host), str(url.port or PORTS["clickhouse"]))
         if tests and same_server(server, (tests["host"], str(tests["port"]))):
             raise pytest.UsageError(
                 f"TEST_CLICKHOUSE_HOST names the server of CLICKHOUSE_URL, {':'.join(server)};"
@@ -79,9 +75,7 @@ def protect(urls: Iterable[URL]) -> None:
 def forget_earlier() -> None:
     """Take connections to what is protected now for such as were there before the guard."""
     for connection, texts in list(guarded.items()):
-        try:
-            refuse_target(texts)
-        except rules.ProtectedDatabaseError:
+        if rules.is_refused(refuse_target, texts):
             del guarded[connection]
 
 
@@ -115,8 +109,9 @@ def refusing_earlier(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method that refuses a connection from before the guard: its folder is unknown."""
 
     def call(connection: Any, *arguments: Any, **options: Any) -> Any:
-        if folders and id(connection) not in guarded:
-            raise rules.refusal("chdb; the connection was there before the guard", min(folders))
+        if rules.folders and id(connection) not in guarded:
+            rule = "chdb; the connection was there before the guard"
+            raise rules.refusal(rule, min(rules.folders))
         return method(connection, *arguments, **options)
 
     return call
@@ -174,7 +169,7 @@ def refuse_path(rule: str, name: str) -> None:
         if found := PATTERN.search(meaning):
             start, rest = os.path.split(meaning[: found.start()])
             pattern = str(Path(start).resolve() / (rest + meaning[found.start() :]))
-            for folder in folders:
+            for folder in rules.folders:
                 if reaches(pattern, folder):
                     raise rules.refusal(rule, folder)
         else:

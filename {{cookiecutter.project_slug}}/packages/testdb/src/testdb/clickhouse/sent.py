@@ -13,20 +13,16 @@ AT_ONCE = ("query", "query_df")
 
 
 class Sent:
-    """The statements since the last call of `forget`, as the guard sees them.
-
-    Attributes:
-        streams: How many results were left to be read.
-        inserts: How many statements added rows to tables.
-        others: How many may have changed anything.
-    """
+    """How many statements there were since the last call of `forget`, as the guard sees them."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Begin with another test."""
-        self.streams = self.inserts = self.others = 0
+        self.streams = 0  # whose results were left to be read
+        self.inserts = 0  # that added rows to tables
+        self.others = 0  # that may have changed anything
 
     def note(self, method: str, texts: Sequence[str]) -> None:
         """Count a call; its first text is the statement."""

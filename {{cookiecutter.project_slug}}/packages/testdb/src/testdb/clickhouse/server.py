@@ -16,7 +16,7 @@ import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from ..signature import COMMENT, PREFIX
+from ..signature import COMMENT, require_marked
 from .runs import alive, name_of_place, over, place, runs
 from .sent import sent
 
@@ -26,21 +26,13 @@ BUILT_IN = ("default", "system", "information_schema", "INFORMATION_SCHEMA")
 
 @dataclass
 class ClickhouseServer:
-    """A server, or the embedded one, and this run's place on it.
+    """A server, or the embedded one, and this run's place on it."""
 
-    Attributes:
-        arguments: What clickhouse-connect is called with to get there.
-        run: The id of the test run, the same in all its workers.
-        origin: Who can tell whether the run still lives.
-        client: Open as long as this process may make databases.
-        folder: Where the embedded one keeps its data; None if it is a server.
-    """
-
-    arguments: dict[str, Any]
-    run: str
-    origin: str
-    client: Client
-    folder: Path | None = None
+    arguments: dict[str, Any]  # of clickhouse-connect, to get there
+    run: str  # its id, the same in all its workers
+    origin: str  # who can tell whether the run still lives
+    client: Client  # open as long as this process may make databases
+    folder: Path | None = None  # where the embedded one keeps its data; None if it is a server
 
     def connect(self, database: str) -> Client:
         """Return a new client on a database."""
@@ -59,13 +51,8 @@ class ClickhouseServer:
         return f"{COMMENT} of run {run} at {self.origin}"
 
     def drop(self, name: str) -> None:
-        """Drop a database.
-
-        Raises:
-            RuntimeError: It has not both the name and the mark of a test database.
-        """
-        if not name.startswith(PREFIX) or name not in self.databases():
-            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        """Drop a database, if it is a test database."""
+        require_marked(name, self.databases())
         # Without SYNC, which waits for every query that still reads.
         self.client.command(f"DROP DATABASE {name}")
 

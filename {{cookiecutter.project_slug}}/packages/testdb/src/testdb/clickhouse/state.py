@@ -24,20 +24,13 @@ WITHOUT_ROWS = (
 
 
 class Table(NamedTuple):
-    """What a table is. One that was dropped and made again has another id.
+    """What a table is. One that was dropped and made again has another id."""
 
-    Attributes:
-        engine: What keeps the rows; of a materialized view with rows of its own, that of the table
-            which ClickHouse makes for them.
-        statement: What made it.
-        uuid: Its id.
-        storage: The name of the table that keeps the rows.
-    """
-
+    # Of a materialized view with rows of its own, that of the table which is made for them.
     engine: str
-    statement: str
+    statement: str  # which made it
     uuid: UUID
-    storage: str
+    storage: str  # the name of the table that keeps the rows
 
     @property
     def is_restless(self) -> bool:
@@ -53,15 +46,10 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What a database looks like from outside.
+    """What a database looks like from outside."""
 
-    Attributes:
-        tables: All tables and views.
-        parts: The names of each table's parts, for those that have any, by the table's name.
-    """
-
-    tables: Mapping[str, Table]
-    parts: Mapping[str, set[str]]
+    tables: Mapping[str, Table]  # and views
+    parts: Mapping[str, set[str]]  # the names of each table's parts, for those that have any
 
 
 def look(server: ClickhouseServer, database: str) -> State:

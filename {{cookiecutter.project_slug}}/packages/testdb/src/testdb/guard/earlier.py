@@ -38,9 +38,7 @@ def close_earlier_connections() -> None:
         # Not isinstance: some objects that stand for others are made by asking for their class.
         kinds = {its for its in types if issubclass(its, kind)}
         for found in [thing for thing in objects if type(thing) in kinds] if kinds else ():
-            try:
-                look(found)
-            except rules.ProtectedDatabaseError:
+            if rules.is_refused(look, found):
                 close(found)
 
 

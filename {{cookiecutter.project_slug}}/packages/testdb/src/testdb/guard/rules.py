@@ -1,7 +1,7 @@
 """What is protected, files, folders and servers, and whether something leads there."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,15 @@ def refusal(rule: str, target: object) -> ProtectedDatabaseError:
         f" Use the {fixture} fixture, and give the app `session_maker` of your Isolation; on"
         " PostgreSQL there is postgresql_database as well. See the README of testdb."
     )
+
+
+def is_refused(refuse: Callable[..., object], *arguments: Any) -> bool:
+    """Tell whether a function of the guard refuses what it is given."""
+    try:
+        refuse(*arguments)
+    except ProtectedDatabaseError:
+        return True
+    return False
 
 
 def refuse_engine(

@@ -17,8 +17,6 @@ from .database import PostgresqlDatabase
 from .server import Server, server_for_tests
 from .templates import Templates
 
-__all__ = ["PostgresqlBackend"]
-
 
 @dataclass
 class PostgresqlBackend:
@@ -58,11 +56,7 @@ class PostgresqlBackend:
     def requested(
         self, name: str, schema: str = FULL, scenario: str | None = None
     ) -> Iterator[tuple[Any, IsolatedDatabase]]:
-        """Give a session on a new database, and the database; drop it in the end.
-
-        Raises:
-            ValueError: The schema or the scenario is unknown.
-        """
+        """Give a session on a new database, and the database; drop it in the end."""
         template = self.templates.requested(schema, scenario)
         test_id = identify(name)
         with ExitStack() as stack:

@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..difference import OWN_SCHEMA, Difference, difference
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
 from ..verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
@@ -202,11 +202,8 @@ class PostgresqlDatabase:
     def reset_rows(self) -> str | None:
         """Put back rows and sequences, and say if there was need; None if that is not enough."""
         if self.connection is None:
-            engine = create_engine(
-                self.url, poolclass=NullPool, connect_args=AUTOCOMMIT, logging_name=OWN_ENGINE
-            )
             try:
-                self.connection = engine.connect()
+                self.connection = own_engine(self.url, connect_args=AUTOCOMMIT).connect()
             except DBAPIError:
                 # It is not there, because an earlier copy failed, or takes no more connections.
                 return None

@@ -52,11 +52,7 @@ def start(data: Path) -> str:
 
 
 def stop(data: Path) -> None:
-    """Stop the server of a data folder. The data stay.
-
-    Raises:
-        RuntimeError: It does not stop.
-    """
+    """Stop the server of a data folder. The data stay."""
     run(data, "pg_ctl", "stop", "--wait", "--mode=fast")
 
 
@@ -115,11 +111,7 @@ def run(data: Path, program: str, *arguments: str) -> None:
 
 
 def programs(data: Path | None = None) -> Programs:
-    """Return the programs of PostgreSQL, for the version of the data if there are any.
-
-    Raises:
-        NoPostgresqlError: There are none.
-    """
+    """Return the programs of PostgreSQL, for the version of the data if there are any."""
     return find(server_identity(), data)
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..guard.urls import describe
 from ..migrations import TemplateError
-from ..queries import OWN_ENGINE
-from ..signature import COMMENT, PREFIX
+from ..queries import own_engine
+from ..signature import COMMENT, PREFIX, require_marked
 from . import embedded, folders
 from .programs import LOWEST, NoPostgresqlError
 from .statements import AUTOCOMMIT
@@ -90,13 +90,8 @@ class Server:
         return f"{COMMENT} of run {run} by {self.url.database}"
 
     def drop(self, name: str) -> None:
-        """Drop a database and close all connections to it.
-
-        Raises:
-            RuntimeError: It has not both the name and the mark of a test database.
-        """
-        if not name.startswith(PREFIX) or name not in self.databases():
-            raise RuntimeError(f"{name!r} is not a test database and was not dropped")
+        """Drop a database and close all connections to it, if it is a test database."""
+        require_marked(name, self.databases())
         self.execute(f'ALTER DATABASE "{name}" IS_TEMPLATE false')
         self.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -142,10 +137,7 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     Raises:
         TemplateError: It is too old.
     """
-    engine = create_engine(
-        url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
-    )
-    with engine.connect() as connection:
+    with own_engine(url, connect_args=AUTOCOMMIT).connect() as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
             found = connection.scalar(text("SHOW server_version"))
             raise TemplateError(
@@ -197,9 +189,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
     with lock:
         url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
         folders.remember(data, project)
-        engine = create_engine(
-            url, connect_args=AUTOCOMMIT, poolclass=NullPool, logging_name=OWN_ENGINE
-        )
+        engine = own_engine(url, connect_args=AUTOCOMMIT)
         connection = engine.connect()
         # Nothing here has to survive a crash.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):

@@ -35,16 +35,6 @@ def run_at_once(connection: Any, *statements: str) -> str:
     return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
 
 
-def messages(dialect: Dialect, *statements: str) -> tuple[str, ...]:
-    """Return statements as the driver takes them: psycopg takes several in one message.
-
-    A small test takes not much longer than one message more.
-    """
-    if dialect.driver.startswith("psycopg"):
-        return ("; ".join(statements),)
-    return statements
-
-
 def send(connection: Connection, *statements: str) -> None:
     """Run statements on the driver's connection."""
     execute(connection.dialect, connection.connection, *statements)
@@ -56,9 +46,12 @@ def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> 
     if is_free(dialect, raw):
         run_at_once(raw, *statements)
         return
+    if dialect.driver.startswith("psycopg"):
+        # It takes several in one message. A small test takes not much longer than one more.
+        statements = ("; ".join(statements),)
     cursor = connection.cursor()
-    for message in messages(dialect, *statements):
-        cursor.execute(message)
+    for statement in statements:
+        cursor.execute(statement)
     cursor.close()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, Table, create_engine
+from sqlalchemy import URL, Connection, Engine, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
@@ -14,7 +14,7 @@ from ..config import Isolation
 from ..database import FULL
 from ..fingerprint import family, fingerprint, source_of
 from ..migrations import TemplateError, migrate_and_prepare
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from ..report import IsolationReport
 from ..signature import COMMENT, PREFIX
 from .marks import install_marks
@@ -43,12 +43,8 @@ class Templates:
         """Return the name of the template that every test starts from."""
         return self.ensure(partial(migrate_and_prepare, self.isolation), recreate=recreate)
 
-    def requested(self, schema: str = FULL, scenario: str | None = None) -> str:
-        """Return the template with this schema and the rows of this scenario.
-
-        Raises:
-            ValueError: The schema or the scenario is unknown.
-        """
+    def requested(self, schema: str, scenario: str | None) -> str:
+        """Return the template with this schema and the rows of this scenario."""
         part = ""
         if schema == FULL:
             template = self.migrated()
@@ -162,4 +158,4 @@ def connected(url: URL) -> Connection:
 @lru_cache(maxsize=8)
 def engine_for(url: URL) -> Engine:
     """Return an engine that keeps no connection; making one takes as long as connecting."""
-    return create_engine(url, poolclass=NullPool, logging_name=OWN_ENGINE)
+    return own_engine(url)

@@ -23,8 +23,6 @@ from .file import SqliteFile
 from .image import engine_on, open_sqlite
 from .memory import MemoryDatabase
 
-__all__ = ["SqliteBackend"]
-
 
 @dataclass
 class SqliteBackend:

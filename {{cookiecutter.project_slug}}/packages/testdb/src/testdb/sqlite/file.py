@@ -11,10 +11,10 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 from .image import engine_on, keep_image, open_sqlite
 from .watched import watch
 
@@ -123,7 +123,7 @@ class SqliteFile:
 
     def connected(self) -> Connection:
         """Return a connection to the database."""
-        return create_engine(self.url, poolclass=NullPool, logging_name=OWN_ENGINE).connect()
+        return own_engine(self.url).connect()
 
     def opened(self, name: str) -> Connection:
         """Return a connection to a snapshot."""

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, StaticPool, create_engine
+from sqlalchemy import Engine, StaticPool
 
-from ..queries import OWN_ENGINE
+from ..queries import own_engine
 
 
 def open_sqlite(name: str = ":memory:", **options: Any) -> sqlite3.Connection:
@@ -33,9 +33,7 @@ def opened(image: bytes) -> Iterator[sqlite3.Connection]:
 
 def engine_on(raw: sqlite3.Connection) -> Engine:
     """Return an engine that always uses `raw`."""
-    return create_engine(
-        "sqlite://", creator=lambda: raw, poolclass=StaticPool, logging_name=OWN_ENGINE
-    )
+    return own_engine("sqlite://", StaticPool, creator=lambda: raw)
 
 
 def keep_image(image: bytes) -> str:

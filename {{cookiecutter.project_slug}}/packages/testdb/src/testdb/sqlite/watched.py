@@ -28,13 +28,9 @@ Authorizer = Callable[..., int]
 
 
 class WatchedConnection(sqlite3.Connection):
-    """A connection with a count of changes to itself.
+    """A connection with a count of changes to itself."""
 
-    Attributes:
-        changes: How often a PRAGMA, ATTACH, temporary table or method changed the connection.
-    """
-
-    changes = 0
+    changes = 0  # by a PRAGMA, ATTACH, a temporary table or a method
     authorizer: Authorizer | None = None
 
     def set_authorizer(self, authorizer: Authorizer | None) -> None:
