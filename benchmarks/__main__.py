@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from benchmarks import measures, plot, report, suites
 from benchmarks.figures import Figures
-from benchmarks.project import TEMPLATE, Project, projects
+from benchmarks.project import Project, projects
+from tests.running import TEMPLATE
 
 PAGE = TEMPLATE / "docs/performance.md"
 PLOT = TEMPLATE / "docs/isolation-cost.svg"

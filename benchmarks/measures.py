@@ -176,8 +176,8 @@ def note_states(
 ) -> None:
     """Note milliseconds; those of seeding are for 100 rows. The first of each does not count.
 
-    The driver alone takes what nobody can save who sends the same statements, and the server what
-    nobody can save who sends the same rows. COPY is PostgreSQL's fastest way, and not an INSERT:
+    What the driver alone takes is saved only by sending other statements, and what the server takes
+    only by sending other rows. COPY is PostgreSQL's fastest way, and not an INSERT:
     rules, views and identity columns behave in another way.
     """
     rows = statistics.median(found.pop("rows"))

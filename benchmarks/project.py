@@ -1,7 +1,6 @@
 """Rendered services to measure in, the PostgreSQL server all of them use, and runs of programs."""
 
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -19,32 +18,20 @@ from derivation import OWN, derive_sync
 from sqlalchemy import make_url
 
 from benchmarks.figures import Figures
+from tests.running import TEMPLATE, clean_environment
 
-TEMPLATE = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "programs"
 PACKAGE = "my_service"
 BENCH = Path("tests/bench")
 EMPTY = '"""Benchmarks."""\n'
 
-# What somebody runs first who looks at one thing: tests of the tables, on databases.
+# The tests of one thing, as they are run first: those of the tables, on databases.
 FIRST_TESTS = "tests/integration/test_models.py"
-
-# What would configure a service or a run of pytest.
-HIDDEN = (
-    "BENCH_ COV_ COVERAGE_ DATABASE_ ENVIRONMENT LOG_ MAKE MFLAGS MIGRATION_ PYTEST_ PYTHON TEST_"
-    " VIRTUAL_ENV"
-)
 
 
 def in_style(style: str, source: str) -> str:
     """Return asynchronous code in a session style."""
     return derive_sync(source, (*OWN, PACKAGE)) if style == "sync" else source
-
-
-def clean_environment() -> dict[str, str]:
-    """Return the variables a user's shell would have."""
-    hidden = tuple(HIDDEN.split())
-    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,15 @@ import psycopg
 from cookiecutter.main import cookiecutter
 from sqlalchemy import URL, make_url
 
-from benchmarks.project import PACKAGE, TEMPLATE, clean_environment
+from benchmarks.project import PACKAGE
+from tests.running import TEMPLATE, clean_environment, wait_until
 
 PASSWORD = "s3cr/et-of-the-soak"  # noqa: S105  # searched for in the log
 LINE_MAX = 8000
 # Seconds in which a start, a stop or a request ends, even on a busy machine.
 LIMIT = 300
 HEAD = "SELECT version_num FROM alembic_version"
-REVISION = '''"""Add a column that nobody uses, and remove it again."""
+REVISION = '''"""Add a column that nothing uses, and remove it again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -249,20 +250,6 @@ class Client:
         if status not in (0, 200, 201, 503):
             self.faults.append(f"{method} {status}: {answer}")
         return status, answer
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for an event.
-
-    Raises:
-        TimeoutError: It does not happen.
-
-    """
-    end = time.monotonic() + LIMIT
-    while not happened():
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.05)
 
 
 def free_port() -> int:

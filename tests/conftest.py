@@ -1,5 +1,6 @@
 """Hands tests to workers, runs programs for them, and renders projects."""
 
+import json
 import os
 import re
 import sys
@@ -102,8 +103,12 @@ def is_quick(item: pytest.Item) -> bool:
     return not any(word in item.nodeid for word in LONG)
 
 
-# How the names of tests end that share an installed project, whatever other parameters they have.
-COMBINATION = re.compile(r"(?:async|sync)-(?:sqlite|postgresql)(?:-clickhouse)?\]$")
+# The names of tests that share an installed project, whatever other parameters they have. Those of
+# updates have projects of earlier versions.
+COMBINATION = re.compile(
+    r"tests/service/(?!test_updates).*?((?:async|sync)-(?:sqlite|postgresql)(?:-clickhouse)?\])$"
+)
+FOREIGN = re.compile(r"tests/testdb/test_foreign_service.py::\w+\[(\w+)")
 
 
 class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -122,12 +127,10 @@ class ScopeScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
     def _split_scope(self, nodeid: str) -> str:
         """Return what a test goes by when tests are handed out: its project, or its name."""
-        if combination := COMBINATION.search(nodeid):
-            return combination[0]
+        if installed := COMBINATION.match(nodeid) or FOREIGN.match(nodeid):
+            return installed[1]
         if nodeid.startswith("tests/service/"):
             return nodeid.partition("[")[2].partition(":")[0] or nodeid
-        if installed := re.match(r"tests/testdb/test_foreign_service.py::\w+\[\w+", nodeid):
-            return installed[0].partition("[")[2]
         return nodeid
 
 
@@ -184,10 +187,12 @@ def render(config_file: Path) -> Render:
 @pytest.fixture(scope="session")
 def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a function that gives the project for some answers. Do not change what is in it."""
-    rendered: dict[tuple[tuple[str, str], ...], Path] = {}
+    rendered: dict[frozenset[tuple[str, str]], Path] = {}
+    options = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+    defaults = {(name, it[0]) for name, it in options.items() if isinstance(it, list)}
 
     def project(**answers: str) -> Path:
-        key = tuple(sorted(answers.items()))
+        key = frozenset(answers.items() - defaults)
         if key not in rendered:
             rendered[key] = render(answers, tmp_path_factory.mktemp("rendered"))
         return rendered[key]

@@ -72,7 +72,7 @@ def keeps_statements() -> bool:
 
 
 def is_open(port: int) -> bool:
-    """Return whether somebody listens on a port."""
+    """Return whether a program listens on a port."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
         return True
     return False

@@ -12,7 +12,6 @@ from tests.migrator.project import COMMANDS, HEAD, Project
 from tests.running import LIMIT
 
 ADD_COLUMN = 'op.add_column("authors", sa.Column("nick", sa.Text))'
-UNDO = 'op.drop_column("authors", "nick")'
 
 Crossing = Callable[[Callable[[], Any]], None]
 

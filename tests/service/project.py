@@ -27,6 +27,13 @@ TABLES = {
     "thoughts",
     "users",
 }
+# Of blank projects, each pair of the other answers is in one of them.
+BLANK = (
+    "sync-sqlite-none-blank",
+    "async-postgresql-none-blank",
+    "async-sqlite-clickhouse-blank",
+    "sync-postgresql-clickhouse-blank",
+)
 # Projects have most of what mypy reads in common. It compares contents, so one cache fits them all.
 MYPY_CACHE = TEMPLATE / ".mypy_cache" / "projects"
 

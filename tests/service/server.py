@@ -28,7 +28,7 @@ class Server(httpx2.Client):
     """
 
     def __init__(self, process: subprocess.Popen[str], port: int, log: Path) -> None:
-        """Connect each request anew: after a failure, the server closes the connection."""
+        """Open a connection for each request: after a failure, the server closes it."""
         limits = httpx2.Limits(max_keepalive_connections=0)
         super().__init__(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT, limits=limits)
         self.process = process

@@ -1,52 +1,23 @@
 """A blank project, installed: it checks, tests, migrates and serves as one with the sample does."""
 
-import re
-import shutil
 from pathlib import Path
 
 import httpx2
 
 from tests.running import clean_environment, succeeded, wait_until
-from tests.service.project import Service, combinations
+from tests.service.project import BLANK, Service, combinations
 from tests.service.server import served
 
 TABLES = {"users", "api_keys", "audit_log"}
 
-# In the daily run, test_first_entity.py shows that the suite passes, with an entity more.
-each_pair = combinations(
-    complete=(
-        "sync-sqlite-none-blank",
-        "async-postgresql-none-blank",
-        "async-sqlite-clickhouse-blank",
-        "sync-postgresql-clickhouse-blank",
-    )
-)
 
-
-@each_pair
+@combinations(BLANK[0], complete=BLANK[1:])
 def test_its_checks_pass_and_its_suite_covers_everything(service: Service) -> None:
     succeeded(service.make("check"))
 
     output = succeeded(service.make("test"))
 
     assert "Total coverage: 100.00%" in output
-
-
-@each_pair
-def test_the_examples_of_its_testing_guide_pass(service: Service) -> None:
-    text = (service.folder / "TESTING.md").read_text()
-    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    folder = service.folder / "tests" / "examples"
-    folder.mkdir()
-    for number, example in enumerate(it for it in examples if "def test_" in it):
-        (folder / f"test_example_{number}.py").write_text(example)
-
-    try:
-        output = succeeded(service.run("python", "-m", "pytest", "--no-cov", folder))
-    finally:
-        shutil.rmtree(folder)
-
-    assert f"{sum(it.count('def test_') for it in examples)} passed" in output
 
 
 @combinations("sync-sqlite-none-blank", complete=["async-sqlite-clickhouse-blank"])

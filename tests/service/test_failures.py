@@ -23,13 +23,23 @@ AWAY = {
 }
 LINE_MAX = 8000
 
-one_of_each_style = combinations("sync-sqlite", "async-postgresql")
+DAILY = {("json", "sync-sqlite"), ("console", "async-postgresql")}
 with_analytics = combinations("async-sqlite-clickhouse", complete=["sync-postgresql-clickhouse"])
-each_format = pytest.mark.parametrize("log_format", ["json", "console"])
 
 
-@one_of_each_style
-@each_format
+@pytest.mark.parametrize(
+    ("log_format", "service"),
+    [
+        pytest.param(
+            *(log_format, tuple(name.split("-"))),
+            id=f"{log_format}-{name}",
+            marks=() if (log_format, name) in DAILY else pytest.mark.complete,
+        )
+        for log_format in ("json", "console")
+        for name in ("sync-sqlite", "async-postgresql")
+    ],
+    indirect=["service"],
+)
 def test_failures_are_logged_briefly_and_without_secrets(
     service: Service, log_format: str, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ from tests.service.project import PACKAGE
 
 ANSWERS = [
     pytest.param({}, id="defaults"),
-    pytest.param({"session_style": "async", "database": "postgresql"}, id="async-postgresql"),
+    pytest.param({"session_style": "async", "database": "postgresql"}, id="async and postgresql"),
     pytest.param({"analytics": "clickhouse"}, id="clickhouse"),
     pytest.param({"project_slug": "on", "python_version": "3.13"}, id="a word YAML knows"),
     pytest.param({"project_slug": "a" * 50, "package_name": "z" * 40}, id="long names"),

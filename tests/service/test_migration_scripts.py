@@ -14,8 +14,6 @@ from tests.running import LIMIT, UV, clean_environment, run, succeeded, wait_unt
 from tests.service.conftest import Change
 from tests.service.project import PACKAGE, TABLES, Service, combinations
 
-both = combinations("sync-sqlite", "async-postgresql")
-
 REVISION = '''"""{name}."""
 
 import sqlalchemy as sa
@@ -83,7 +81,7 @@ def start(service: Service) -> subprocess.Popen[str]:
     )
 
 
-@both
+@combinations("sync-sqlite", "async-postgresql")
 @pytest.mark.parametrize("crowd", [3, pytest.param(8, marks=pytest.mark.complete)])
 def test_scripts_at_once_apply_each_revision_once(empty: Service, crowd: int) -> None:
     runs = [start(empty) for _ in range(crowd)]
@@ -176,7 +174,7 @@ def pytest_alembic(service: Service) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@both
+@combinations("async-postgresql", complete=["sync-sqlite"])
 def test_the_tests_of_a_stranger_pass(
     service: Service, pytest_alembic: Path, change: Change
 ) -> None:

@@ -17,7 +17,7 @@ from pre_gen_project import taken
 
 from tests.running import clean_environment, succeeded, wait_until
 from tests.service.conftest import Change
-from tests.service.project import PACKAGE, TABLES, Service, combinations
+from tests.service.project import BLANK, PACKAGE, TABLES, Service, combinations
 from tests.service.server import served
 from tests.service.sources import sources
 
@@ -35,10 +35,10 @@ one_of_each_style = combinations("sync-sqlite", "async-postgresql")
 the_default_project = combinations("sync-sqlite")
 
 
+# Daily, test_documents.py runs those of the default project, and its whole suite.
 @combinations(
-    "sync-sqlite",
     "async-sqlite-clickhouse",
-    complete=["async-postgresql", "sync-postgresql-clickhouse"],
+    complete=["sync-sqlite", "async-postgresql", "sync-postgresql-clickhouse"],
 )
 def test_its_checks_pass(service: Service) -> None:
     output = succeeded(service.make("check"))
@@ -47,7 +47,6 @@ def test_its_checks_pass(service: Service) -> None:
     assert "warning:" not in output
 
 
-# That of the default project runs in a test of its coverage, below.
 @combinations("async-postgresql", complete=["sync-postgresql-clickhouse"])
 def test_its_suite_passes_and_spares_the_development_data(service: Service) -> None:
     service.migrate()
@@ -89,7 +88,11 @@ def test_its_suite_passes_in_parallel_on_the_other_database(service: Service, op
     succeeded(service.make("test-postgresql", f"ARGS=-n auto {options}"))
 
 
-@every_project
+@combinations(
+    "sync-sqlite",
+    "async-sqlite-clickhouse",
+    complete=["async-postgresql", "sync-postgresql-clickhouse", *BLANK],
+)
 def test_the_examples_of_its_testing_guide_pass(service: Service) -> None:
     examples = re.findall(
         r"```python\n(.*?)```", (service.folder / "TESTING.md").read_text(), re.DOTALL
@@ -129,7 +132,11 @@ def test_it_migrates_up_down_and_up_again_from_anywhere(service: Service, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@every_project
+# Daily, the test below compares them in the other projects.
+@combinations(
+    "sync-sqlite",
+    complete=["async-postgresql", "async-sqlite-clickhouse", "sync-postgresql-clickhouse"],
+)
 def test_its_models_are_what_is_migrated(service: Service) -> None:
     service.migrate()
 

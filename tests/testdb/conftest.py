@@ -1,6 +1,5 @@
 """The sample service in both styles, and one PostgreSQL server for all runs of its tests."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,24 +9,19 @@ from shutil import copytree
 import pytest
 from derivation import derive_sync
 
+from tests.running import LIMIT, TEMPLATE, clean_environment
+
 # They run in processes of their own.
 collect_ignore = ["foreign_service", "services", "suite"]
 
-TEMPLATE = Path(__file__).parents[2]
 SOURCES = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb" / "src"
 SUITE = Path(__file__).with_name("suite")
 # Cookiecutter would render what Python compiles beside the sources.
 COMPILED = TEMPLATE / ".pytest_cache" / "compiled"
 sys.pycache_prefix = str(COMPILED)
 
-# What this run of pytest tells its own children, and what would configure testdb.
-HIDDEN = ("COV_", "COVERAGE_", "PYTEST_", "PYTHON", "TEST_")
-
 # Tests of drivers that have no synchronous form.
 ONLY_ASYNC = "tests/test_guard_coroutines.py"
-
-# Seconds. Nothing takes as long, not even on a busy machine.
-LIMIT = 900
 
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 Suite = Callable[[str], Path]
@@ -64,7 +58,7 @@ def make_synchronous(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def run_python() -> RunPython:
     """Return a function that runs Python with testdb on its path, and what it printed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    inherited = clean_environment()
 
     def run_python(
         *arguments: str | Path, cwd: Path, **variables: str

@@ -77,16 +77,22 @@ def test_modules_of_the_suite_pass(
         pytest.fail(done.stdout, pytrace=False)
 
 
-# The suite's conftest.py protects a server at this address. Without a URL, testdb starts a server.
+# The suite's conftest.py protects a server at this address.
+OF_LIBPQ = (
+    {"PGHOST": "192.0.2.1", "PGPORT": "2"},
+    {"PGHOSTADDR": "192.0.2.1", "PGPORT": "2", "PGDATABASE": "real"},
+    {"PGSERVICE": "somewhere"},
+)
+
+
+# Without a URL, testdb starts a server.
 @pytest.mark.parametrize("named", [True, False], ids=["named", "embedded"])
 @pytest.mark.parametrize(
     "variables",
     [
-        {"PGHOST": "192.0.2.1", "PGPORT": "2"},
-        {"PGHOSTADDR": "192.0.2.1", "PGPORT": "2", "PGDATABASE": "real"},
-        {"PGSERVICE": "somewhere"},
+        pytest.param({name: it[name] for it in OF_LIBPQ for name in it}, id="all"),
+        *(pytest.param(it, id=" ".join(it), marks=pytest.mark.complete) for it in OF_LIBPQ),
     ],
-    ids=" ".join,
 )
 def test_variables_of_libpq_keep_no_test_from_its_own_server(
     suite: Suite, run_python: RunPython, server: str, variables: dict[str, str], *, named: bool

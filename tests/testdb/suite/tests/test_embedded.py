@@ -100,17 +100,15 @@ def test_data_of_a_project_that_is_gone_are_removed_by_the_next_run(
     assert left == {str(present), str(running)}
 
 
-@pytest.mark.parametrize("note", ["", "0 \0", "\udcff", "1 /gone", None])
-def test_what_nobody_understands_stops_no_run(
-    tmp_path: Path, memory: Path, note: str | None
-) -> None:
-    strange = memory / f"{folders.PREFIX}strange"
-    strange.mkdir()
-    (strange / "postmaster.pid").touch()
-    if note is None:
-        (strange / folders.NOTE).mkdir()
-    else:
-        (strange / folders.NOTE).write_bytes(os.fsencode(note))
+def test_what_nobody_understands_stops_no_run(tmp_path: Path, memory: Path) -> None:
+    for number, note in enumerate(["", "0 \0", "\udcff", "1 /gone", None]):
+        strange = memory / f"{folders.PREFIX}strange-{number}"
+        strange.mkdir()
+        (strange / "postmaster.pid").touch()
+        if note is None:
+            (strange / folders.NOTE).mkdir()
+        else:
+            (strange / folders.NOTE).write_bytes(os.fsencode(note))
 
     with embedded_server(tmp_path) as url:
         found = url.get_backend_name()

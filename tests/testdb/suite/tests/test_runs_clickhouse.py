@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -96,30 +95,48 @@ def test_a_run_is_over_when_its_last_process_ends() -> None:
         assert is_over
 
 
+# A run that says so when it has to wait for a lock.
+BEGINNING = """
+import fcntl
+import sys
+
+from testdb.clickhouse.runs import alive, over
+
+flock = fcntl.flock
+
+
+def tell(file, kind):
+    try:
+        flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if kind & fcntl.LOCK_NB:
+            raise
+        print("waits", flush=True)
+        flock(file, kind)
+
+
+fcntl.flock = tell
+with alive(sys.argv[1]), over(sys.argv[1]) as is_over:
+    print(is_over, flush=True)
+"""
+
+
 def test_a_run_can_begin_while_another_one_cleans_up() -> None:
     run = uuid4().hex
-    code = (
-        "import sys\n"
-        "from testdb.clickhouse.runs import alive, over\n"
-        "print('started', flush=True)\n"
-        "with alive(sys.argv[1]), over(sys.argv[1]) as is_over:\n"
-        "    print(is_over)"
-    )
 
     with over(run):
-        starting = subprocess.Popen(
-            [sys.executable, "-c", code, run],
+        beginning = subprocess.Popen(
+            [sys.executable, "-c", BEGINNING, run],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert starting.stdout is not None
-        started = starting.stdout.readline()
-        time.sleep(0.5)
-        waits = starting.poll() is None
+        assert beginning.stdout is not None
+        first = beginning.stdout.readline()
+        is_over = beginning.poll() is not None
 
-    assert (started, waits) == ("started\n", True)
-    assert starting.communicate()[0] == "False\n"
+    assert (first, is_over) == ("waits\n", False)
+    assert beginning.communicate()[0] == "False\n"
     assert run not in runs()
 
 
