@@ -101,14 +101,15 @@ def old_version(template: Repository, recorded: Record, given: str) -> Version:
             'FROM=, and its answers with ARGS="key=value ..."'
         )
     number, commit = recorded["version"], (recorded.get("commit") or "").removesuffix(DIRTY)
-    # A project from an archive knows no commit; the tag of its version leads to one.
-    for name in filter(None, (commit, f"v{number}")):
-        if found := template.commit_of(name):
-            return Version(template, found)
+    # A project from an archive knows no commit; the tag of its version leads to one. A commit that
+    # is missing is not replaced: the base would be another one, and the merge wrong.
+    if found := template.commit_of(commit or f"v{number}"):
+        return Version(template, found)
     names = f"commit {commit}" if commit else f"tag v{number}"
     raise RefusalError(
         f"the project was rendered from version {number}, and the template's history has no "
-        f"{names}: name another clone or address with SOURCE=, or the commit with FROM="
+        f"{names}: name another clone or address with SOURCE=, or with FROM= the commit or tag "
+        "that is closest to it"
     )
 
 

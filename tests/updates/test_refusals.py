@@ -50,7 +50,7 @@ def record(project: Updated, **parts: object) -> None:
 
 
 def record_an_unknown_commit(project: Updated) -> None:
-    record(project, commit="f" * 40, version="9.9.9")
+    record(project, commit="f" * 40)
 
 
 def record_an_unknown_version(project: Updated) -> None:
