@@ -72,6 +72,28 @@ def ignore_a_file(project: Updated) -> None:
     (project.folder / "new" / "red.py").write_text("mine\n")
 
 
+def ignore_a_file_with_the_name_of_a_folder(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "new\n"})
+    (project.folder / "new").write_text("mine\n")
+
+
+def ignore_a_link(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "red.py\n"})
+    (project.folder / "new").mkdir()
+    (project.folder / "new" / "red.py").symlink_to("nowhere")
+
+
+def ignore_a_link_with_the_name_of_a_folder(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "new\n"})
+    (project.folder / "new").symlink_to("migrations")
+
+
+def ignore_a_folder_with_the_name_of_a_file(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "red.py\n"})
+    (project.folder / "new" / "red.py").mkdir(parents=True)
+    (project.folder / "new" / "red.py" / "mine").write_text("mine\n")
+
+
 def break_the_hooks(project: Updated) -> None:
     text = "import sys\nsys.exit('error: no such name')\n"
     commit(project.template, {"hooks/pre_gen_project.py": text})
@@ -116,7 +138,26 @@ REFUSALS: dict[str, Refused] = {
     "a-question-that-is-not-asked": (nothing, (), ("colour=blue",), "did you mean color?"),
     "no-answer": (nothing, (), ("blue",), "write key=value"),
     "a-branch-of-an-earlier-update": (keep_the_branch, (), (), "git branch -D"),
-    "an-ignored-file-in-the-way": (ignore_a_file, (), (), "new/red.py"),
+    "an-ignored-file-in-the-way": (ignore_a_file, (), (), "has new/red.py, which git ignores"),
+    "an-ignored-file-where-a-folder-comes": (
+        ignore_a_file_with_the_name_of_a_folder,
+        (),
+        (),
+        "has new, which git ignores",
+    ),
+    "an-ignored-link-in-the-way": (ignore_a_link, (), (), "has new/red.py, which git ignores"),
+    "an-ignored-link-where-a-folder-comes": (
+        ignore_a_link_with_the_name_of_a_folder,
+        (),
+        (),
+        "has new, which git ignores",
+    ),
+    "an-ignored-folder-in-the-way": (
+        ignore_a_folder_with_the_name_of_a_file,
+        (),
+        (),
+        "has new/red.py/mine, which git ignores",
+    ),
     "hooks-that-refuse": (break_the_hooks, (), (), "error: no such name"),
     "no-name-to-commit-with": (forget_the_name, (), (), "git config user.name"),
 }
