@@ -109,10 +109,15 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
 
     merger = Merger(project, scratch / "merge", author(project, required=options.apply))
     trees = (merger.project_tree(), merger.store(old_rendering), merger.store(new_rendering))
-    difference = compare(*trees, NAME)
+    difference = compare(*trees, NAME, merger.find_moved)
     refuse_overwriting(project, difference.added)
     merge = merger.merge(difference, f"Template: {old} to {new}")
-    branch = f"template-update-{new.number}"
+    if merge.is_empty:
+        print(f"Nothing to do: the project has all that {new} would change.")
+        return 0
+    # Of several services in a repository, each has a branch of its own.
+    folder = re.sub(r"[^\w-]+", "-", merger.prefix.rstrip("/"))
+    branch = "-".join(filter(None, ("template-update", folder, new.number)))
     if new.number == old.number:
         branch += f"-{new.commit[:7]}"
 
@@ -129,9 +134,11 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
             f"there is a branch {branch}, of an earlier update: merge it, or delete it with\n"
             f"  git branch -D {branch}"
         )
+    is_on_branch = project.finds("symbolic-ref", "--quiet", "HEAD")
+    back = "git switch -" if is_on_branch else f"git switch --detach {merge.head}"
     with signals_wait():
         merger.deliver(merge, branch)
-    return tell_result(merge, branch)
+    return tell_result(merge, branch, back)
 
 
 def is_done(template: Repository, old: Version, new: Version, asked: str) -> bool:
