@@ -33,8 +33,8 @@ QUOTED = re.compile(r"(?P<mark>`+)(?P<code>[^`]+)(?P=mark)")
 LINE_LENGTH = 100
 
 
-def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> str:
-    """Derive the code in the Python fences of a Markdown text, but not in the user's own words.
+def derive_fences(markdown: str, own: Iterable[str] = OWN) -> str:
+    """Derive the code in the Python fences of a Markdown text.
 
     Raises:
         SourceError: A part has no synchronous form.
@@ -42,8 +42,6 @@ def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> 
     """
 
     def derive_fence(fence: re.Match[str]) -> str:
-        if fence.group() in description:
-            return fence.group()
         try:
             code = derive_sync(textwrap.dedent(fence["code"]), own)
         except SourceError as error:
