@@ -106,7 +106,7 @@ def test_a_replay_is_checked_like_any_answers(
         ("Größe & Maß", "grosse-mass", "grosse_mass"),
         ("Ann's Shop, 2nd", "ann-s-shop-2nd", "ann_s_shop_2nd"),
         ("!?", "my-service", "my_service"),
-        ("word " * 20, "word-word-word-word-word-word-word-word-word-word", "word_" * 7 + "word"),
+        ("word " * 17, "word-word-word-word-word-word-word-word-word-word", "word_" * 7 + "word"),
     ],
 )
 def test_folder_and_package_are_derived_from_the_name(
