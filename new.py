@@ -5,7 +5,6 @@ answers with the first one that is refused.
 """
 
 import argparse
-import difflib
 import json
 import os
 import shutil
@@ -35,7 +34,7 @@ TEXTS = QUESTIONS["__prompts__"]
 
 sys.path.insert(0, str(TEMPLATE / "hooks"))
 from pre_gen_project import Answers, faults  # noqa: E402
-from questions import choice_faults  # noqa: E402
+from questions import choice_faults, unknown  # noqa: E402
 
 
 def call_faults(given: list[str]) -> Iterator[str]:
@@ -44,11 +43,8 @@ def call_faults(given: list[str]) -> Iterator[str]:
         name, equals, value = argument.partition("=")
         if not equals:
             yield f"{argument!r} is no answer: write key=value"
-        elif name not in TEXTS:
-            close = difflib.get_close_matches(name, TEXTS, n=1)
-            known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(TEXTS)}"
-            yield f"there is no option {name}: {known}"
         else:
+            yield from unknown([name], TEXTS)
             yield from choice_faults({name: value}, QUESTIONS)
 
 

@@ -1,7 +1,8 @@
 """What the template asks, and which answers it does not take."""
 
+import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,23 @@ def is_rendered(name: str) -> bool:
 
 def choice_faults(answers: Mapping[str, Any], questions: Questions) -> Iterator[str]:
     """Say which answers are no text, or not among those that their question offers."""
-    for name, value in answers.items():
-        choices = questions.get(name)
-        if name.startswith("_") or choices is None:
+    for name, choices in questions.items():
+        if name.startswith("_") or name not in answers:
             continue
+        value = answers[name]
         if not isinstance(value, str):
             yield f"{name} is {value!r}, which is no text: write it in quotation marks"
         elif isinstance(choices, list) and value not in choices:
             yield f"{name} {value!r} is not offered: choose {' or '.join(choices)}"
+
+
+def unknown(names: Iterable[str], questions: Questions) -> Iterator[str]:
+    """Say which names are those of no question."""
+    for name in names:
+        if name not in questions:
+            close = difflib.get_close_matches(name, questions, n=1)
+            known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(questions)}"
+            yield f"there is no option {name}: {known}"
 
 
 def missing(answers: Mapping[str, Any], questions: Questions) -> Iterator[str]:

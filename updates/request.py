@@ -1,10 +1,10 @@
 """What an update is asked for: its answers, its versions, and the source to record."""
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
 
+from questions import unknown
 from record import DIRTY, NAME, Record
 
 from updates import TEMPLATE
@@ -54,11 +54,8 @@ def refuse_unknown(given: Answers, questions: dict[str, Any]) -> None:
         RefusalError: One of them answers no question.
 
     """
-    for name in given:
-        if name not in questions:
-            close = difflib.get_close_matches(name, questions, n=1)
-            known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(questions)}"
-            raise RefusalError(f"there is no option {name}: {known}")
+    if found := list(unknown(given, questions)):
+        raise RefusalError("\n".join(found))
 
 
 def complete(old: Version, given: Answers, project: Path) -> Answers:
