@@ -17,7 +17,7 @@ ARGS =
 WORKERS = -n auto --maxprocesses 4
 
 # uv and Cookiecutter write to the home folder, where that is possible.
-export HOME := $(shell [ -w "$$HOME" ] && echo "$$HOME" || echo '$(CURDIR)/.uv/home')
+export HOME := $(shell [ -w "$$HOME" ] && echo "$$HOME" || echo "$$PWD/.uv/home")
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 BIN := .venv/bin
 ENV := .venv/.installed
@@ -93,8 +93,9 @@ diff: $(ENV) ## Show what users would see change since BASE=commit
 bench: .venv/.bench ## Measure what isolation costs a test suite (a short look: ARGS=--quick)
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks $(ARGS)
 
+try-service: override export SOURCE := $(value SOURCE)
 try-service: $(ENV) ## Try testdb on a copy of another service: SOURCE=checkout or git address [PYTHON=its python]
-	@$(BIN)/python try_service.py --uv '$(UV)' $(if $(PYTHON),--python '$(PYTHON)') '$(SOURCE)'
+	@$(BIN)/python try_service.py --uv '$(UV)' $(if $(PYTHON),--python '$(PYTHON)') "$$SOURCE"
 
 soak: $(ENV) ## Kill a service under load and look for losses: ARGS="async postgresql --seconds 30"
 	@PYTHONPATH=hooks $(BIN)/python -m benchmarks.soak $(ARGS)

@@ -5,16 +5,20 @@ answers with the first one that is refused.
 """
 
 import argparse
-import difflib
 import json
+import os
+import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cookiecutter.config import get_user_config
 from cookiecutter.exceptions import (
+    CookiecutterException,
     FailedHookException,
     OutputDirExistsException,
     UndefinedVariableInTemplate,
@@ -30,6 +34,7 @@ TEXTS = QUESTIONS["__prompts__"]
 
 sys.path.insert(0, str(TEMPLATE / "hooks"))
 from pre_gen_project import Answers, faults  # noqa: E402
+from questions import choice_faults, unknown  # noqa: E402
 
 
 def call_faults(given: list[str]) -> Iterator[str]:
@@ -38,38 +43,37 @@ def call_faults(given: list[str]) -> Iterator[str]:
         name, equals, value = argument.partition("=")
         if not equals:
             yield f"{argument!r} is no answer: write key=value"
-        elif name not in TEXTS:
-            close = difflib.get_close_matches(name, TEXTS, n=1)
-            known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(TEXTS)}"
-            yield f"there is no option {name}: {known}"
         else:
-            yield from choice_faults({name: value})
+            yield from unknown([name], TEXTS)
+            yield from choice_faults({name: value}, QUESTIONS)
 
 
-def choice_faults(given: dict[str, Any]) -> Iterator[str]:
-    """Say which answers are not among those that a question offers."""
-    for name, value in given.items():
-        choices = QUESTIONS.get(name)
-        if isinstance(choices, list) and value not in choices:
-            yield f"{name} {value!r} is not offered: choose {' or '.join(choices)}"
+def read_configuration() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the user's configuration of Cookiecutter, and the answers that were in it.
 
-
-def configured_answers() -> dict[str, Any]:
-    """Return the answers in the user's configuration of Cookiecutter, which would drop wrong ones.
-
-    Those to questions of other templates are there as well.
+    Cookiecutter would drop wrong ones. Those to questions of other templates are there as well.
     """
-    answers: dict[str, Any] = get_user_config()["default_context"]
-    refuse([f"in your configuration of Cookiecutter, {it}" for it in choice_faults(answers)])
-    return answers
+    try:
+        configuration = get_user_config()
+    except (CookiecutterException, OSError, ValueError) as error:
+        sys.exit(f"error: cannot read your configuration of Cookiecutter: {error}")
+    answers = configuration.pop("default_context") or {}
+    if not isinstance(answers, dict):
+        sys.exit("error: in your configuration of Cookiecutter, default_context has no names")
+    for name, value in answers.items():
+        choices = QUESTIONS.get(name)
+        # YAML reads 3.12 as a number.
+        if isinstance(choices, list) and str(value) in choices:
+            answers[name] = str(value)
+    found = choice_faults(answers, QUESTIONS)
+    refuse([f"in your configuration of Cookiecutter, {fault}" for fault in found])
+    return configuration, answers
 
 
-def collect(given: dict[str, str], *, ask: bool) -> Answers:
+def collect(defaults: dict[str, Any], given: dict[str, str], *, ask: bool) -> Answers:
     """Return an answer to each question: the one given or typed, or the default."""
     context = generate_context(
-        str(TEMPLATE / "cookiecutter.json"),
-        default_context=configured_answers(),
-        extra_context=given,
+        str(TEMPLATE / "cookiecutter.json"), default_context=defaults, extra_context=given
     )
     try:
         answers: Answers = dict(prompt_for_config(context, no_input=not ask))
@@ -91,8 +95,32 @@ def refuse(found: list[str]) -> None:
         sys.exit("\n".join(f"error: {fault}" for fault in found))
 
 
+def stop(*_: object) -> NoReturn:
+    """End on Control-C, on a line of its own."""
+    print(flush=True)
+    print("error: interrupted", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
+
+
+@contextmanager
+def interruptions_wait(project: Path) -> Iterator[None]:
+    """Let Control-C wait for the end of a rendering, and take back then what is new.
+
+    The hooks, which have set aside the user's files, wait as well.
+    """
+    new = next((path for path in (*reversed(project.parents), project) if not path.exists()), None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if new and signal.SIGINT in signal.sigpending() and os.path.lexists(new):
+            shutil.rmtree(new)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def main() -> None:
     """Render a service into a folder."""
+    signal.signal(signal.SIGINT, stop)
     parser = argparse.ArgumentParser(prog="make new", description=__doc__)
     parser.add_argument("answers", nargs="*", metavar="key=value")
     parser.add_argument("-o", "--output-dir", default=".", type=lambda it: Path(it).expanduser())
@@ -103,16 +131,23 @@ def main() -> None:
     refuse(list(call_faults(options.answers)))
     given = dict(argument.split("=", 1) for argument in options.answers)
     ask = sys.stdin.isatty() and not (given or options.no_input)
-    answers = collect(given, ask=ask)
+    configuration, defaults = read_configuration()
+    try:
+        answers = collect(defaults, given, ask=ask)
+    except EOFError:
+        print(flush=True)
+        sys.exit("error: the input ended before the last question")
     refuse(list(faults(answers)))
+    project = Path(options.output_dir, answers["project_slug"]).absolute()
     # A replay takes texts as they are, where Cookiecutter would render those of a call once more.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, interruptions_wait(project):
         replay = Path(folder, f"{TEMPLATE.name}.json")
         replay.write_text(json.dumps({"cookiecutter": answers}))
         try:
             cookiecutter(
                 str(TEMPLATE),
                 replay=str(replay),
+                default_config=configuration,
                 output_dir=str(options.output_dir),
                 overwrite_if_exists=options.overwrite_if_exists,
                 skip_if_file_exists=options.skip_if_file_exists,

@@ -8,11 +8,8 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).resolve().parent
 sys.path.insert(0, str(TEMPLATE / "hooks"))
-from record import version, version_in  # noqa: E402
+from record import RENDERED, outside_repositories, version, version_in  # noqa: E402
 from tree import LIBRARIES, PROJECT  # noqa: E402
-
-# What projects are rendered from.
-RENDERED = (PROJECT.name, "hooks", "cookiecutter.json")
 
 
 def faults(template: Path) -> Iterator[str]:
@@ -44,7 +41,12 @@ def changes(template: Path) -> dict[str, str]:
 def git(template: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run git in a checkout."""
     return subprocess.run(
-        ["git", *arguments], cwd=template, capture_output=True, text=True, check=False
+        ["git", *arguments],
+        cwd=template,
+        env=outside_repositories(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -6,19 +6,26 @@ has found, so that a person can correct it.
 
 import argparse
 import configparser
+import fnmatch
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = Path(__file__).resolve().parent
 TESTDB = TEMPLATE / "{{cookiecutter.project_slug}}" / "packages" / "testdb"
+sys.path.insert(0, str(TEMPLATE / "hooks"))
+from record import outside_repositories  # noqa: E402
+
 LEFT_OUT = (".git", ".venv", "venv", "node_modules", "__pycache__", ".*_cache", "testdb_trial")
 
 DRIVER = re.compile(r"\b(?:sqlite|postgres(?:ql)?)(?:\+\w+|(?=://))")
@@ -58,19 +65,52 @@ class Service:
 
     @cached_property
     def ini(self) -> Path:
-        """The configuration of Alembic with the shortest path."""
+        """The configuration of Alembic with the shortest path, a pyproject.toml as the last."""
         found = [path for path in self.texts if path.name == "alembic.ini"]
+        found = found or [path for path in self.texts if self.alembic_table(path)]
         if not found:
-            sys.exit(f"no alembic.ini in {self.root}: testdb needs migrations with Alembic")
+            sys.exit(
+                "error: no alembic.ini and no [tool.alembic] in a pyproject.toml: testdb needs "
+                "migrations with Alembic"
+            )
         return min(found, key=lambda path: (len(path.parts), path))
+
+    def alembic_table(self, path: Path) -> dict[str, Any]:
+        """Return what a pyproject.toml says about Alembic."""
+        if path.name != "pyproject.toml" or path not in self.texts:
+            return {}
+        try:
+            table: dict[str, Any] = tomllib.loads(self.texts[path]).get("tool", {})
+        except tomllib.TOMLDecodeError:
+            return {}
+        return dict(table.get("alembic", {}))
+
+    @cached_property
+    def location(self) -> str:
+        """Where the configuration says that the migrations are."""
+        here = str(self.ini.parent)
+        parser = configparser.ConfigParser({"here": here}, interpolation=None)
+        if self.ini.suffix == ".ini":
+            parser.read(self.ini)
+        table = self.alembic_table(self.ini.with_name("pyproject.toml"))
+        fallback = table.get("script_location", ".")
+        location = parser.get("alembic", "script_location", fallback=fallback)
+        return location.replace("%(here)s", here)
 
     @cached_property
     def env_py(self) -> Path:
         """The env.py of the migrations; Flask-Migrate has it beside the configuration."""
-        parser = configparser.ConfigParser({"here": str(self.ini.parent)}, interpolation=None)
-        parser.read(self.ini)
-        location = parser.get("alembic", "script_location", fallback=".")
-        return self.ini.parent / location.replace("%(here)s", str(self.ini.parent)) / "env.py"
+        package, colon, folder = self.location.partition(":")
+        # A place in a package, which may be in `src`.
+        place = f"{package.replace('.', '/')}/{folder}" if colon else package
+        starts = (self.ini.parent, self.ini.parent / "src", self.root, self.root / "src")
+        found = [start / place / "env.py" for start in starts]
+        if path := next(filter(Path.is_file, found), None):
+            return path
+        sys.exit(
+            f"error: {self.ini.relative_to(self.root)} says that the migrations are in "
+            f"{self.location}, and there is no env.py"
+        )
 
     @cached_property
     def form(self) -> str:
@@ -162,6 +202,12 @@ class Service:
         files = [f'ROOT / "{name}"' for name in sorted(names or {".env"})]
         given = ", ".join([*files, *([f"parts=[{self.parts}]"] if self.parts else [])])
         is_beside = self.env_py.parent == self.ini.parent
+        ini = f'ROOT / "{self.ini.relative_to(self.root)}"'
+        toml = self.ini.with_name("pyproject.toml")
+        if self.ini == toml:
+            ini = f"toml_file={ini}"
+        elif self.alembic_table(toml):
+            ini += f', toml_file=ROOT / "{toml.relative_to(self.root)}"'
         database = "sqlite" if self.driver.startswith("sqlite") else "postgresql"
         homes = [f"from {module} import {engine}", f"from sqlalchemy.orm import {maker}"]
         if self.is_async:
@@ -178,7 +224,7 @@ class Service:
                 f"real = replace_settings({given})",
                 "",
                 "# Better: your own functions, which have your options.",
-                f'alembic = Config(ROOT / "{self.ini.relative_to(self.root)}")',
+                f"alembic = Config({ini})",
                 *([LOCATION.format(self.env_py.parent.relative_to(self.root))] * is_beside),
                 "isolation = Isolation(",
                 f'    alembic=alembic, protected=real, database="{database}",',
@@ -198,10 +244,34 @@ LOCATION = 'alembic.set_main_option("script_location", str(ROOT / "{}"))'
 
 def copy(source: str, target: Path) -> None:
     """Copy a checkout, or clone an address."""
+    if not source:
+        sys.exit("error: name a checkout or the address of a git repository: SOURCE=../other")
     if Path(source).is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
-    else:
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", source, target], check=True)
+        shutil.copytree(source, target, ignore=left_out, symlinks=True)
+        return
+    command = ["git", "clone", "--quiet", "--depth=1", "--", source, str(target)]
+    if subprocess.run(command, env=outside_repositories(), check=False).returncode != 0:
+        sys.exit(f"error: there is no folder {source}, and git cannot clone it")
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """Return what is not copied: no part of the code, or no file at all, such as a socket."""
+    found = {name for pattern in LEFT_OUT for name in fnmatch.filter(names, pattern)}
+    for name in names:
+        path = Path(folder, name)
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            found |= {name} if is_data(path) else set()
+        elif not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            found.add(name)
+    return found
+
+
+def is_data(folder: Path) -> bool:
+    """Tell whether a folder has the data of a server or of a service, and no code."""
+    if not os.access(folder, os.R_OK | os.X_OK) or (folder / "PG_VERSION").exists():
+        return True
+    return folder.name == "data" and not any(folder.glob("*.py"))
 
 
 def complete_settings(service: Service) -> None:

@@ -36,8 +36,8 @@ LINE_LENGTH = 100
 IMPORT = re.compile(r"^from (\S+) import (\((?:\n    \w+,)+\n\)|\w+(?:, \w+)*)\n", re.MULTILINE)
 
 
-def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> str:
-    """Derive the code in the Python fences of a Markdown text, but not in the user's own words.
+def derive_fences(markdown: str, own: Iterable[str] = OWN) -> str:
+    """Derive the code in the Python fences of a Markdown text.
 
     Raises:
         SourceError: A part has no synchronous form.
@@ -45,8 +45,6 @@ def derive_fences(markdown: str, description: str, own: Iterable[str] = OWN) -> 
     """
 
     def derive_fence(fence: re.Match[str]) -> str:
-        if fence.group() in description:
-            return fence.group()
         try:
             code = derive_sync(textwrap.dedent(fence["code"]), own)
         except SourceError as error:

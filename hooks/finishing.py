@@ -8,7 +8,7 @@ from pathlib import Path
 
 from derivation import OWN, derive_fences, derive_sync, with_name
 from option_lines import chosen_lines
-from record import NAME, make_record, record_text
+from record import NAME, make_record, outside_repositories, record_text
 from tree import (
     ALWAYS_ASYNC,
     LIBRARIES,
@@ -50,7 +50,7 @@ def finished(file: TemplateFile, text: str, answers: Answers, style: str) -> str
             text = with_name(text, PACKAGE, answers["package_name"])
             return text.replace(TITLE, python_string(answers["project_name"]))
         own = (*OWN, answers["package_name"])
-        return derive_fences(text, answers["description"], own) if is_derived else text
+        return derive_fences(text, own) if is_derived else text
     except SourceError as error:
         # Of the template's own lines, some were left out before the derivation.
         numbers = numbers or list(range(1, text.count("\n") + 2))
@@ -134,6 +134,6 @@ def start_repository(project: Path) -> None:
         return
     # The pipelines run on this branch.
     command = [git, "-c", "init.defaultBranch=main", "init", "--quiet"]
-    started = subprocess.run(command, cwd=project, check=False)
+    started = subprocess.run(command, cwd=project, env=outside_repositories(), check=False)
     if started.returncode != 0:
         print("warning: git init failed; the project is complete without it", file=sys.stderr)

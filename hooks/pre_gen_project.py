@@ -20,6 +20,8 @@ from pathlib import Path
 
 Answers = dict[str, str]
 
+# A line of Python that assigns the name has 100 columns.
+NAME_COLUMNS = 90
 SLUG_LENGTH = 50
 PACKAGE_LENGTH = 40
 
@@ -70,6 +72,9 @@ DEPENDENCIES = frozenset(
     """.split()
 )
 
+# Folders that linters, formatters and pytest leave out wherever they are.
+NEVER_CHECKED = frozenset({"build", "dist", "node_modules", "venv"})
+
 # Folders of the generated project, and names the post-generation hook gives a meaning of its own.
 PROJECT_NAMES = frozenset(
     """
@@ -85,6 +90,11 @@ def faults(answers: Answers) -> Iterator[str]:
     yield from slug_faults(answers["project_slug"])
     yield from package_faults(answers["package_name"])
     yield from text_faults("description", answers["description"])
+    if re.search(r"^\s*(```|~~~)", answers["description"], re.MULTILINE):
+        yield (
+            f"description {answers['description']!r} opens a code block, and the README goes on "
+            "below it: write no line that begins with ``` or ~~~"
+        )
     yield from text_faults("author_name", answers["author_name"])
     if not answers["author_name"].strip():
         yield "author_name is empty: give the name for the license and the package's metadata"
@@ -94,11 +104,18 @@ def faults(answers: Answers) -> Iterator[str]:
 
 
 def name_faults(name: str) -> Iterator[str]:
-    """Check the name people read: any text on one line."""
+    """Check the name people read: any text on one line, and not too long for one of Python."""
     if not name.strip():
         yield "project_name is empty: give the service a name"
     elif any(unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} for sign in name):
         yield f"project_name {name!r} has a line break or control character: use one line of text"
+    elif sum(map(columns, name)) > NAME_COLUMNS:
+        yield f"project_name {name!r} is too long: use at most {NAME_COLUMNS} columns"
+
+
+def columns(sign: str) -> int:
+    """Return how wide a sign is in Python's source: of two columns, in East Asia or escaped."""
+    return 2 if sign in '\\"' or unicodedata.east_asian_width(sign) in "FW" else 1
 
 
 def text_faults(answer: str, text: str) -> Iterator[str]:
@@ -142,6 +159,7 @@ def taken(package: str) -> str | None:
         ("a Python built-in", {*dir(builtins)}),
         ("a library the project depends on", DEPENDENCIES),
         ("a name the project itself uses", PROJECT_NAMES),
+        ("a folder that linters leave out", NEVER_CHECKED),
         ("a device on Windows", DEVICES),
     )
     return next((meaning for meaning, names in meanings if package in names), None)
@@ -168,14 +186,20 @@ def main() -> None:
     answers: Answers = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
     # Cookiecutter leaves the copy that it made of this file.
     Path(__file__).unlink()
-    if found := list(faults(answers)):
+    import_from_template(answers)
+    import questions  # noqa: PLC0415  # cannot be found before
+    import tree  # noqa: PLC0415
+    import user_files  # noqa: PLC0415
+
+    # A replay, or a context of a program's own, has any answers, and may lack some.
+    asked = questions.read(tree.PROJECT.parent)
+    found = [*questions.missing(answers, asked), *questions.choice_faults(answers, asked)]
+    if all(isinstance(answers.get(name), str) for name in asked):
+        found += faults(answers)
+    if found:
         for fault in found:
             print(f"error: {fault}", file=sys.stderr)
         sys.exit(1)
-    import_from_template(answers)
-    import tree  # noqa: PLC0415  # cannot be found before
-    import user_files  # noqa: PLC0415
-
     try:
         user_files.set_aside(Path.cwd(), tree.template_files(answers))
     except tree.TemplateError as error:

@@ -18,6 +18,9 @@ Record = dict[str, Any]
 NAME = ".template.json"
 TEMPLATE = PROJECT.parent
 
+# What projects are rendered from.
+RENDERED = (PROJECT.name, "hooks", "cookiecutter.json")
+
 # What git sets for its hooks: it would lead to another repository.
 OF_A_REPOSITORY = frozenset(
     """
@@ -35,7 +38,7 @@ def make_record(context: Context) -> Record:
 
     The source is the path of the template if it was rendered from a folder, and the address
     otherwise. The commit is null if the template was no git checkout; it ends with `-dirty` if
-    the checkout had changes that were not committed.
+    what is rendered had changes that were not committed.
     """
     return {
         "version": version(TEMPLATE),
@@ -70,8 +73,10 @@ def commit(template: Path) -> str | None:
     if not (template / ".git").exists():
         return None
     head = git(template, "rev-parse", "HEAD")
-    # Without locks, because many renderings may run at once.
-    changed = git(template, "--no-optional-locks", "status", "--porcelain")
+    # Without locks, because many renderings may run at once. The rest of the checkout does not
+    # count: the project itself may be in it.
+    status = ("--no-optional-locks", "status", "--porcelain", "--untracked-files=all")
+    changed = git(template, *status, "--", *RENDERED, "pyproject.toml")
     return f"{head}{DIRTY if changed else ''}" if head else None
 
 

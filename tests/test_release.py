@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from record import RENDERED
 
-from release import RENDERED, changes, faults
+from release import changes, faults
 from tests.running import TEMPLATE, Run, succeeded
 
 LIBRARY = "{{cookiecutter.project_slug}}/packages/testdb/pyproject.toml"

@@ -6,6 +6,7 @@ was nothing to do; 1 refused, and nothing was changed; 3 merged, and conflicts w
 """
 
 import argparse
+import os
 import re
 import signal
 import sys
@@ -19,7 +20,7 @@ from typing import NoReturn
 from record import NAME, record_text
 
 from updates import TEMPLATE
-from updates.merging import Difference, Merger, compare, refuse_unready
+from updates.merging import Merger, compare, refuse_unready
 from updates.rendering import Version
 from updates.report import tell_changes, tell_history, tell_result
 from updates.repository import GitError, RefusalError, Repository
@@ -108,10 +109,15 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
 
     merger = Merger(project, scratch / "merge", author(project, required=options.apply))
     trees = (merger.project_tree(), merger.store(old_rendering), merger.store(new_rendering))
-    difference = compare(*trees, NAME)
-    refuse_overwriting(project.folder, difference)
+    difference = compare(*trees, NAME, merger.find_moved)
+    refuse_overwriting(project, difference.added)
     merge = merger.merge(difference, f"Template: {old} to {new}")
-    branch = f"template-update-{new.number}"
+    if merge.is_empty:
+        print(f"Nothing to do: the project has all that {new} would change.")
+        return 0
+    # Of several services in a repository, each has a branch of its own.
+    folder = re.sub(r"[^\w-]+", "-", merger.prefix.rstrip("/"))
+    branch = "-".join(filter(None, ("template-update", folder, new.number)))
     if new.number == old.number:
         branch += f"-{new.commit[:7]}"
 
@@ -128,9 +134,11 @@ def update(options: argparse.Namespace, scratch: Path) -> int:
             f"there is a branch {branch}, of an earlier update: merge it, or delete it with\n"
             f"  git branch -D {branch}"
         )
+    is_on_branch = project.finds("symbolic-ref", "--quiet", "HEAD")
+    back = "git switch -" if is_on_branch else f"git switch --detach {merge.head}"
     with signals_wait():
         merger.deliver(merge, branch)
-    return tell_result(merge, branch)
+    return tell_result(merge, branch, back)
 
 
 def is_done(template: Repository, old: Version, new: Version, asked: str) -> bool:
@@ -160,20 +168,34 @@ def author(project: Repository, *, required: bool) -> dict[str, str]:
     return names | {f"GIT_{role}_EMAIL": email for role in roles}
 
 
-def refuse_overwriting(project: Path, difference: Difference) -> None:
-    """Spare files that git ignores, which a checkout would overwrite.
+def refuse_overwriting(project: Repository, added: list[str]) -> None:
+    """Spare files that git ignores, which a checkout would overwrite or remove.
 
     Raises:
         RefusalError: The template has a new file where there is one.
 
     """
-    ours = [name for name in difference.added if (project / name).is_file()]
-    tracked = set(Repository(project).git("ls-files", "-z").split("\0"))
-    if ignored := [name for name in ours if name not in tracked]:
-        raise RefusalError(
-            f"the template has a new file {ignored[0]}, where {project} has one that git ignores: "
-            "move it away first"
-        )
+    tracked = set(project.git("ls-files", "-z").split("\0"))
+    for name in added:
+        for ignored in in_the_way(project.folder, name):
+            if ignored not in tracked:
+                raise RefusalError(
+                    f"the template has a new file {name}, and {project.folder} has {ignored}, "
+                    "which git ignores: move it away first"
+                )
+
+
+def in_the_way(folder: Path, name: str) -> Iterator[str]:
+    """Yield the files and links that give way where a file of this name is written."""
+    path = folder / name
+    for place in (*reversed(path.relative_to(folder).parents), Path(name)):
+        found = folder / place
+        if os.path.lexists(found) and (found.is_symlink() or not found.is_dir()):
+            yield place.as_posix()
+            return
+    for found in path.rglob("*"):
+        if found.is_symlink() or not found.is_dir():
+            yield found.relative_to(folder).as_posix()
 
 
 if __name__ == "__main__":

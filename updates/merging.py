@@ -5,14 +5,14 @@ rendering the other. Until the result is complete, the project's repository is o
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from updates.repository import GitError, RefusalError, Repository, Tree
 
 # What is replaced whole: a folder of a library.
-LIBRARY = re.compile(r"packages/[^/]+(?=/)")
+LIBRARY = re.compile(r"(packages)/[^/]+(?=/)")
 # What is a project's own from its first day: its revisions, and the names of the last ones.
 NEVER_DELIVERED = re.compile(r"migrations/(.+/)?(versions/.+|head\.txt)")
 
@@ -25,14 +25,18 @@ class Difference:
         old: The files of the old rendering.
         new: The files of the new one.
         deleted: Files that the template changed and the project no longer has. They stay deleted.
+        moved: Files that the template changed and the project has under another name.
         edited: Files of the libraries that the project changed. They are replaced.
+        linked: Links and submodules in the place of libraries. They stay as they are.
 
     """
 
     old: Tree
     new: Tree
     deleted: list[str]
+    moved: dict[str, str]
     edited: list[str]
+    linked: list[str]
 
     @property
     def changed(self) -> list[str]:
@@ -46,11 +50,18 @@ class Difference:
         return [name for name in self.changed if name not in self.old]
 
 
-def compare(ours: Tree, old: Tree, new: Tree, record: str) -> Difference:
+def compare(
+    ours: Tree,
+    old: Tree,
+    new: Tree,
+    record: str,
+    find_moved: Callable[[Tree], dict[str, str]],
+) -> Difference:
     """Return what the template changed, by these rules.
 
-    Libraries and the record are as in the new rendering, whatever the project has there. Revisions
-    are left alone. What the project deleted stays deleted.
+    Libraries and the record are as in the new rendering, whatever the project has there, unless a
+    library is a link or a submodule. Revisions are left alone. What the project deleted stays
+    deleted; what it moved is merged where it is now.
     """
     names = {*old, *new}
     libraries = {match[0] for name in names if (match := LIBRARY.match(name))}
@@ -59,8 +70,13 @@ def compare(ours: Tree, old: Tree, new: Tree, record: str) -> Difference:
         for tree in (old, new)
     )
     edited = []
+    linked = set()
     for name in sorted({*ours, *names}):
-        if (match := LIBRARY.match(name)) and match[0] in libraries:
+        match = LIBRARY.match(name)
+        if match and (entries := {match[0], match[1]} & ours.keys()):
+            linked |= entries
+            new.pop(name, None)
+        elif match and match[0] in libraries:
             edited += [name] if ours.get(name) not in (old.get(name), new.get(name)) else []
         elif name != record:
             continue
@@ -69,11 +85,14 @@ def compare(ours: Tree, old: Tree, new: Tree, record: str) -> Difference:
         if name in ours:
             old[name] = ours[name]
     gone = sorted(name for name in old if name not in ours)
+    found = find_moved(old) if gone else {}
+    moved = {name: found[name] for name in gone if name in found and new.get(name) != old[name]}
+    gone = [name for name in gone if name not in moved]
     deleted = [name for name in gone if name in new and new[name] != old[name]]
     for name in gone:
         del old[name]
         new.pop(name, None)
-    return Difference(old, new, deleted, edited)
+    return Difference(old, new, deleted, moved, edited, sorted(linked))
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,7 @@ class Merge:
         change: The commit with the new rendering, on top of one with the old.
         result: The commit with the merge, if it went without conflicts.
         conflicts: The files with conflicts.
+        is_empty: Whether the project has all of the change already.
 
     """
 
@@ -92,6 +112,7 @@ class Merge:
     change: str
     result: str | None
     conflicts: list[str]
+    is_empty: bool = False
 
 
 class Merger:
@@ -114,11 +135,23 @@ class Merger:
             elif found.exists():
                 (scratch / ".git" / target).write_bytes(found.read_bytes())
 
+        self.tree = self.scratch.tree(self.head)
+
     def project_tree(self) -> Tree:
         """Return the files of the project's commit, below its folder."""
-        tree = self.scratch.tree(self.head)
         length = len(self.prefix)
-        return {name[length:]: file for name, file in tree.items() if name.startswith(self.prefix)}
+        return {
+            name[length:]: file for name, file in self.tree.items() if name.startswith(self.prefix)
+        }
+
+    def find_moved(self, old: Tree) -> dict[str, str]:
+        """Return where the project has files of the old rendering that are no longer in place."""
+        options = ("-r", "-z", "--name-status", "--find-renames", "-l7000", "--diff-filter=R")
+        base = self.commit(old, "The template as it was")
+        words = self.scratch.git("diff-tree", *options, base, self.head).split("\0")
+        length = len(self.prefix)
+        pairs = zip(words[1::3], words[2::3], strict=True)
+        return {before[length:]: after[length:] for before, after in pairs}
 
     def store(self, rendering: Path) -> Tree:
         """Store the files of a rendering, and return them."""
@@ -135,17 +168,26 @@ class Merger:
         base = self.commit(difference.old, "The template as it was")
         change = self.commit(difference.new, message, base)
         try:
-            self.scratch.git("cherry-pick", change)
+            self.scratch.git("cherry-pick", "--keep-redundant-commits", change)
         except GitError:
             if not (conflicts := unmerged(self.scratch)):
                 raise
             length = len(self.prefix)
             return Merge(self.head, change, None, [name[length:] for name in conflicts])
-        return Merge(self.head, change, self.scratch.git("rev-parse", "HEAD").strip(), [])
+        result = self.scratch.git("rev-parse", "HEAD").strip()
+        is_empty = self.scratch.tree(result) == self.tree
+        return Merge(self.head, change, result, [], is_empty)
 
     def commit(self, tree: Tree, message: str, *parents: str) -> str:
-        """Return a commit with the files of a project, which no branch has."""
-        prefixed = {self.prefix + name: file for name, file in tree.items()}
+        """Return a commit with the files of a project, which no branch has.
+
+        What is around the project is in it as well, or git would take files of another folder for
+        those that the project has moved.
+        """
+        prefixed = {
+            name: file for name, file in self.tree.items() if not name.startswith(self.prefix)
+        }
+        prefixed |= {self.prefix + name: file for name, file in tree.items()}
         written = self.scratch.write_tree(prefixed, self.index)
         options = [word for parent in parents for word in ("-p", parent)]
         return self.scratch.git("commit-tree", *options, "-m", message, written).strip()

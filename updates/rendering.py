@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from questions import choice_faults
 from record import version_in
 
 from updates.processes import run
@@ -47,8 +48,18 @@ class Version:
 
     @property
     def questions(self) -> dict[str, Any]:
-        """What this version asks, with the default or the choices of each question."""
-        asked = json.loads(self.read("cookiecutter.json"))
+        """What this version asks, with the default or the choices of each question.
+
+        Raises:
+            RefusalError: The commit is no version of a template.
+
+        """
+        if not (text := self.read("cookiecutter.json")):
+            raise RefusalError(
+                f"the commit {self.commit[:7]} has no cookiecutter.json, so it is no version of "
+                "the template: name another one with FROM= or TO="
+            )
+        asked = json.loads(text)
         return {name: value for name, value in asked.items() if not name.startswith("_")}
 
     def refuse_unknown_choices(self, answers: Answers) -> None:
@@ -58,13 +69,11 @@ class Version:
             RefusalError: This version does not offer one of the answers.
 
         """
-        for name, choices in self.questions.items():
-            given = answers.get(name)
-            if isinstance(choices, list) and given is not None and given not in choices:
-                raise RefusalError(
-                    f"{name}={given} is not offered by version {self}: choose another with "
-                    f'ARGS="{name}=..." from {", ".join(choices)}'
-                )
+        if found := list(choice_faults(answers, self.questions)):
+            lines = "\n".join(f"  {fault}" for fault in found)
+            raise RefusalError(
+                f"version {self} does not take these answers; give others with ARGS=\n{lines}"
+            )
 
     def render(self, answers: Answers, scratch: Path) -> tuple[Path, Answers]:
         """Render the project into a folder, which is new, and return it with all answers.

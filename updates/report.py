@@ -50,7 +50,15 @@ def tell_changes(difference: Difference, merge: Merge, gained: list[str]) -> Non
     print(f"\nChanged in the template: {count}{':' if others else ''}")
     if others:
         print("\n".join(few(marks, 1000)))
+    print_list(
+        "These are links or submodules, and stay as they are; update them where they come from:",
+        difference.linked,
+    )
     print_list("You deleted these, and they stay deleted:", difference.deleted)
+    print_list(
+        "You moved these; the change is merged where they are now:",
+        [f"{before} -> {after}" for before, after in difference.moved.items()],
+    )
     print_list("Changed by you at the same places, so there are conflicts:", merge.conflicts)
     print_list(
         "The template's schema gained this. Your revisions stay as they are: merge, then write one "
@@ -70,15 +78,15 @@ def print_list(title: str, lines: list[str]) -> None:
         print(f"\n{title}\n" + "\n".join(f"  {line}" for line in lines))
 
 
-def tell_result(merge: Merge, branch: str) -> int:
-    """Print what was done and what comes next, and return the exit code."""
+def tell_result(merge: Merge, branch: str, back: str) -> int:
+    """Print what was done, what comes next, and how to go back; return the exit code."""
     name = shlex.quote(branch)
     if merge.result:
         print(f"\nMerged. You are on the branch {branch}. Next:\n\n    make check test\n")
-        print(f"Then merge the branch; or drop it: git switch - && git branch -D {name}")
+        print(f"Then merge the branch; or drop it: {back} && git branch -D {name}")
         return 0
     print(f"\nYou are on the branch {branch}. Resolve the conflicts in these files, then\n")
     print("    git add . && git cherry-pick --continue && make check test\n")
-    print(f"or drop it: git cherry-pick --abort && git switch - && git branch -D {name}\n")
+    print(f"or drop it: git cherry-pick --abort && {back} && git branch -D {name}\n")
     print("\n".join(merge.conflicts))
     return CONFLICTS

@@ -1,10 +1,10 @@
 """What an update is asked for: its answers, its versions, and the source to record."""
 
-import difflib
 import json
 from pathlib import Path
 from typing import Any
 
+from questions import unknown
 from record import DIRTY, NAME, Record
 
 from updates import TEMPLATE
@@ -54,11 +54,8 @@ def refuse_unknown(given: Answers, questions: dict[str, Any]) -> None:
         RefusalError: One of them answers no question.
 
     """
-    for name in given:
-        if name not in questions:
-            close = difflib.get_close_matches(name, questions, n=1)
-            known = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(questions)}"
-            raise RefusalError(f"there is no option {name}: {known}")
+    if found := list(unknown(given, questions)):
+        raise RefusalError("\n".join(found))
 
 
 def complete(old: Version, given: Answers, project: Path) -> Answers:
@@ -101,14 +98,15 @@ def old_version(template: Repository, recorded: Record, given: str) -> Version:
             'FROM=, and its answers with ARGS="key=value ..."'
         )
     number, commit = recorded["version"], (recorded.get("commit") or "").removesuffix(DIRTY)
-    # A project from an archive knows no commit; the tag of its version leads to one.
-    for name in filter(None, (commit, f"v{number}")):
-        if found := template.commit_of(name):
-            return Version(template, found)
+    # A project from an archive knows no commit; the tag of its version leads to one. A commit that
+    # is missing is not replaced: the base would be another one, and the merge wrong.
+    if found := template.commit_of(commit or f"v{number}"):
+        return Version(template, found)
     names = f"commit {commit}" if commit else f"tag v{number}"
     raise RefusalError(
         f"the project was rendered from version {number}, and the template's history has no "
-        f"{names}: name another clone or address with SOURCE=, or the commit with FROM="
+        f"{names}: name another clone or address with SOURCE=, or with FROM= the commit or tag "
+        "that is closest to it"
     )
 
 

@@ -1,11 +1,14 @@
 """What the answers may be: a bad one is refused in one line that says why."""
 
 import re
+from pathlib import Path
 
 import pytest
+from derivation import LINE_LENGTH
+from finishing import python_string
 from pre_gen_project import Answers, faults, taken
 
-from tests.running import TEMPLATE
+from tests.running import BIN, TEMPLATE, Run, succeeded
 
 PINS = TEMPLATE / "{{cookiecutter.project_slug}}" / "constraints.txt"
 
@@ -24,6 +27,9 @@ BAD = [
     ("project_name", "Two\nlines", "line break"),
     ("project_name", "Bell\a", "control character"),
     ("project_name", "Two\u2028lines", "line break"),
+    ("project_name", "n" * 91, "is too long"),
+    ("project_name", "東" * 46, "is too long"),
+    ("project_name", "\\" * 46, "is too long"),
     ("project_slug", " ", "is no folder name"),
     ("project_slug", "My-Service", "is no folder name"),
     ("project_slug", "my_service", "is no folder name"),
@@ -56,6 +62,7 @@ BAD = [
     ("package_name", "migrations", "is a name the project itself uses"),
     ("package_name", "aclose", "is a name the project itself uses"),
     ("package_name", "aux", "is a device on Windows"),
+    ("package_name", "dist", "is a folder that linters leave out"),
     *(
         ("package_name", name, "is a library the project depends on")
         for name in (
@@ -66,6 +73,8 @@ BAD = [
     ),
     ("description", "a bell \a", "has a control character"),
     ("description", "an escape \x1b[31m", "has a control character"),
+    ("description", "Code:\n```python\nx=1\n```", "opens a code block"),
+    ("description", "  ~~~", "opens a code block"),
     ("author_name", "a DEL \x7f", "has a control character"),
     ("author_name", "half of a sign \ud83e", "has a control character"),
     ("author_name", "", "is empty"),
@@ -109,6 +118,7 @@ def test_a_bad_answer_is_refused_in_one_line(answer: str, value: str, reason: st
     ("answer", "value"),
     [
         ("project_name", 'Ann\'s "Øre" \\ {50 %} 東京'),
+        ("project_name", "n" * 90),
         ("project_slug", "a"),
         ("project_slug", "a" * 50),
         ("project_slug", "shop-2-go"),
@@ -117,6 +127,7 @@ def test_a_bad_answer_is_refused_in_one_line(answer: str, value: str, reason: st
         ("package_name", "async_jobs"),
         ("package_name", "shop_2_go"),
         ("description", ""),
+        ("description", "Not at its beginning: ``` and ~~~"),
         ("description", 'Any "text" \\ at {all}\r\n\tof 東京 🦉'),
         ("author_name", 'Ann "the" O\'Neil\nand 東京'),
         ("author_email", "o'neil+spam@mail.example.co.uk"),
@@ -125,6 +136,16 @@ def test_a_bad_answer_is_refused_in_one_line(answer: str, value: str, reason: st
 )
 def test_a_good_answer_is_accepted(answer: str, value: str) -> None:
     assert list(faults({**GOOD, answer: value})) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 90, "東" * 45, "\\" * 45, "'" * 45 + '"' * 22])
+def test_the_longest_name_fits_a_line_of_python(run: Run, tmp_path: Path, name: str) -> None:
+    module = tmp_path / "x.py"
+    module.write_text(f"TITLE = {python_string(name)}\n")
+
+    assert list(faults({**GOOD, "project_name": name})) == []
+    ruff = (BIN / "ruff", "check", "--isolated", "--select=E501", "--line-length", str(LINE_LENGTH))
+    succeeded(run(*ruff, "--no-cache", module, cwd=tmp_path))
 
 
 def test_no_package_has_the_name_of_a_pinned_distribution() -> None:

@@ -554,7 +554,7 @@ def test_python_in_markdown_is_derived() -> None:
         ```
         """)
 
-    derived = derivation.derive_fences(markdown, description="")
+    derived = derivation.derive_fences(markdown)
 
     assert derived == source("""
         Use an async function:
@@ -575,15 +575,6 @@ def test_python_in_markdown_is_derived() -> None:
         await g
         ```
         """)
-
-
-def test_the_users_own_words_are_not_derived() -> None:
-    description = "See\n```python\nawait (anything,\n```\n"
-
-    assert (
-        derivation.derive_fences(f"# Name\n\n{description}", description)
-        == f"# Name\n\n{description}"
-    )
 
 
 def source(text: str) -> str:

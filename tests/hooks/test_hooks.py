@@ -132,6 +132,19 @@ def test_the_project_becomes_a_repository(tmp_path: Path) -> None:
     assert (tmp_path / ".git" / "HEAD").read_text() == "ref: refs/heads/main\n"
 
 
+def test_the_repository_is_the_projects_own_whatever_git_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other.git"))
+
+    start_repository(project)
+
+    assert [path.name for path in project.iterdir()] == [".git"]
+    assert [*tmp_path.iterdir()] == [project]
+
+
 def test_a_project_in_a_checkout_of_the_template_becomes_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,10 +80,18 @@ def test_the_commit_tells_of_changes_that_were_not_committed(checkout: Path) -> 
     head = git(checkout, "rev-parse", "HEAD")
 
     clean = commit(checkout)
-    (checkout / "more").touch()
+    (checkout / "hooks").mkdir()
+    (checkout / "hooks" / "more.py").touch()
     changed = commit(checkout)
 
     assert (clean, changed) == (head, head + DIRTY)
+
+
+def test_a_project_that_is_rendered_into_the_checkout_is_no_change_of_it(checkout: Path) -> None:
+    (checkout / "my-service").mkdir()
+    (checkout / "my-service" / "README.md").touch()
+
+    assert commit(checkout) == git(checkout, "rev-parse", "HEAD")
 
 
 def test_a_folder_in_another_repository_has_no_commit(

@@ -5,9 +5,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
 
 from tests.conftest import Project, Render
-from tests.running import TEMPLATE, Run
+from tests.running import BIN, TEMPLATE, Run
 
 
 def test_all_faults_are_told_at_once(cli: Run, tmp_path: Path) -> None:
@@ -67,13 +69,44 @@ def test_a_choice_that_is_not_offered_is_refused(cli: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        (
+            {"session_style": "threads", "database": "postgres", "package_name": "class"},
+            ["session_style 'threads'", "database 'postgres'", "package_name 'class'"],
+        ),
+        ({"python_version": 3.12}, ["python_version is 3.12, which is no text"]),
+        ({"project_name": True}, ["project_name is True, which is no text"]),
+    ],
+    ids=["refused", "number", "boolean"],
+)
+def test_a_replay_is_checked_like_any_answers(
+    run: Run, config_file: Path, tmp_path: Path, answers: dict[str, object], told: list[str]
+) -> None:
+    context = generate_context(str(TEMPLATE / "cookiecutter.json"))
+    replayed = {**prompt_for_config(context, no_input=True), **answers}
+    replay = tmp_path / "replay.json"
+    replay.write_text(json.dumps({"cookiecutter": replayed}))
+
+    command = (BIN / "cookiecutter", "--config-file", config_file, "--replay-file", replay)
+    result = run(*command, TEMPLATE, cwd=tmp_path)
+
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.returncode == 1
+    assert len(errors) == len(told)
+    for error, words in zip(errors, told, strict=True):
+        assert error.startswith(f"error: {words}")
+    assert list(tmp_path.iterdir()) == [replay]
+
+
+@pytest.mark.parametrize(
     ("name", "slug", "package"),
     [
         ("My Service", "my-service", "my_service"),
         ("Größe & Maß", "grosse-mass", "grosse_mass"),
         ("Ann's Shop, 2nd", "ann-s-shop-2nd", "ann_s_shop_2nd"),
         ("!?", "my-service", "my_service"),
-        ("word " * 20, "word-word-word-word-word-word-word-word-word-word", "word_" * 7 + "word"),
+        ("word " * 17, "word-word-word-word-word-word-word-word-word-word", "word_" * 7 + "word"),
     ],
 )
 def test_folder_and_package_are_derived_from_the_name(
@@ -120,7 +153,7 @@ TEXTS = {
     "newlines": "first\nsecond: line\n\n- third\n# fourth\n[project]\n",
     "carriage return": "first\r\nsecond",
     "letters": "Größe, 東京, Ελλάδα, עברית, 🦉, e\u0301",
-    "code": "x = 1; import os  # noqa\n```python\nasync def f(): await AsyncSession()\n```",
+    "code": "x = 1; import os  # noqa\n`async def f(): await AsyncSession()`",
     "yaml and toml": "- a: b, {c: d} & *e !f | > ' \" # @ ` = [[x]]",
 }
 JINJA = {

@@ -3,14 +3,16 @@
 import os
 import pty
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project
-from tests.running import LIMIT, TEMPLATE, Run
+from tests.running import BIN, LIMIT, TEMPLATE, Run
 from tests.service.test_rendering import tree
+from tests.service.test_user_files import copy_of_the_template
 
 
 def test_make_new_takes_the_defaults_without_a_terminal_or_a_home(
@@ -57,6 +59,72 @@ def typed(answers: bytes, folder: Path, environment: dict[str, str]) -> str:
     os.close(theirs)
     assert result.returncode == 0, result.stderr
     return result.stderr
+
+
+def test_control_c_and_control_d_end_the_questions_in_a_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    said = []
+    for interrupt in (False, True):
+        process = subprocess.Popen(
+            [BIN / "python", "new.py", "--output-dir", tmp_path / "out"],
+            cwd=TEMPLATE,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdout
+        asked = b""
+        while b"Name of the service" not in asked and (read := os.read(process.stdout.fileno(), 1)):
+            asked += read
+        if interrupt:
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(ours, b"\x04")
+        _, stderr = process.communicate(timeout=LIMIT)
+        said.append((process.returncode, stderr.decode()))
+    os.close(ours)
+    os.close(theirs)
+
+    assert said == [
+        (1, "error: the input ended before the last question\n"),
+        (130, "error: interrupted\n"),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+# As Control-C at a terminal: it is for both.
+INTERRUPT = """
+import os, signal
+for process in (os.getppid(), os.getpid()):
+    os.kill(process, signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_control_c_leaves_nothing_of_a_rendering(run: Run, tmp_path: Path, *, is_new: bool) -> None:
+    template = copy_of_the_template(tmp_path)
+    shutil.copy(TEMPLATE / "new.py", template)
+    hook = template / "hooks" / "post_gen_project.py"
+    hook.write_text(INTERRUPT + hook.read_text())
+    out = tmp_path / "some" / "where"
+    mine = out / "my-service" / "README.md"
+    if not is_new:
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+
+    command: list[str | Path] = [BIN / "python", template / "new.py", "-f", "-s", "-o", out]
+    result = run(*command, cwd=tmp_path)
+
+    assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+    assert (tmp_path / "some").exists() != is_new
+    if not is_new:
+        # It had begun, and is whole.
+        assert mine.read_text() == "mine"
+        assert (out / "my-service" / "LICENSE").is_file()
+        assert not (out / "my-service" / ".before-rendering").exists()
 
 
 def test_make_new_asks_in_a_terminal_and_again_for_what_is_refused(
@@ -134,20 +202,55 @@ def test_make_new_says_in_a_line_what_stopped_it(run: Run, variables: list[str],
     assert not (TEMPLATE / "x").exists()
 
 
+MINE = "in your configuration of Cookiecutter,"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "default_context:\n  database: postgres\n  other: x\n",
+            f"{MINE} database 'postgres' is not offered: choose",
+        ),
+        ("default_context:\n  project_name: yes\n", f"{MINE} project_name is True, which is no"),
+        ("default_context:\n  python_version: 3.10\n", f"{MINE} python_version is 3.1, which is"),
+        ("default_context:\n- x\n", f"{MINE} default_context has no names"),
+        ("default_context: [\n", "cannot read your configuration of Cookiecutter: Unable to parse"),
+        ("- x\n", "cannot read your configuration of Cookiecutter: Top-level element"),
+        (None, "cannot read your configuration of Cookiecutter: Config file"),
+    ],
+)
 def test_make_new_refuses_what_the_configuration_of_cookiecutter_would_lose(
-    run: Run, tmp_path: Path
+    run: Run, tmp_path: Path, text: str | None, told: str
 ) -> None:
     config = tmp_path / "config.yaml"
-    config.write_text("default_context:\n  database: postgres\n  other: x\n")
+    if text is not None:
+        config.write_text(text)
 
     result = run(
         *("make", "new", f"OUT={tmp_path / 'x'}"), cwd=TEMPLATE, COOKIECUTTER_CONFIG=str(config)
     )
 
     error, _ = result.stderr.splitlines()
-    told = "in your configuration of Cookiecutter, database 'postgres' is not offered: choose"
     assert error.startswith(f"error: {told}")
-    assert [*tmp_path.iterdir()] == [config]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("default_context:\n", "3.11"), ("default_context:\n  python_version: 3.12\n", "3.12")],
+)
+def test_make_new_takes_what_a_configuration_can_only_mean(
+    run: Run, tmp_path: Path, text: str, version: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(f"{text}replay_dir: {tmp_path}\n")
+
+    result = run("make", "new", f"OUT={tmp_path}", cwd=TEMPLATE, COOKIECUTTER_CONFIG=str(config))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    metadata = (tmp_path / "my-service" / "pyproject.toml").read_text()
+    assert f'requires-python = ">={version}"' in metadata
 
 
 def test_make_new_leaves_a_folder_that_is_there(run: Run, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template") / "template"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(TEMPLATE / "updates", folder / "updates", ignore=ignored)
-    for name in ("record.py", "tree.py"):
+    for name in ("questions.py", "record.py", "tree.py"):
         write(folder, {f"hooks/{name}": (TEMPLATE / "hooks" / name).read_text()})
     write(folder, {".gitignore": "__pycache__/\n"})
     git(folder, "init", "--quiet", "--initial-branch=main")
@@ -190,7 +190,8 @@ def make(history: Path, tmp_path: Path, config_file: Path) -> Make:
             given = {"project_name": "Shop", "project_slug": "shop", "color": "red", **answers}
             given[{"v1.0.0": "retired", "v1.1.0": "added"}[version]] = "default"
             record = {"version": version[1:], "commit": at, "source": str(template)}
-            write(project.folder, {NAME: record_text({**record, "answers": given})})
+            text = record_text({**record, "answers": dict(sorted(given.items()))})
+            write(project.folder, {NAME: text})
         git(project.folder, "init", "--quiet", "--initial-branch=main")
         commit(project.folder, {})
         return project

@@ -1,5 +1,6 @@
 """`make update` in a project: it fetches the template, and runs the updater that is in it."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from record import NAME, record_text
 
 from tests.conftest import Render
 from tests.running import LIMIT, TEMPLATE, UV, Result, clean_environment, run, wait_until
@@ -69,6 +71,20 @@ def test_make_update_shows_and_merges(service: Updated) -> None:
     assert f'"source": "{service.template}"' in (service.folder / ".template.json").read_text()
     assert again.stdout.startswith("Nothing to do")
     assert list(service.scratch.iterdir()) == []
+
+
+def test_the_folders_may_have_any_name(service: Updated, tmp_path: Path) -> None:
+    folder = service.folder.rename(tmp_path / "it's $HOME here")
+    template = service.template.rename(tmp_path / 'the "template" \\here')
+    moved = Updated(folder, template, service.scratch)
+    record = json.loads((folder / NAME).read_text())
+    commit(folder, {NAME: record_text({**record, "source": str(template)})})
+
+    merged = make_update(moved, "APPLY=1")
+
+    assert merged.returncode == 0, merged.stderr
+    assert (folder / "new" / "red.py").exists()
+    assert json.loads((folder / NAME).read_text())["source"] == str(template)
 
 
 @pytest.mark.parametrize(

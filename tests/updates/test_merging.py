@@ -1,13 +1,14 @@
 """What an update brings, and what it leaves alone."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
 from record import NAME
 
-from tests.running import succeeded
+from tests.running import run, succeeded
 from tests.updates.conftest import TEN, Make, Updated, commit, git
 from updates import TEMPLATE
 from updates.request import choose_source
@@ -173,6 +174,87 @@ def test_what_a_user_deleted_stays_deleted(project: Updated) -> None:
     assert not (project.folder / "sample.py").exists()
 
 
+def move(project: Updated, **names: str) -> None:
+    """Move files into a folder, as a user does."""
+    (project.folder / "core").mkdir()
+    for name, target in names.items():
+        project.git("mv", f"{name}.py", target)
+    commit(project.folder, {})
+
+
+def test_what_a_user_moved_is_merged_where_it_is_now(project: Updated) -> None:
+    commit(project.folder, {"app.py": TEN.replace("line 9", "mine")})
+    move(project, app="core/main.py", sample="core/sample.py")
+
+    shown = succeeded(project.update("--apply"))
+
+    after = project.files()
+    moved = "app.py -> core/main.py\n  sample.py -> core/sample.py\n"
+    assert f"merged where they are now:\n  {moved}" in shown
+    assert "stay deleted" not in shown
+    assert after["core/main.py"] == TEN.replace("line 2\n", "line two\n").replace("line 9", "mine")
+    assert after["core/sample.py"] == TEN.replace("line 2\n", "line two\n")
+    assert after.keys().isdisjoint({"app.py", "sample.py"})
+
+
+def test_what_a_user_moved_can_have_conflicts(project: Updated) -> None:
+    commit(project.folder, {"app.py": TEN.replace("line 2\n", "mine\n")})
+    move(project, app="core/app.py", dropped="core/dropped.py")
+
+    result = project.update("--apply")
+
+    assert result.returncode == CONFLICTS, result.stderr
+    assert result.stdout.endswith("\ncore/app.py\ncore/dropped.py\n")
+    assert "<<<<<<<" in (project.folder / "core" / "app.py").read_text()
+
+
+def test_a_folder_that_was_renamed_with_its_answer_is_the_templates(make: Make) -> None:
+    project = make("v1.1.0")
+    project.git("mv", "new/red.py", "new/blue.py")
+    record = json.loads((project.folder / NAME).read_text())
+    record["answers"]["color"] = "blue"
+    commit(project.folder, {NAME: json.dumps(record), "new/blue.py": "default\nmine\n"})
+    folder = "{{cookiecutter.project_slug}}/new/{{cookiecutter.color}}"
+    commit(project.template, {f"{folder}.py": "new\ndefault\n", f"{folder}_more.py": "new\n"})
+
+    succeeded(project.update("--apply"))
+
+    after = {name: text for name, text in project.files().items() if name.startswith("new/")}
+    assert after == {"new/blue.py": "new\ndefault\nmine\n", "new/blue_more.py": "new\n"}
+
+
+@pytest.mark.parametrize("kind", ["link", "submodule"])
+def test_a_library_that_is_a_link_or_a_submodule_stays(project: Updated, kind: str) -> None:
+    head = project.git("rev-parse", "HEAD")
+    project.git("rm", "-r", "--quiet", "packages/lib")
+    library = project.folder / "packages" / "lib"
+    library.parent.mkdir()
+    if kind == "link":
+        library.symlink_to("../elsewhere")
+        commit(project.folder, {"elsewhere/a.py": "mine\n", "elsewhere/b.py": "mine\n"})
+    else:
+        library.mkdir()
+        project.git("update-index", "--add", "--cacheinfo", f"160000,{head},packages/lib")
+        project.git("commit", "--quiet", "--message=x")
+    before = project.git("ls-tree", "HEAD", "packages/")
+
+    shown = succeeded(project.update("--apply"))
+
+    assert "stay as they are; update them where they come from:\n  packages/lib\n" in shown
+    assert project.git("ls-tree", "HEAD", "packages/") == before
+    assert "line two" in (project.folder / "app.py").read_text()
+
+
+def test_from_a_detached_commit_the_way_back_leads_to_it(project: Updated) -> None:
+    project.git("checkout", "--quiet", "--detach")
+    before = project.state()
+
+    shown = succeeded(project.update("--apply"))
+    succeeded(run("sh", "-c", shown.rpartition("or drop it: ")[2], cwd=project.folder))
+
+    assert project.state() == before
+
+
 def test_a_library_is_replaced_whole(project: Updated) -> None:
     changes = {
         "packages/lib/a.py": TEN.replace("line 9", "mine"),
@@ -203,15 +285,20 @@ def test_a_file_that_the_template_renames_keeps_what_a_user_changed(project: Upd
     assert not (project.folder / "app.py").exists()
 
 
-def test_a_project_may_be_a_folder_of_a_repository(project: Updated, tmp_path: Path) -> None:
-    (project.folder / ".git").rename(tmp_path / "old.git")
-    whole = tmp_path / "whole"
+def into_a_repository(project: Updated, folder: Path) -> tuple[Updated, Path]:
+    """Move a project into a folder of another repository, in which nothing is committed yet."""
+    (project.folder / ".git").rename(folder / "old.git")
+    whole = folder / "whole"
     (whole / "services").mkdir(parents=True)
     project.folder.rename(whole / "services" / "shop")
-    service = Updated(whole / "services" / "shop", project.template, project.scratch)
+    git(whole, "init", "--quiet", "--initial-branch=main")
+    return Updated(whole / "services" / "shop", project.template, project.scratch), whole
+
+
+def test_a_project_may_be_a_folder_of_a_repository(project: Updated, tmp_path: Path) -> None:
+    service, whole = into_a_repository(project, tmp_path)
     outside = {"app.py": "other\n", "packages/lib/a.py": "other\n", "sample.py": "other\n"}
     mine = {"services/shop/app.py": TEN.replace("line 9", "mine")}
-    git(whole, "init", "--quiet")
     commit(whole, outside | mine)
     (whole / "unknown.txt").write_text("other\n")
     (whole / "app.py").write_text("changed\n")
@@ -228,6 +315,29 @@ def test_a_project_may_be_a_folder_of_a_repository(project: Updated, tmp_path: P
     assert "mine" in after["services/shop/app.py"]
     assert "services/shop/packages/lib/b.py" in after
     assert "services/shop/dropped.py" not in after
+
+
+def test_two_services_of_a_repository_are_updated_apart(project: Updated, tmp_path: Path) -> None:
+    service, whole = into_a_repository(project, tmp_path)
+    shutil.copytree(service.folder, whole / "services" / "my copy")
+    other = Updated(whole / "services" / "my copy", project.template, project.scratch)
+    commit(whole, {"services/shop/sample.py": None})
+    before = other.files()
+
+    shown = succeeded(service.update("--apply"))
+    after = other.files()
+    git(whole, "checkout", "--quiet", "main")
+    succeeded(other.update("--apply"))
+
+    branches = git(whole, "branch", "--format=%(refname:short)").split()
+    # A file that the other one has as well was not moved there.
+    assert "stay deleted:\n  sample.py\n" in shown
+    assert after == before
+    assert branches == [
+        "main",
+        f"{BRANCH[:16]}services-my-copy-1.1.0",
+        f"{BRANCH[:16]}services-shop-1.1.0",
+    ]
 
 
 def test_a_project_may_be_a_worktree_or_a_shallow_clone(project: Updated, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def record(project: Updated, **parts: object) -> None:
 
 
 def record_an_unknown_commit(project: Updated) -> None:
-    record(project, commit="f" * 40, version="9.9.9")
+    record(project, commit="f" * 40)
 
 
 def record_an_unknown_version(project: Updated) -> None:
@@ -70,6 +70,34 @@ def ignore_a_file(project: Updated) -> None:
     commit(project.folder, {".gitignore": "red.py\n"})
     (project.folder / "new").mkdir()
     (project.folder / "new" / "red.py").write_text("mine\n")
+
+
+def ignore_a_file_with_the_name_of_a_folder(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "new\n"})
+    (project.folder / "new").write_text("mine\n")
+
+
+def ignore_a_link(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "red.py\n"})
+    (project.folder / "new").mkdir()
+    (project.folder / "new" / "red.py").symlink_to("nowhere")
+
+
+def ignore_a_link_with_the_name_of_a_folder(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "new\n"})
+    (project.folder / "new").symlink_to("migrations")
+
+
+def ignore_a_folder_with_the_name_of_a_file(project: Updated) -> None:
+    commit(project.folder, {".gitignore": "red.py\n"})
+    (project.folder / "new" / "red.py").mkdir(parents=True)
+    (project.folder / "new" / "red.py" / "mine").write_text("mine\n")
+
+
+def tag_a_commit_without_questions(project: Updated) -> None:
+    git(project.template, "checkout", "--quiet", "v1.0.0")
+    commit(project.template, {"cookiecutter.json": None}, tag="none")
+    git(project.template, "checkout", "--quiet", "main")
 
 
 def break_the_hooks(project: Updated) -> None:
@@ -105,18 +133,49 @@ REFUSALS: dict[str, Refused] = {
         delete_the_record,
         ("--from", "v1.0.0"),
         (*ANSWERS, "color=green"),
-        "color=green is not offered by version 1.0.0",
+        "color 'green' is not offered: choose red or blue",
     ),
     "no-such-record": (spoil_the_record, (), (), f"{NAME} is no record"),
     "a-commit-that-is-not-there": (record_an_unknown_commit, (), (), f"no commit {'f' * 40}"),
     "a-version-that-is-not-there": (record_an_unknown_version, (), (), "no tag v9.9.9"),
     "a-base-that-is-not-there": (nothing, ("--from", "v0.0.0"), (), "no commit v0.0.0"),
+    "a-base-without-questions": (
+        tag_a_commit_without_questions,
+        ("--from", "none"),
+        (),
+        "has no cookiecutter.json",
+    ),
+    "a-target-without-questions": (
+        tag_a_commit_without_questions,
+        ("--to", "none"),
+        (),
+        "has no cookiecutter.json",
+    ),
     "a-target-that-is-not-there": (nothing, ("--to", "v3.0.0"), (), "tag or commit v3.0.0"),
-    "a-choice-that-is-gone": (withdraw_a_choice, (), (), 'ARGS="color=..." from blue'),
+    "a-choice-that-is-gone": (withdraw_a_choice, (), (), "ARGS=\n  color 'red' is not offered"),
     "a-question-that-is-not-asked": (nothing, (), ("colour=blue",), "did you mean color?"),
     "no-answer": (nothing, (), ("blue",), "write key=value"),
     "a-branch-of-an-earlier-update": (keep_the_branch, (), (), "git branch -D"),
-    "an-ignored-file-in-the-way": (ignore_a_file, (), (), "new/red.py"),
+    "an-ignored-file-in-the-way": (ignore_a_file, (), (), "has new/red.py, which git ignores"),
+    "an-ignored-file-where-a-folder-comes": (
+        ignore_a_file_with_the_name_of_a_folder,
+        (),
+        (),
+        "has new, which git ignores",
+    ),
+    "an-ignored-link-in-the-way": (ignore_a_link, (), (), "has new/red.py, which git ignores"),
+    "an-ignored-link-where-a-folder-comes": (
+        ignore_a_link_with_the_name_of_a_folder,
+        (),
+        (),
+        "has new, which git ignores",
+    ),
+    "an-ignored-folder-in-the-way": (
+        ignore_a_folder_with_the_name_of_a_file,
+        (),
+        (),
+        "has new/red.py/mine, which git ignores",
+    ),
     "hooks-that-refuse": (break_the_hooks, (), (), "error: no such name"),
     "no-name-to-commit-with": (forget_the_name, (), (), "git config user.name"),
 }
@@ -166,15 +225,25 @@ def test_a_template_without_history_is_refused(project: Updated) -> None:
     assert "no clone of the template" in result.stderr
 
 
-@pytest.mark.parametrize(("version", "options"), [("v1.1.0", ()), ("v1.0.0", ("--to", "v1.0.0"))])
-def test_there_may_be_nothing_to_do(make: Make, version: str, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("version", "options", "answers"),
+    [
+        ("v1.1.0", (), ()),
+        ("v1.0.0", ("--to", "v1.0.0"), ()),
+        ("v1.1.0", (), ("color=red",)),
+        ("v1.1.0", ("--from", "v1.0.0"), ()),
+    ],
+)
+def test_there_may_be_nothing_to_do(
+    make: Make, version: str, options: tuple[str, ...], answers: tuple[str, ...]
+) -> None:
     project = make(version)
     before = project.state()
 
-    result = project.update("--apply", *options)
+    result = project.update("--apply", *options, answers=answers)
 
-    assert result.returncode == 0
-    assert result.stdout.startswith("Nothing to do: the project is at ")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Nothing to do: the project ")
     assert project.state() == before
 
 
