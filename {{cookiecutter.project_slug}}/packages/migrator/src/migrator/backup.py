@@ -27,7 +27,7 @@ def back_up(url: URL, revision: str, folder: Path, wait_seconds: float = 60) -> 
         LockTimeoutError: The database stayed locked for `wait_seconds`.
         RefusedError: There is no `pg_dump` for this server, or the role may not read all rows.
     """
-    name = f"{Path(url.database or '').stem}-{revision}-{timestamp()}"
+    name = f"{Path(url.database or 'database').stem}-{revision}-{timestamp()}"
     path = folder / (f"{name}.db" if is_sqlite(url) else f"{name}.dump")
     with removed_unless_complete(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,7 +11,10 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 
 from migrator.engine import heed_signals, is_sqlite, make_postgresql_engine
+from migrator.errors import RefusedError
 from migrator.locks import lock_id, one_run_at_a_time
+
+CURRENT_DATABASE = text("SELECT current_database()")
 
 
 @contextmanager
@@ -33,16 +36,35 @@ def scratch_beside(url: URL, project: str, wait_seconds: float) -> Iterator[URL]
     if is_sqlite(url):
         yield URL.create(url.drivername)
         return
-    name = scratch_name(str(url.database), project)
     server = make_postgresql_engine(url, isolation_level="AUTOCOMMIT")
     with one_run_at_a_time(url, f"{project} scratch", wait_seconds), server.connect() as connection:
+        # The URL may leave it to a service file. The lock is one of this database.
+        name = scratch_name(connection.scalar(CURRENT_DATABASE), project)
+        scratch = url.set(database=name)
         drop = text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         connection.execute(drop)
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
         try:
-            yield url.set(database=name)
+            require_database(scratch, name)
+            yield scratch
         finally:
             connection.execute(drop)
+
+
+def require_database(url: URL, name: str) -> None:
+    """Make sure that a URL leads to a database, before revisions run on another one.
+
+    Raises:
+        RefusedError: It does not.
+    """
+    with make_postgresql_engine(url).connect() as connection:
+        found = connection.scalar(CURRENT_DATABASE)
+    if found != name:
+        raise RefusedError(
+            f"the address of the scratch database {name} leads to the database {found}, such as"
+            " through a pooler that chooses the database itself. Next: use the address of the"
+            " server itself"
+        )
 
 
 def scratch_name(database: str, project: str) -> str:

@@ -47,7 +47,7 @@ def parse(value: str, root: Path) -> URL:
         raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
     if str(url.database).startswith("file:") or (dialect == "sqlite" and "uri" in url.query):
         raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
-    url = with_options_of_libpq(url).set(drivername=DIALECTS[dialect])
+    url = with_database(with_options_of_libpq(url).set(drivername=DIALECTS[dialect]))
     if dialect != "sqlite":
         refuse_unescaped(url)
     if dialect == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -84,6 +84,17 @@ def with_options_of_libpq(url: URL) -> URL:
     if ssl:
         query["sslmode"] = SSL_MODES.get(ssl.lower(), ssl)
     return url.set(query=query)
+
+
+def with_database(url: URL) -> URL:
+    """Return a URL of PostgreSQL that names its database in one place.
+
+    Drivers prefer the name in the query. With both, `url.set(database=…)` would change nothing.
+    """
+    names = [url.normalized_query.get(it, ())[-1:] for it in ("dbname", "database")]
+    if url.get_backend_name() != "postgresql" or not any(names):
+        return url
+    return url.difference_update_query(["dbname", "database"]).set(database=sum(names, ())[0])
 
 
 def refuse_unescaped(url: URL) -> None:

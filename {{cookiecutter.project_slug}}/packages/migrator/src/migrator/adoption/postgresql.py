@@ -36,7 +36,10 @@ EXTENSIONS = """
            extnamespace::regnamespace::text AS place
     FROM pg_extension WHERE oid >= 16384
 """
-PLACE = "SELECT quote_ident(coalesce(current_schema(), 'public')), current_setting('search_path')"
+PLACE = """
+    SELECT quote_ident(coalesce(current_schema(), 'public')), current_setting('search_path'),
+           quote_ident(current_user)
+"""
 
 
 class PostgreSQL(Dialect):
@@ -52,9 +55,9 @@ class PostgreSQL(Dialect):
         url, sources = self.database.url, read_sources(self.database)
         with self.database.reading() as connection:
             extensions = connection.exec_driver_sql(EXTENSIONS).all()
-            [(schema, path)] = connection.exec_driver_sql(PLACE).all()
+            [(schema, path, role)] = connection.exec_driver_sql(PLACE).all()
         beside = scratch_beside(url, self.database.name, self.database.wait_seconds)
-        with creating(url.username or "of the connection", beside) as scratch:
+        with creating(role, beside) as scratch:
             engine = self.database.at(scratch).engine()
             missing = []
             with engine.connect() as connection, connection.begin():
