@@ -91,10 +91,11 @@ def with_database(url: URL) -> URL:
 
     Drivers prefer the name in the query. With both, `url.set(database=…)` would change nothing.
     """
-    names = [url.normalized_query.get(it, ())[-1:] for it in ("dbname", "database")]
-    if url.get_backend_name() != "postgresql" or not any(names):
+    query = url.normalized_query
+    found = [*query.get("database", ()), *query.get("dbname", ())]
+    if url.get_backend_name() != "postgresql" or not found:
         return url
-    return url.difference_update_query(["dbname", "database"]).set(database=sum(names, ())[0])
+    return url.difference_update_query(["dbname", "database"]).set(database=found[-1])
 
 
 def refuse_unescaped(url: URL) -> None:

@@ -16,7 +16,7 @@ from migrator.adoption.parts import OWNER, WITHOUT_ROWS, read_parts
 from migrator.catalogue import read_rows as read_properties
 from migrator.database import Database
 from migrator.errors import RefusedError, first_line
-from migrator.scratch import scratch_beside
+from migrator.scratch import scratch_beside, set_search_path
 
 # What depends on the server and its roles, and not on the revisions. Counts of other objects.
 LEFT_OUT = re.compile(r"\w*(owner|acl|dba|role|tablespace|checks): ")
@@ -74,8 +74,7 @@ class PostgreSQL(Dialect):
                     except DBAPIError as error:
                         missing.append(f"{extension} ({first_line(error)})")
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-                database = scratch.database
-                connection.exec_driver_sql(f"ALTER DATABASE {database} SET search_path TO {path}")
+                set_search_path(connection, path)
             self.remark = f"; it lacks the extension {', '.join(missing)}" if missing else ""
             with engine.connect() as connection:
                 yield connection
