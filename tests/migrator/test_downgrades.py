@@ -243,7 +243,7 @@ def test_rows_that_row_level_security_hides_are_neither_counted_nor_lost(
 
     url = plain_project.database.url
     # libpq takes the user from the query as well.
-    url = url.set(username=None).update_query_dict({"user": str(url.username)})
+    url = url._replace(username=None).update_query_dict({"user": str(url.username)})
     refused = plain_project.having(url=url).run("downgrade", "--yes")
     printed = capsys.readouterr()
     plain_project.execute("ALTER TABLE tags NO FORCE ROW LEVEL SECURITY")

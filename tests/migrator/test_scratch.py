@@ -20,7 +20,7 @@ def with_dbname(project: Project) -> Project:
     """Return a project whose URL names the database as libpq's URLs may."""
     url = project.database.url
     return project.having(
-        url=url.set(database=None).update_query_dict({"dbname": str(url.database)})
+        url=url._replace(database=None).update_query_dict({"dbname": str(url.database)})
     )
 
 
