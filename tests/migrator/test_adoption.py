@@ -1,6 +1,8 @@
 """A database that has tables and no revision is recognised, or refused with what differs."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,10 +25,15 @@ def forget(project: Project) -> Project:
     return project
 
 
+def printed_sql(shown: str) -> str:
+    """Return the SQL that a refusal shows, as a person would copy it."""
+    return shown.partition("read it before you execute it:\n")[2].partition("\nNext: ")[0]
+
+
 def statements(shown: str) -> list[str]:
     """Return the SQL that a refusal shows."""
-    _, _, sql = shown.partition("read it before you execute it:\n")
-    return [it for it in re.split(r";\n", sql.partition("\nNext: ")[0] + "\n") if it.strip()]
+    sql = printed_sql(shown).removeprefix(".bail on\n")
+    return [it for it in re.split(r";\n", sql + "\n") if it.strip()]
 
 
 def reconcile(project: Project, shown: str) -> None:
@@ -108,6 +115,53 @@ def test_a_database_that_differs_is_refused_and_can_be_reconciled(
     project.run("upgrade", "--adopt", HEAD)
     again = capsys.readouterr().err
     assert (is_postgresql and "-- By hand: make type public.kind" in again) or not again, again
+
+
+# Without the constraints that the revisions give it.
+LOOSE = """
+CREATE TABLE authors (
+    id INTEGER NOT NULL, email VARCHAR(255), name VARCHAR(100), is_active BOOLEAN DEFAULT 1,
+    joined_at DATETIME DEFAULT CURRENT_TIMESTAMP, settings JSON DEFAULT '{}',
+    CONSTRAINT pk_authors PRIMARY KEY (id)
+)
+"""
+
+
+@pytest.mark.skipif(not shutil.which("sqlite3"), reason="there is no program sqlite3")
+@pytest.mark.parametrize("first_line", [".bail on\n", ""], ids=["stops", "goes on"])
+@pytest.mark.parametrize("email", ["NULL", "'a@example.com'", "'b@example.com'"])
+def test_the_printed_sql_loses_no_row_that_does_not_fit(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], email: str, first_line: str
+) -> None:
+    project = forget(sqlite_project.upgraded())
+    project.execute("DROP TABLE authors", LOOSE, "ALTER TABLE books ADD COLUMN isbn TEXT")
+    # Each violates one of NOT NULL, UNIQUE and CHECK.
+    name = "''" if "b@" in email else "'Ben'"
+    project.execute(
+        "INSERT INTO authors (id, email, name) VALUES (1, 'a@example.com', 'Ada')",
+        f"INSERT INTO authors (id, email, name) VALUES (2, {email}, {name})",  # noqa: S608  # constants
+        "INSERT INTO books (id, author_id, title, kind) VALUES (1, 2, 'T', 'novel')",
+    )
+    project.run("upgrade", "--adopt", HEAD)
+    sql = printed_sql(capsys.readouterr().err)
+    program = ["sqlite3", str(project.database.url.database)]
+
+    def pipe(sql: str) -> int:
+        return subprocess.run(program, input=sql, text=True, check=False).returncode
+
+    failed = pipe(first_line + sql.removeprefix(".bail on\n"))
+    kept = project.query("SELECT count(*) FROM authors"), project.query("SELECT id FROM books")
+    project.execute("UPDATE authors SET email = 'c@example.com', name = 'Ben' WHERE id = 2")
+    project.run("upgrade", "--adopt", HEAD)
+    rest = pipe(printed_sql(capsys.readouterr().err))
+    code = project.run("upgrade", "--adopt", HEAD)
+
+    assert sql.startswith(".bail on\nPRAGMA foreign_keys = OFF;\n")
+    assert failed != 0
+    assert kept == ([2], [1])
+    assert (rest, code) == (0, Exit.DONE)
+    assert project.query("SELECT name FROM authors ORDER BY id") == ["Ada", "Ben"]
+    assert project.query("SELECT id FROM books") == [1]
 
 
 def test_a_database_without_a_table_is_reconciled(

@@ -131,6 +131,57 @@ def test_progress_of_a_revision_that_is_undone_is_forgotten(postgresql_project: 
     assert counts(project) == [1] * ROWS
 
 
+# It counts the rows up to one that it must not change.
+FAIL_AT_FIVE = "ALTER TABLE numbers ADD CHECK (id <> 5 OR n = 0)"
+WITH_TIME = COUNT.replace("n + 1)", "n + 1, at=datetime.now(UTC))")
+
+
+def test_a_statement_with_another_value_in_each_run_changes_no_row_twice(
+    postgresql_project: Project,
+) -> None:
+    project = postgresql_project
+    project.write("numbers", CREATE)
+    project.upgraded().execute("ALTER TABLE numbers ADD at timestamptz", FAIL_AT_FIVE)
+    columns = WITH_TIME.replace('sa.column("n")', 'sa.column("n"), sa.column("at")')
+    project.write("count", f"from datetime import UTC, datetime\n{columns}")
+
+    failed = project.run("upgrade")
+    project.execute("ALTER TABLE numbers DROP CONSTRAINT numbers_check")
+    # A revision that was put before it leaves its note.
+    path = project.versions / "count.py"
+    text = path.read_text()
+    path.unlink()
+    project.write("first", "pass")
+    path.write_text(text.replace("'numbers'", "'first'"))
+    project.upgraded()
+
+    assert failed == Exit.FAILED
+    assert counts(project) == [1] * ROWS
+    assert progress(project) == []
+
+
+def test_a_statement_that_was_edited_after_an_interruption_is_refused(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = postgresql_project
+    project.write("numbers", CREATE)
+    project.upgraded().execute(FAIL_AT_FIVE)
+    path = project.write("count", COUNT)
+    project.run("upgrade")
+    project.execute("ALTER TABLE numbers DROP CONSTRAINT numbers_check")
+    path.write_text(path.read_text().replace("n + 1", "n * 100"))
+    before = counts(project)
+    capsys.readouterr()
+
+    code = project.run("upgrade")
+
+    message = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert "the back-fill of numbers was interrupted after about 3 rows, and its" in message
+    assert "next: restore the statement, or undo what it did" in message
+    assert counts(project) == before
+
+
 def test_a_revision_in_a_transaction_is_refused(
     numbered: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """What the migrations of ClickHouse do without it: they take turns, and report what went wrong."""
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,21 @@ from unittest.mock import MagicMock
 
 import pytest
 from alembic.script import ScriptDirectory
+from clickhouse_connect.driver.httpclient import HttpClient
 from migrator import BackupError, Exit, LockTimeoutError
 from migrator.clickhouse import ClickHouse, backup, connections, history, replicas, status
-from migrator.clickhouse.connections import MissingDatabaseError
+from migrator.clickhouse.connections import (
+    MissingDatabaseError,
+    make_engine,
+    open_client,
+    with_time_to_answer,
+)
 from migrator.clickhouse.locks import take_turns
 from migrator.clickhouse.replicas import replicate
 from migrator.clickhouse.status import interpret
+from migrator.errors import UnreachableError
 from migrator.history import Entry
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.migrator.project import Project
@@ -159,6 +167,26 @@ def test_a_server_that_dies_during_a_run_cannot_be_asked(
         "ClickHouse cannot be reached to read its revision."
         " Next: check the server and CLICKHOUSE_URL, then run the same command again.\n"
     )
+
+
+@pytest.mark.parametrize("connect", [open_client, lambda url: make_engine(url).connect()])
+def test_a_server_that_accepts_and_does_not_answer_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, connect: Callable[[URL], object]
+) -> None:
+    monkeypatch.setattr(connections, "LOGIN_SECONDS", 1)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = SERVER.set(host="127.0.0.1", port=silent.getsockname()[1])
+
+        with pytest.raises(UnreachableError, match=r"cannot be reached: .*Read timed out"):
+            connect(url)
+
+
+def test_a_statement_has_more_time_than_the_login() -> None:
+    client = with_time_to_answer(MagicMock(spec=HttpClient))
+
+    assert isinstance(client, HttpClient)
+    assert client.timeout.read_timeout == connections.ANSWER_SECONDS
 
 
 @pytest.mark.usefixtures("events")

@@ -173,6 +173,23 @@ def test_a_downgrade_undoes_one_revision(
     assert capsys.readouterr().out.endswith("to 0003.\n")
 
 
+def test_a_number_that_is_an_id_is_no_number_of_steps(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("5", "006", "007"):
+        project.write(name, "pass")
+    project.upgraded()
+
+    codes, found = [], []
+    for target in ("006", "5", "004", "1"):
+        codes.append(project.run("downgrade", "--yes", target))
+        found.append(project.database.status().revision)
+
+    assert codes == [Exit.DONE, Exit.DONE, Exit.USAGE, Exit.DONE]
+    assert found == ["006", "5", "5", HEAD]
+    assert "No such revision or branch '004'" in capsys.readouterr().err
+
+
 def test_the_version_table_stays_if_another_run_has_upgraded_meanwhile(project: Project) -> None:
     project.upgraded()
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from migrator import BackupError, Exit, RefusedError, backup
+from migrator import BackupError, Exit, RefusedError, backup, rehearsal
 from migrator.backup import back_up, find_pg_dump
 
 from tests.migrator.postgresql import new_database
@@ -114,7 +114,7 @@ def test_what_revisions_for_postgresql_alone_delete_is_told_by_the_server(
     assert "column authors.names: 0 values" in capsys.readouterr().out
 
 
-def test_what_nothing_can_tell_is_refused(
+def test_what_cannot_be_tried_anywhere_is_unknown_and_backed_up(
     plain_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain_project.write("names", NAMES, 'op.drop_column("authors", "names")')
@@ -122,11 +122,13 @@ def test_what_nothing_can_tell_is_refused(
 
     code = plain_project.run("downgrade", "--yes")
 
-    message = capsys.readouterr().err
-    assert code == Exit.REFUSED
-    assert "this role may not create a scratch database" in message
-    assert "Next: let it (ALTER ROLE … CREATEDB)" in message
-    assert plain_project.database.status().revision == "names"
+    printed = capsys.readouterr().out
+    assert code == Exit.DONE
+    assert (
+        "What it deletes is unknown; it cannot be tried on a scratch database: this role" in printed
+    )
+    assert "(ALTER ROLE … CREATEDB allows it)" in printed
+    assert "Backup: " in printed
 
 
 @pytest.fixture
@@ -164,14 +166,28 @@ def contents(project: Project) -> dict[str, list[str]]:
         return {name: sorted(map(str, connection.execute(it))) for name, it in queries.items()}
 
 
+# What was made after the backup, and refers to a table in it.
+LATER = """
+op.create_table(
+    "notes",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("author_id", sa.Integer, sa.ForeignKey("authors.id")),
+)
+"""
+
+
 @pytest.mark.parametrize("restorable", ["sqlite_project", "plain_project"], indirect=True)
-def test_the_backup_restores_everything(restorable: Project) -> None:
+def test_the_backup_restores_everything(
+    restorable: Project, request: pytest.FixtureRequest
+) -> None:
     before = (restorable.catalogue(), contents(restorable))
     code = restorable.run("downgrade", "--yes")
-    lost = (restorable.catalogue(), contents(restorable))
-
     [path] = restorable.database.backup_folder.iterdir()
+    restorable.write("later", LATER, 'op.drop_table("notes")')
+    restorable.upgraded()
+    lost = (restorable.catalogue(), contents(restorable))
     url = restorable.database.url
+
     if restorable.dialect == "sqlite":
         program = [sys.executable, "-c", APPLICATION_THAT_IS_KILLED, str(url.database)]
         subprocess.run(program, check=False, capture_output=True)
@@ -179,17 +195,43 @@ def test_the_backup_restores_everything(restorable: Project) -> None:
             Path(f"{url.database}{end}").unlink(missing_ok=True)
         shutil.copy(path, str(url.database))
     else:
+        empty: sa.URL = request.getfixturevalue("empty_copy")
         [recipe] = re.findall(r"```sh\n(pg_restore.*?)```", README, re.DOTALL)
-        target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        target = empty.set(drivername="postgresql")
         with restorable.connect() as connection:
             version = connection.dialect.server_version_info or (0,)
         programs = find_pg_dump(int(version[0])).parent
-        variables = {"PATH": f"{programs}:{os.environ['PATH']}", "URL": target, "FILE": str(path)}
+        variables = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "EMPTY": target.render_as_string(hide_password=False),
+            "FILE": str(path),
+        }
         subprocess.run(["sh", "-euc", recipe], check=True, env=variables, cwd=restorable.root)
+        exchange(request.getfixturevalue("postgresql_server"), url.database, empty.database)
 
     assert code == Exit.DONE
     assert lost != before
     assert (restorable.catalogue(), contents(restorable)) == before
+    assert restorable.run("upgrade") == Exit.DONE
+
+
+@pytest.fixture
+def empty_copy(plain_project: Project, postgresql_server: sa.URL) -> Iterator[sa.URL]:
+    """Yield the URL of an empty database, as an administrator makes it for the same role."""
+    role = plain_project.database.url.username
+    with new_database(postgresql_server) as url:
+        plain_project.having(url=url).execute(
+            f"ALTER DATABASE {url.database} OWNER TO {role}", "CREATE EXTENSION citext"
+        )
+        yield url.set(username=role)
+
+
+def exchange(server: sa.URL, one: str | None, other: str | None) -> None:
+    """Exchange the names of two databases."""
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as connection:
+        for old, new in ((one, "before"), (other, one), ("before", other)):
+            connection.exec_driver_sql(f"ALTER DATABASE {old} RENAME TO {new}")
 
 
 def test_rows_that_row_level_security_hides_are_neither_counted_nor_lost(
@@ -199,7 +241,10 @@ def test_rows_that_row_level_security_hides_are_neither_counted_nor_lost(
     force = ("ENABLE ROW LEVEL SECURITY", "FORCE ROW LEVEL SECURITY")
     plain_project.upgraded().execute(TAGS, *(f"ALTER TABLE tags {it}" for it in force))
 
-    refused = plain_project.run("downgrade", "--yes")
+    url = plain_project.database.url
+    # libpq takes the user from the query as well.
+    url = url._replace(username=None).update_query_dict({"user": str(url.username)})
+    refused = plain_project.having(url=url).run("downgrade", "--yes")
     printed = capsys.readouterr()
     plain_project.execute("ALTER TABLE tags NO FORCE ROW LEVEL SECURITY")
     done = plain_project.run("downgrade", "--yes")
@@ -367,29 +412,53 @@ def test_a_copy_that_differs_from_its_source_is_not_a_backup(
         back_up(url, "0001", tmp_path / "backups")
 
 
-@pytest.mark.parametrize("place", ["password", "query"])
+@pytest.mark.parametrize("place", ["password", "query", "other"])
 def test_a_password_is_not_shown_to_other_users(
     postgresql_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     secret = uuid4().hex
     password, url = f"50% @ {secret}", postgresql_project.database.url
+    name = "sslpassword" if place == "other" else "password"
     url = (
         url.set(password=password)
         if place == "password"
-        else url.update_query_dict({"password": password})
+        else url.update_query_dict({name: password})
     )
-    postgresql_project.having(url=url).upgraded()
+    project = postgresql_project.having(url=url).upgraded()
+    project.write("note", "op.add_column('books', sa.Column('note', sa.Text))")
     seen: list[list[str]] = []
+    services: list[tuple[int, str]] = []
     run = backup.run
 
     def spy(command: list[str | Path], variables: dict[str, str]) -> str:
         seen.append([*map(str, command), *variables])
+        if "PGSERVICEFILE" in variables:
+            file = Path(variables["PGSERVICEFILE"])
+            services.append((file.stat().st_mode & 0o777, file.read_text()))
         return run(command, variables)
 
     monkeypatch.setattr(backup, "run", spy)
+    monkeypatch.setattr(rehearsal, "run", spy)
 
     path = back_up(url, "0001", tmp_path)
+    planned = project.database.plan()
 
     assert path.stat().st_size > 0
+    assert planned.locks == {"books": "ACCESS EXCLUSIVE"}
     assert not any(secret in argument for command in seen for argument in command)
-    assert any("PGPASSWORD" in command for command in seen)
+    if place == "other":
+        assert services == [(0o600, f"[migrator]\nsslpassword={password}\n")] * 3
+    else:
+        assert any("PGPASSWORD" in command for command in seen)
+
+
+def test_a_secret_beside_a_service_is_refused(
+    postgresql_url: sa.URL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = postgresql_url.update_query_dict({"sslpassword": "s3cret"})
+    monkeypatch.setenv("PGSERVICE", "app")
+    (tmp_path / "services.conf").write_text("[app]\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services.conf"))
+
+    with pytest.raises(RefusedError, match="sslpassword of the URL would be on the command line"):
+        back_up(url, "0001", tmp_path)

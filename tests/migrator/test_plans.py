@@ -30,6 +30,7 @@ with op.get_context().autocommit_block():
     op.create_index("i", "books", ["title"], postgresql_concurrently=True)
     op.execute("REINDEX TABLE CONCURRENTLY authors")
     op.execute("ALTER TABLE by_hand ADD a int")
+    op.execute("TRUNCATE one, two")
 """
 VACUUM = """
 with op.get_context().autocommit_block():
@@ -162,6 +163,52 @@ def test_a_parameter_without_a_value_fails(
         path.unlink()
 
 
+def test_a_plan_of_sqlite_shows_statements_behind_comments(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqlite_project.upgraded().write(
+        "comments",
+        "op.execute('-- note\\nUPDATE authors SET is_active = 0')\n"
+        "op.execute('/* note */ DELETE FROM books')\n"
+        "op.execute('PRAGMA user_version = 7')\n"
+        "op.execute('-- note\\nSELECT 1')\n"
+        "with op.batch_alter_table('books', recreate='always') as books:\n"
+        "    books.add_column(sa.Column('a', sa.Text))",
+    )
+
+    sqlite_project.run("upgrade", "--plan")
+
+    _, _, sql = capsys.readouterr().out.partition("SQL:\n\n")
+    assert sql.startswith(
+        "-- note\nUPDATE authors SET is_active = 0;\n\n"
+        "/* note */ DELETE FROM books;\n\n"
+        "PRAGMA user_version = 7;\n\n"
+        "CREATE TABLE _alembic_tmp_books"
+    )
+    assert sql.count("PRAGMA") == 1
+
+
+def test_a_revision_that_reads_rows_is_planned(
+    postgresql_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    postgresql_project.upgraded().write(
+        "reads",
+        "op.execute('DELETE FROM books')\n"
+        "op.get_bind().execute(sa.text('SELECT id FROM authors')).all()\n"
+        "op.execute('UPDATE authors SET name = name')",
+    )
+
+    code = postgresql_project.run("upgrade", "--plan")
+
+    printed = capsys.readouterr().out
+    assert code == Exit.DONE
+    assert "DELETE FROM books;\n" in printed
+    assert "-- The rest cannot be printed without a database: 'NoneType' object has no" in printed
+    assert "(migrations/versions/reads.py, line 7)" in printed
+    assert "authors: ROW EXCLUSIVE" in printed
+    assert "books: ROW EXCLUSIVE" in printed
+
+
 HOUSE = """
 CREATE TABLE rooms (id bigint PRIMARY KEY, name text, size int);
 CREATE TABLE doors (id bigint PRIMARY KEY, room bigint);
@@ -288,7 +335,7 @@ def test_plans_of_one_project_take_turns(postgresql_project: Project) -> None:
 
 def test_locks_outside_a_transaction_are_seen(postgresql_project: Project) -> None:
     project = postgresql_project.upgraded()
-    project.execute("CREATE TABLE by_hand (id int)")
+    project.execute(*(f"CREATE TABLE {name} (id int)" for name in ("by_hand", "one", "two")))
     project.write("outside", OUTSIDE)
 
     planned = project.database.plan()
@@ -298,7 +345,21 @@ def test_locks_outside_a_transaction_are_seen(postgresql_project: Project) -> No
         "authors": "SHARE UPDATE EXCLUSIVE",
         "books": "SHARE UPDATE EXCLUSIVE",
         "by_hand": "ACCESS EXCLUSIVE",
+        "one": "ACCESS EXCLUSIVE",
+        "two": "ACCESS EXCLUSIVE",
     }
+
+
+def test_a_search_path_of_the_database_holds_in_the_copy(postgresql_project: Project) -> None:
+    project = postgresql_project
+    name = project.database.url.database
+    project.execute("CREATE SCHEMA app", f"ALTER DATABASE {name} SET search_path TO app, public")
+    project.upgraded().write("nick", ADD_COLUMN)
+
+    planned = project.database.plan()
+
+    assert planned.unknown == ()
+    assert planned.locks == {"authors": "ACCESS EXCLUSIVE"}
 
 
 def test_what_cannot_be_run_is_not_known(

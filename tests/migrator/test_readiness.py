@@ -90,11 +90,51 @@ def test_a_database_that_hangs_is_looked_at_by_one_thread(sqlite_project: Projec
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         url = sa.URL.create("postgresql+psycopg", "user", "s3cret", "127.0.0.1", port, "service")
-        answers = ask(ReadinessCheck(url, scripts, cache_seconds=0, limit_seconds=0.05), times=5)
+        check = ReadinessCheck(url, scripts, cache_seconds=0, limit_seconds=0.05)
+        check.abandon_seconds = 900
+        answers = ask(check, times=5)
         looks = [it for it in set(threading.enumerate()) - before if it.name == "readiness"]
 
     assert {answer.detail for answer in answers} == {"The database does not answer."}
     assert len(looks) == 1
+
+
+def test_a_look_that_hangs_is_given_up(
+    sqlite_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sqlite_project.upgraded().database.url
+    check = ReadinessCheck(url, sqlite_project.database.scripts(), limit_seconds=0.05)
+    check.abandon_seconds = 0
+    released = threading.Event()
+    read = ReadinessCheck.read_revisions
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReadinessCheck, "read_revisions", lambda _: released.wait())
+        [hanging] = ask(check)
+        patch.setattr(ReadinessCheck, "read_revisions", read)
+        check.limit_seconds = 900
+        [again] = ask(check)
+    released.set()
+
+    assert (hanging.status, again.status) == ("unreachable", "ready")
+
+
+def test_a_connection_that_is_lost_is_noticed(sqlite_project: Project) -> None:
+    url = sa.make_url("postgresql+psycopg://user@127.0.0.1/service?keepalives_idle=7")
+
+    found = ReadinessCheck(url, sqlite_project.database.scripts()).engine.url.query
+
+    assert (found["keepalives_idle"], found["tcp_user_timeout"]) == ("7", "30000")
+
+
+def test_a_database_behind_a_squashed_revision_is_behind(sqlite_project: Project) -> None:
+    path = sqlite_project.versions / "0001_authors.py"
+    path.write_text(path.read_text() + "replaces = {'0000': 'its checksum'}\n")
+    sqlite_project.upgraded().execute("UPDATE alembic_version SET version_num = '0000'")
+
+    [found] = ask(ReadinessCheck(sqlite_project.database.url, sqlite_project.database.scripts()))
+
+    assert (found.status, found.database_revision) == ("behind", "0000")
 
 
 def test_a_database_that_is_away_is_not_ready(sqlite_project: Project) -> None:

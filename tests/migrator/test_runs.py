@@ -347,3 +347,19 @@ def test_a_run_that_orphans_rows_is_rolled_back(sqlite_project: Project) -> None
     assert code == Exit.FAILED
     assert sqlite_project.query("SELECT name FROM authors") == ["Ada"]
     assert sqlite_project.query("SELECT version_num FROM alembic_version") == [HEAD]
+
+
+def test_another_version_table_is_refused_before_anything_runs(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = project.root / "migrations/env.py"
+    option = "**environment.online(connection), version_table='app_version')"
+    path.write_text(path.read_text().replace("**environment.online(connection))", option))
+
+    code = project.run("upgrade")
+
+    message = capsys.readouterr().err
+    assert code == Exit.REFUSED
+    assert "env.py sets the version table to app_version, and migrator reads alembic_ver" in message
+    assert "Next: remove version_table from context.configure" in message
+    assert project.tables() == set()

@@ -43,6 +43,8 @@ CLOSED = """
         ("postgres+asyncpg://u@h/d?ssl=require", "postgresql+psycopg://u@h/d?sslmode=require"),
         ("postgresql://u@%2Fvar%2Frun/d", "postgresql+psycopg://u@/d?host=%2Fvar%2Frun"),
         ("postgresql://u@h/d?sslmode=prefer", "postgresql+psycopg://u@h/d?sslmode=prefer"),
+        ("postgres://u@h/?dbname=d&port=1", "postgresql+psycopg://u@h/d?port=1"),
+        ("postgresql+asyncpg://u@h/x?database=d", "postgresql+psycopg://u@h/d"),
     ],
 )
 def test_every_usual_spelling_is_understood(given: str, meant: str) -> None:

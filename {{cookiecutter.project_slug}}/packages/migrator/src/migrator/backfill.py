@@ -12,11 +12,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import (
+    MigrationContext,
+    MigrationInfo,
+    MigrationStep,
+    RevisionStep,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable, DropTable
 
@@ -35,6 +41,10 @@ HOW_TO = (
 
 # Set on the connection inside the block where it commits nothing.
 BLOCK = "inside_autocommit_block"
+# The option of Alembic's context that names each call of a revision.
+CALLS = "calls_of_batched"
+# Set on a connection of a scratch database whose transaction is never committed.
+ROLLED_BACK = "rolled_back"
 
 # The columns of the primary key, in its order, with their types.
 KEY = sa.text("""
@@ -75,7 +85,7 @@ def batched(statement: sa.Update | sa.Delete, size: int = 1000) -> None:
         context.impl.static_output(f"-- A run applies this to {size} rows at a time.")
     elif not is_outside_transaction(context):
         raise MigrationError(HOW_TO)
-    if context.as_sql or context.dialect.name == "sqlite":
+    if context.as_sql or context.dialect.name == "sqlite" or is_rolled_back(context):
         op.execute(statement)
     else:
         Backfill(context, statement, size).run()
@@ -93,10 +103,16 @@ def is_outside_transaction(context: MigrationContext) -> bool:
     return options.get("isolation_level") == "AUTOCOMMIT" or bool(options.get(BLOCK))
 
 
-def stay_in_transaction(context: MigrationContext) -> None:
-    """Let an `autocommit_block()` commit nothing, for SQLite.
+def is_rolled_back(context: MigrationContext) -> bool:
+    """Return whether everything that the revisions do on a scratch database is undone."""
+    assert context.connection is not None, "it is no --sql"
+    return bool(context.connection.get_execution_options().get(ROLLED_BACK))
 
-    Nothing there needs it, and with the transaction the run would lose the lock on the file.
+
+def stay_in_transaction(context: MigrationContext) -> None:
+    """Let an `autocommit_block()` commit nothing, for SQLite and for scratch databases.
+
+    On SQLite nothing needs it, and with the transaction the run would lose the lock on the file.
     """
 
     @contextmanager
@@ -111,15 +127,36 @@ def stay_in_transaction(context: MigrationContext) -> None:
     vars(context)["autocommit_block"] = block
 
 
-def forget_progress(*, ctx: MigrationContext, heads: set[str], **_: Any) -> None:
-    """Remove the notes of back-fills, in the transaction that stores a revision."""
+def note_steps(context: MigrationContext) -> None:
+    """Let `batched()` know which revision calls it, and the number of the call."""
+    find_steps = context._migrations_fn
+    assert find_steps is not None, "a command runs"
+
+    def steps(heads: tuple[str, ...], _: MigrationContext) -> Iterator[MigrationStep]:
+        for step in find_steps(heads, context):
+            if isinstance(step, RevisionStep):
+                way = "upgrade" if step.is_upgrade else "downgrade"
+                context.opts[CALLS] = (f"{step.revision.revision} {way} {it}" for it in count(1))
+            yield step
+
+    vars(context)["_migrations_fn"] = steps
+
+
+def forget_progress(
+    *, ctx: MigrationContext, step: MigrationInfo, heads: set[str], **_: Any
+) -> None:
+    """Remove the notes of back-fills, in the transaction that stores a revision.
+
+    An upgrade leaves those of other revisions, which were interrupted and may come later.
+    """
     if ctx.dialect.name != "postgresql" or ctx.as_sql:
         return
     if not heads:
         ctx.execute(DropTable(PROGRESS, if_exists=True))
     elif sa.inspect(ctx.connection).has_table(PROGRESS.name):
         # To drop the table, the run would have to wait for a backup that reads it.
-        ctx.execute(PROGRESS.delete())
+        is_own = PROGRESS.c.statement.startswith(f"{step.up_revision_id} ", autoescape=True)
+        ctx.execute(PROGRESS.delete().where(is_own if step.is_upgrade else sa.true()))
 
 
 class Backfill:
@@ -148,12 +185,13 @@ class Backfill:
             )
         self.columns = [f"{self.name}.{column}" for column, _ in key]
         self.types = [kind for _, kind in key]
-        compiled = statement.compile(dialect=context.dialect)
-        text = f"{compiled} {sorted(compiled.params.items())!r}"
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        # Without its values: the next run may have others, such as the current time.
+        text = str(statement.compile(dialect=context.dialect))
+        self.call = f"{next(context.opts[CALLS])} "
+        name = self.call + hashlib.sha256(text.encode()).hexdigest()
         # Selects the row with the progress of this statement.
-        self.note = PROGRESS.c.statement == digest
-        self.begin = PROGRESS.insert().values(statement=digest, passed=0, last="[]")
+        self.note = PROGRESS.c.statement == name
+        self.begin = PROGRESS.insert().values(statement=name, passed=0, last="[]")
         found = context.config and context.config.attributes.get("migrations")
         self.is_on_terminal = bool(getattr(sys.stdout, "isatty", bool)())
         self.tries = (found.lock_tries, found.lock_wait_seconds) if found else (5, 60)
@@ -163,6 +201,7 @@ class Backfill:
         with self.engine.connect() as connection:
             connection.execute(CreateTable(PROGRESS, if_not_exists=True))
             if not connection.scalar(sa.select(sa.func.count()).where(self.note)):
+                self.refuse_edited(connection)
                 connection.execute(self.begin)
             connection.commit()
             try:
@@ -171,6 +210,23 @@ class Backfill:
             finally:
                 if self.is_on_terminal:
                     print()
+
+    def refuse_edited(self, connection: sa.Connection) -> None:
+        """Refuse to go on with another statement than the run before, which changed some rows.
+
+        Raises:
+            MigrationError: It was interrupted, and the statement or the form of notes changed.
+        """
+        is_call = PROGRESS.c.statement.startswith(self.call, autoescape=True)
+        # Before 1.0.0, a note did not say which call had written it.
+        is_old = ~PROGRESS.c.statement.contains(" ")
+        passed = connection.scalar(sa.select(PROGRESS.c.passed).where(is_call | is_old))
+        if passed is not None:
+            raise MigrationError(
+                f"the back-fill of {self.name} was interrupted after about {passed} rows, and its"
+                " statement, or the version of migrator, is another one now; next: restore the"
+                f" statement, or undo what it did to these rows and empty {PROGRESS.name}"
+            )
 
     def patiently(self, action: Callable[[], bool]) -> bool:
         """Return what an action returns; repeat it while other sessions are in the way."""

@@ -11,12 +11,17 @@ from datetime import UTC, datetime
 from errno import ENOSPC
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL, create_engine
 
 from migrator.engine import is_sqlite, reading, with_limits
 from migrator.errors import BackupError, RefusedError
 from migrator.losses import find_hidden, name_of
+from migrator.redaction import SECRET_PARAMETER
+
+# What the file calls the connection that passes secrets to PostgreSQL's programs.
+SERVICE = "migrator"
 
 
 def back_up(url: URL, revision: str, folder: Path, wait_seconds: float = 60) -> Path:
@@ -27,7 +32,7 @@ def back_up(url: URL, revision: str, folder: Path, wait_seconds: float = 60) -> 
         LockTimeoutError: The database stayed locked for `wait_seconds`.
         RefusedError: There is no `pg_dump` for this server, or the role may not read all rows.
     """
-    name = f"{Path(url.database or '').stem}-{revision}-{timestamp()}"
+    name = f"{Path(url.database or 'database').stem}-{revision}-{timestamp()}"
     path = folder / (f"{name}.db" if is_sqlite(url) else f"{name}.dump")
     with removed_unless_complete(path):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,15 +94,16 @@ def dump_postgresql(url: URL, path: Path, wait_seconds: float) -> None:
     """Dump a PostgreSQL database with pg_dump, and read the dump from the first to the last row."""
     with reading(url, wait_seconds) as connection:
         version = (connection.dialect.server_version_info or (0,))[0]
+        role = connection.exec_driver_sql("SELECT current_user").scalar()
         if hidden := sorted(map(name_of, find_hidden(connection))):
             raise RefusedError(
                 f"row-level security may hide rows of {', '.join(hidden)} from the role"
-                f" {url.username}, and a backup needs all. Next: run this as a role with BYPASSRLS,"
+                f" {role}, and a backup needs all. Next: run this as a role with BYPASSRLS,"
                 f" or first as their owner: ALTER TABLE {hidden[0]} NO FORCE ROW LEVEL SECURITY"
             )
     pg_dump = find_pg_dump(int(version))
-    database, password = connection_parameters(url)
-    run([pg_dump, "--format=custom", "--file", path, "--dbname", database], password)
+    with connection_parameters(url) as (database, variables):
+        run([pg_dump, "--format=custom", "--file", path, "--dbname", database], variables)
     pg_restore = pg_dump.with_name("pg_restore")
     contents = run([pg_restore, "--list", path], {})
     run([pg_restore, "--file", os.devnull, path], {})
@@ -105,17 +111,40 @@ def dump_postgresql(url: URL, path: Path, wait_seconds: float) -> None:
         raise BackupError(f"the dump at {path} is incomplete")
 
 
-def connection_parameters(url: URL) -> tuple[str, dict[str, str]]:
-    """Return what PostgreSQL's programs connect with: `--dbname`, and environment variables."""
+@contextmanager
+def connection_parameters(url: URL) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield what PostgreSQL's programs connect with: `--dbname`, and environment variables.
+
+    Every user of the machine can read command lines, so no secret is on this one.
+
+    Raises:
+        RefusedError: The URL has a secret that only a service file could hold, and a service.
+    """
     from psycopg.conninfo import make_conninfo
 
     parameters = create_engine(url).dialect.create_connect_args(with_limits(url))[1]
     # A dump has the encoding of its database.
     for name in ("context", "client_encoding"):
         parameters.pop(name, None)
-    # Every user of the machine can read command lines, so the password is not on this one.
-    password = {"PGPASSWORD": str(parameters.pop("password"))} if "password" in parameters else {}
-    return make_conninfo(**parameters), password
+    variables = {"PGPASSWORD": str(parameters.pop("password"))} if "password" in parameters else {}
+    names = [name for name in parameters if SECRET_PARAMETER.search(name)]
+    secrets = {name: parameters.pop(name) for name in names}
+    if not secrets:
+        yield make_conninfo(**parameters), variables
+        return
+    if "service" in parameters or "PGSERVICE" in os.environ:
+        shown = " and ".join(names)
+        raise RefusedError(
+            f"{shown} of the URL would be on the command line of pg_dump, which every user of this"
+            f" machine can read. Next: move {shown} to the service that the connection uses"
+        )
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "service.conf"
+        file.touch(mode=0o600)
+        lines = [f"{name}={value}" for name, value in secrets.items()]
+        file.write_text("\n".join([f"[{SERVICE}]", *lines, ""]), encoding="utf-8")
+        variables["PGSERVICEFILE"] = str(file)
+        yield make_conninfo(**parameters, service=SERVICE), variables
 
 
 def run(command: list[str | Path], variables: dict[str, str]) -> str:

@@ -19,7 +19,7 @@ from migrator.errors import RefusedError
 from migrator.locks import application_name, one_run_at_a_time
 from migrator.poolers import find_unfit_pooler
 from migrator.redaction import redact
-from migrator.scratch import scratch_beside
+from migrator.scratch import rolled_back, scratch_beside, upgrade_to_head
 from migrator.scripts import as_docstring, find_revision, read_scripts, require_one_head
 from migrator.soundness import find_faults
 from migrator.status import Status, compare, read_revisions, require_known_state
@@ -283,17 +283,27 @@ class Database:
         The head file names it then.
 
         Raises:
-            RefusedError: There are two heads, so the revision would follow neither or both.
+            RefusedError: There are two heads, so the revision would follow neither or both; or the
+                migrations do not run on an empty database.
         """
         from migrator import heads
         from migrator.drafts.draft import Draft
+        from migrator.failures import describe_error
 
         require_one_head(self.scripts())
         record: Record = {}
         with self.scratch() as connection:
             config = self.config(connection)
             config.attributes["record"] = record
-            command.upgrade(config, "head")
+            try:
+                upgrade_to_head(config, connection)
+            except Exception as error:
+                raise RefusedError(
+                    "the models are compared with a scratch database, on which the migrations fail:"
+                    f" {describe_error(self, error)}. Next: make them run on an empty database of"
+                    " this server, and pass --accept-edited to the next upgrade; or write the"
+                    " revision by hand, beginning with `alembic revision`"
+                ) from error
             script = command.revision(
                 config,
                 as_docstring(message),
@@ -306,11 +316,15 @@ class Database:
 
     @contextmanager
     def scratch(self) -> Iterator[Connection]:
-        """Yield a connection to an empty database of the same kind, which is then dropped."""
-        with scratch_beside(self.url, self.name, self.wait_seconds) as url:
-            target = self.at(url)
-            with target.engine().connect() as connection:
-                yield connection
+        """Yield a connection to an empty database of the same kind, which is then dropped.
+
+        What revisions do on it is undone, also where it belongs to the server.
+        """
+        with (
+            scratch_beside(self.url, self.name, self.wait_seconds) as url,
+            rolled_back(self.at(url).engine()) as connection,
+        ):
+            yield connection
 
     def lint(self) -> list[str]:
         """Return lines of `file:line: rule message`, or raise `LinterError`."""

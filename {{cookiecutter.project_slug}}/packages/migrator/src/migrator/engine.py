@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import CompileError, DBAPIError, SAWarning
 
 from migrator.errors import LockTimeoutError
-from migrator.urls import with_options_of_libpq
+from migrator.urls import with_database, with_options_of_libpq
 
 # The first version with the operator ->>, which constraints may use.
 OLDEST_SQLITE = (3, 38)
@@ -64,7 +64,7 @@ SYNC_DRIVERS = {
 
 def sync_url(url: URL) -> URL:
     """Return the URL of the same database with a synchronous driver."""
-    url = with_options_of_libpq(url)
+    url = with_database(with_options_of_libpq(url))
     return url.set(drivername=SYNC_DRIVERS.get(url.drivername, url.drivername))
 
 

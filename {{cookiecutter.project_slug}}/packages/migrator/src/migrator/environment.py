@@ -8,15 +8,17 @@ from logging.config import fileConfig
 from typing import Any
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, make_url
 
 from migrator import batch
-from migrator.backfill import forget_progress, stay_in_transaction
+from migrator.backfill import forget_progress, is_rolled_back, note_steps, stay_in_transaction
 from migrator.database import Database
 from migrator.drafts.autogenerate import TableFilter, render_item
 from migrator.drafts.comparators import PLUGINS
 from migrator.engine import expected_warnings, explaining_types, is_sqlite
-from migrator.history import Recorder
+from migrator.errors import RefusedError
+from migrator.history import VERSION_TABLE, Recorder
 from migrator.locks import lock_id
 from migrator.parameters import refusing_unbound
 from migrator.soundness import check_foreign_keys
@@ -26,6 +28,23 @@ TAKE_LOCK = """
 DO $$ BEGIN IF NOT pg_try_advisory_lock({id}) THEN
 RAISE EXCEPTION 'another migration is running'; END IF; END $$
 """
+
+
+def require_version_table(found: MigrationContext) -> None:
+    """Refuse another version table than the one that all commands read.
+
+    Raises:
+        RefusedError: `context.configure` names another one.
+    """
+    schema = found.version_table_schema
+    name = f"{schema}.{found.version_table}" if schema else found.version_table
+    if name != VERSION_TABLE:
+        option = "version_table_schema" if schema else "version_table"
+        raise RefusedError(
+            f"env.py sets the version table to {name}, and migrator reads {VERSION_TABLE}. Next:"
+            f" remove {option} from context.configure. If the database has {name}, move it first:"
+            f" ALTER TABLE {name} {'SET SCHEMA public' if schema else f'RENAME TO {VERSION_TABLE}'}"
+        )
 
 
 class Environment:
@@ -127,13 +146,17 @@ class Environment:
         """Open Alembic's transaction: print the lock before it, or check rows at its end.
 
         Raises:
+            RefusedError: env.py gives the version table another name or schema.
             RuntimeError: Rows of a SQLite database refer to missing ones; the run is rolled back.
         """
         if context.is_offline_mode():
             self.print_lock()
-        dialect = context.get_context().dialect
-        if dialect.name == "sqlite" and not context.is_offline_mode():
-            stay_in_transaction(context.get_context())
+        found = context.get_context()
+        require_version_table(found)
+        dialect = found.dialect
+        if not context.is_offline_mode() and (dialect.name == "sqlite" or is_rolled_back(found)):
+            stay_in_transaction(found)
+        note_steps(found)
         with (
             batch.without_warnings(),
             expected_warnings(),

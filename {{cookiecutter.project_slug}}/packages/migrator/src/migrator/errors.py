@@ -32,6 +32,10 @@ class UnknownRevisionError(MigrationError):
     """No revision has the given id, or it cannot be reached from where the database is."""
 
 
+class UnknownLossesError(MigrationError):
+    """What a downgrade deletes is unknown. The message says why."""
+
+
 class LockTimeoutError(MigrationError):
     """Another session held a lock for longer than this run may wait."""
 

@@ -43,12 +43,13 @@ HISTORY = sa.Table(
 PROGRESS = sa.Table(
     "migration_progress",
     sa.MetaData(),
-    sa.Column("statement", sa.Text, primary_key=True),  # its SHA-256
+    sa.Column("statement", sa.Text, primary_key=True),  # revision, number, SHA-256
     sa.Column("last", sa.Text),  # the key of the last row, as JSON; NULL once all rows are done
     sa.Column("passed", sa.BigInteger, nullable=False),
 )
 # The tables of the migrations themselves.
-OWN_TABLES = ("alembic_version", HISTORY.name, PROGRESS.name)
+VERSION_TABLE = "alembic_version"
+OWN_TABLES = (VERSION_TABLE, HISTORY.name, PROGRESS.name)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import Connection, column, func, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from migrator.errors import RefusedError, first_line
+from migrator.errors import LockTimeoutError, RefusedError, UnknownLossesError, first_line
 from migrator.scratch import scratch_at
 
 if TYPE_CHECKING:
@@ -47,14 +47,24 @@ def find_losses(database: "Database", revision: str, target: str) -> list[Loss]:
     in the real one. Rows that a revision deletes itself are not found.
 
     Raises:
-        RefusedError: `at_revision` refuses, or another run drops tables meanwhile.
+        LockTimeoutError: Another process did not release the scratch database in time.
+        RefusedError: Another run drops tables meanwhile.
+        UnknownLossesError: It cannot run on a scratch database.
     """
-    with at_revision(database, revision) as scratch, database.reading() as connection:
-        before = read_columns(scratch)
-        scratch.rollback()
-        command.downgrade(database.config(scratch), target)
+    try:
+        with at_revision(database, revision) as scratch:
+            before = read_columns(scratch)
+            command.downgrade(database.config(scratch), target)
+            after = read_columns(scratch)
+    except LockTimeoutError:
+        raise
+    except Exception as error:  # a revision is any code, and may need rows
+        from migrator.failures import describe_error
+
+        raise UnknownLossesError(describe_error(database, error)) from error
+    with database.reading() as connection:
         try:
-            return count_losses(connection, before, read_columns(scratch))
+            return count_losses(connection, before, after)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", "") not in NOT_THERE:
                 raise
@@ -82,9 +92,8 @@ def at_revision(database: "Database", revision: str) -> Iterator[Connection]:
                 scratch = stack.enter_context(scratch_at(revision, database.config))
             except Exception as reason:  # noqa: BLE001  # a revision is any code
                 raise RefusedError(
-                    "what the downgrade deletes cannot be told: the revisions do not run on"
-                    f" SQLite ({first_line(reason)}), and this role may not create a scratch"
-                    " database on the server. Next: let it (ALTER ROLE … CREATEDB)"
+                    "this role may not create one on the server (ALTER ROLE … CREATEDB allows it),"
+                    f" and on SQLite the revisions fail: {first_line(reason)}"
                 ) from error
         yield scratch
 

@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from migrator.history import OWN_TABLES
 from migrator.rehearsal import estimate_rows, rehearse
@@ -31,8 +32,13 @@ BOOKKEEPING = re.compile(
     re.IGNORECASE,
 )
 
-# Statements that SQLite traces besides those of the revisions.
-NO_CHANGE = ("SELECT", "PRAGMA", "BEGIN", "COMMIT", "--")
+# Statements that SQLite traces besides those of the revisions, whatever comments come before. A
+# PRAGMA that sets a value is one of theirs, unless a batch rebuilds a table with it.
+COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+READING_PRAGMA = r"PRAGMA\s+(?:[^=(]*$|\w+\.\w+\s*\(|legacy_alter_table\b)"
+NO_CHANGE = re.compile(
+    rf"{COMMENTS}(?:$|(?:SELECT|BEGIN|COMMIT)\b|{READING_PRAGMA})", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,31 @@ def plan_postgresql(
     The SQL is what Alembic prints without a connection. The locks are those that the server takes
     when the revisions run on an empty copy of the schema.
     """
-    offline = database.config()
-    offline.attributes["url"] = "postgresql://"
-    sql = printed_sql(command.upgrade, offline, f"{start}:{pending[-1].revision}")
+    sql = print_plan(database, f"{start}:{pending[-1].revision}")
     found = rehearse(database, start, pending[-1].revision)
     rows = estimate_rows(connection, found.locks)
     return Plan(pending, sql, found.locks, tuple(found.unknown), rows, squawk(sql, database.root))
+
+
+def print_plan(database: "Database", revisions: str) -> str:
+    """Return the SQL of revisions, up to the first one that needs a database to be printed.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: A statement is wrong, as it would be in a run.
+    """
+    from migrator.failures import describe_error
+
+    offline = database.config()
+    offline.attributes["url"] = "postgresql://"
+    offline.output_buffer = printed = Statements()
+    try:
+        command.upgrade(offline, revisions, sql=True)
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a revision is any code
+        reason = describe_error(database, error)
+        printed.write(f"-- The rest cannot be printed without a database: {reason}\n\n")
+    return printed.getvalue().strip()
 
 
 def plan_sqlite(
@@ -81,7 +106,7 @@ def plan_sqlite(
         raw.set_trace_callback(statements.append)
         command.upgrade(config(connection), pending[-1].revision)
         raw.set_trace_callback(None)
-    changes = (text.strip() for text in statements if not text.lstrip().startswith(NO_CHANGE))
+    changes = (text.strip() for text in statements if not NO_CHANGE.match(text))
     return Plan(pending, "".join(f"{text};\n\n" for text in changes), {"the file": "EXCLUSIVE"})
 
 

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrator.engine import is_missing_file, sync_url
+from migrator.engine import is_missing_file, sync_url, with_limits
+from migrator.status import squashed_by
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class ReadinessCheck:
     """Reads the database's revision, one look at a time.
 
     An answer is repeated for `cache_seconds`. A look may take longer than `limit_seconds`; until it
-    ends, the database counts as unreachable.
+    ends, the database counts as unreachable. Ten times as long, and a new look takes its place.
     """
 
     def __init__(
@@ -59,14 +60,22 @@ class ReadinessCheck:
         """Take the database and the revisions that the code knows. Nothing connects yet."""
         self.cache_seconds = cache_seconds
         self.limit_seconds = limit_seconds
+        # After this time, a look that still hangs is given up: what it waits for may be gone.
+        self.abandon_seconds = 10 * limit_seconds
+        url = sync_url(url)
         self.engine = sa.create_engine(
-            sync_url(url),
+            with_limits(url) if url.get_backend_name() == "postgresql" else url,
             poolclass=sa.NullPool,
             hide_parameters=True,
             connect_args={TIMEOUTS[url.get_backend_name()]: max(2, int(limit_seconds))},
         )
         self.heads = frozenset(scripts.get_heads())
-        self.known = {script.revision for script in scripts.walk_revisions()}
+        # A database at one that was squashed is behind as well.
+        self.known = {
+            revision
+            for script in scripts.walk_revisions()
+            for revision in (script.revision, *squashed_by(script))
+        }
         self.last_look: Future[Readiness] | None = None
         self.last_look_at = 0.0
 
@@ -74,7 +83,8 @@ class ReadinessCheck:
         """Return the state of the database. Read-only; raises nothing for a broken database."""
         now = time.monotonic()
         look = self.last_look
-        if look is None or (look.done() and now - self.last_look_at >= self.cache_seconds):
+        age = now - self.last_look_at
+        if look is None or age >= (self.cache_seconds if look.done() else self.abandon_seconds):
             look = self.last_look = Future()
             self.last_look_at = now
             # A daemon: one that hangs does not keep the process from ending.

@@ -14,7 +14,8 @@ TEXT_MAX = 1000
 SECRET_NAME = re.compile(r"passw(?:or)?d|secret", re.IGNORECASE)
 # Names of parameters of a URL. In other texts, the further ones are ordinary words.
 SECRET_PARAMETER = re.compile(
-    rf"{SECRET_NAME.pattern}|passphrase|pwd|token|credential|auth|(?:api|access|private)_?key",
+    rf"{SECRET_NAME.pattern}|passphrase|pwd|token|credential|auth"
+    "|(?:api|access|private|client|server)_?key",
     re.IGNORECASE,
 )
 # Parameters of URLs that are shown; the value of any other one may be a secret.

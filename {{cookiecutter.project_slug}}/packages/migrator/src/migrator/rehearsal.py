@@ -5,23 +5,29 @@ killed plan by the next plan. The tables of the real database are only read.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrator.backup import connection_parameters, find_pg_dump, run
-from migrator.engine import make_migration_engine, make_postgresql_engine
+from migrator.engine import make_postgresql_engine
 from migrator.errors import MigrationError, first_line
 from migrator.history import OWN_TABLES
-from migrator.scratch import scratch_beside
+from migrator.scratch import (
+    OUTSIDE,
+    inside_transaction,
+    is_in_block,
+    rolled_back,
+    scratch_beside,
+    set_search_path,
+)
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -45,13 +51,10 @@ RELATIONS = """
     AND c.relnamespace::regnamespace::text !~ '^pg_'
 """
 HELD = """
-    SELECT relation, mode FROM pg_locks
-    WHERE pid = coalesce(%s, pg_backend_pid()) AND locktype = 'relation'
+    SELECT relation, mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'
 """
-# How long the copy waits for a table that another session changes, and a statement in the copy.
+# How long the copy waits for a table that another session changes.
 LOCK_WAIT_MS = 5000
-HELD_UP_MS = 60_000
-POLL_SECONDS = 0.01
 STRENGTH = ["", *LOCKS]
 
 
@@ -72,21 +75,50 @@ class Watch:
         """Read what is there."""
         self.relations = {row.oid: row for row in connection.exec_driver_sql(RELATIONS)}
         self.strongest: dict[int, str] = {}
-        connection.rollback()
+        # Locks of statements that would have taken weaker ones.
+        self.replaced: set[tuple[int, str]] = set()
+
+    def follow(self, engine: Engine, unknown: list[str]) -> None:
+        """Note the locks of each statement; add those to `unknown` that cannot run on the copy."""
+        before: list[set[tuple[int, str]]] = []
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def begin(connection: Connection, _: object, sql: str, *__: object) -> None:
+            if not is_in_block(connection) or inside_transaction(sql) == sql:
+                return
+            if OUTSIDE.match(sql):
+                unknown.append(f"{' '.join(sql.split())} (it runs outside a transaction)")
+            else:
+                before.append(self.held(connection))
+
+        @event.listens_for(engine, "after_cursor_execute")
+        def end(connection: Connection, *_: object) -> None:
+            if before:
+                self.note_concurrent(connection, before.pop())
+            else:
+                self.note(connection)
+
+    def held(self, connection: Connection) -> set[tuple[int, str]]:
+        """Return the locks that a transaction holds: the number of the relation, and the mode."""
+        driver: Any = connection.connection.driver_connection
+        return {*driver.execute(HELD).fetchall()}
 
     def note(self, connection: Connection) -> None:
         """Note the locks that a transaction holds; it holds all of them until it ends."""
-        driver: Any = connection.connection.driver_connection
-        self.add(driver.execute(HELD, [None]).fetchall())
-
-    def add(self, locks: Iterable[Sequence[Any]]) -> None:
-        """Note locks: the number of the relation, and the mode."""
-        for relation, mode in locks:
+        for relation, mode in self.held(connection) - self.replaced:
             # Such as AccessExclusiveLock.
             lock = " ".join(re.findall("[A-Z][a-z]+", mode)[:-1]).upper()
             if lock in LOCKS and relation in self.relations:
                 known = self.strongest.get(relation, "")
                 self.strongest[relation] = max(known, lock, key=STRENGTH.index)
+
+    def note_concurrent(self, connection: Connection, before: set[tuple[int, str]]) -> None:
+        """Note a statement that ran without CONCURRENTLY: it takes weaker locks with it."""
+        new = self.held(connection) - before
+        self.replaced |= new
+        for relation in {it for it, _ in new} & self.relations.keys():
+            known = self.strongest.get(relation, "")
+            self.strongest[relation] = max(known, "SHARE UPDATE EXCLUSIVE", key=STRENGTH.index)
 
     def locks(self) -> dict[str, str]:
         """Return the strongest lock on each; indexes only where their table has a weaker one."""
@@ -107,25 +139,12 @@ def rehearse(database: "Database", start: str, target: str) -> Rehearsal:
     found = Rehearsal()
     try:
         with copy_of_schema(database) as scratch:
-            engine = make_migration_engine(scratch, HELD_UP_MS, 0)
-            with engine.connect() as connection:
-                watch = Watch(connection)
-                event.listen(engine, "commit", watch.note)
+            with make_postgresql_engine(scratch).begin() as connection:
                 stamp(connection, start)
-
-                @event.listens_for(engine, "do_execute")
-                def execute(cursor: Any, sql: str, parameters: Any, _: Any) -> bool:
-                    if not cursor.connection.autocommit:
-                        return False
-                    # Not the driver's: a pooler makes one up.
-                    [pid] = cursor.execute("SELECT pg_backend_pid()").fetchone()
-                    with held_up(scratch, watch, pid) as seen:
-                        cursor.execute(sql, parameters)
-                    if not seen.is_set():
-                        text = " ".join(sql.split())
-                        found.unknown.append(f"{text} (it runs outside a transaction)")
-                    return True
-
+                watch = Watch(connection)
+            engine = database.at(scratch).engine()
+            watch.follow(engine, found.unknown)
+            with rolled_back(engine) as connection:
                 try:
                     configured = database.config(connection)
                     configured.attributes["history"] = False
@@ -139,42 +158,11 @@ def rehearse(database: "Database", start: str, target: str) -> Rehearsal:
     return found
 
 
-@contextmanager
-def held_up(url: URL, watch: Watch, pid: int) -> Iterator[Event]:
-    """Hold up a statement outside a transaction until its locks are noted; then the event is set.
-
-    Such a statement releases its locks when it ends. But before that, it waits for sessions that
-    write to its table, and one does.
-    """
-    seen, ended = Event(), Event()
-    tables = [it.name for it in watch.relations.values() if it.has_rows]
-
-    def look(driver: Any) -> None:
-        while not ended.wait(POLL_SECONDS):
-            if driver.execute("SELECT pg_blocking_pids(%s) <> '{}'", [pid]).fetchone()[0]:
-                watch.add(driver.execute(HELD, [pid]).fetchall())
-                seen.set()
-                break
-        driver.rollback()
-
-    with make_postgresql_engine(url).connect() as writer:
-        for name in tables:
-            writer.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")
-        thread = Thread(target=look, args=[writer.connection.driver_connection])
-        thread.start()
-        try:
-            yield seen
-        finally:
-            ended.set()
-            thread.join()
-
-
 def stamp(connection: Connection, revision: str) -> None:
     """Mark the copy of a schema as being at a revision."""
     if revision != "base":
         values = {"revision": revision}
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES (%(revision)s)", values)
-        connection.commit()
 
 
 @contextmanager
@@ -182,19 +170,22 @@ def copy_of_schema(database: "Database") -> Iterator[URL]:
     """Yield the URL of a new database with the same schema and no rows; drop it afterwards."""
     with make_postgresql_engine(database.url).connect() as server:
         pg_dump = find_pg_dump(int((server.dialect.server_version_info or (0,))[0]))
+        path = server.exec_driver_sql("SELECT current_setting('search_path')").scalar_one()
     # Who owns it and who may use it changes no lock, and a role may not be able to repeat it.
     options = ["--no-owner", "--no-privileges", "--no-comments", "--no-publications"]
     options += ["--no-subscriptions", "--no-security-labels", "--no-tablespaces"]
     options += ["--schema-only", "--format=custom", f"--lock-wait-timeout={LOCK_WAIT_MS}"]
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "schema.dump"
-        parameters, password = connection_parameters(database.url)
-        run([pg_dump, *options, "--file", path, "--dbname", parameters], password)
+        dump = Path(folder) / "schema.dump"
+        with connection_parameters(database.url) as (parameters, variables):
+            run([pg_dump, *options, "--file", dump, "--dbname", parameters], variables)
         beside = scratch_beside(database.url, f"{database.name} plan", database.wait_seconds)
         with beside as scratch:
-            parameters, password = connection_parameters(scratch)
             pg_restore = pg_dump.with_name("pg_restore")
-            run([pg_restore, "--exit-on-error", path, "--dbname", parameters], password)
+            with connection_parameters(scratch) as (parameters, variables):
+                run([pg_restore, "--exit-on-error", dump, "--dbname", parameters], variables)
+            with make_postgresql_engine(scratch).begin() as connection:
+                set_search_path(connection, path)
             yield scratch
 
 

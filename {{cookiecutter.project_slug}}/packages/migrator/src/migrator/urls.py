@@ -50,7 +50,7 @@ def parse(value: str, root: Path) -> URL:
         raise ValueError(f"unsupported database {dialect!r}; use sqlite:///… or postgresql://…")
     if str(url.database).startswith("file:") or (dialect == "sqlite" and "uri" in url.query):
         raise ValueError("a SQLite URI is not supported; write sqlite:/// and the file's path")
-    url = with_options_of_libpq(url).set(drivername=DIALECTS[dialect])
+    url = with_database(with_options_of_libpq(url).set(drivername=DIALECTS[dialect]))
     if dialect != "sqlite":
         refuse_unescaped(url)
         # A folder of sockets, as libpq takes it in the place of a host.
@@ -90,6 +90,18 @@ def with_options_of_libpq(url: URL) -> URL:
     if ssl:
         query["sslmode"] = SSL_MODES.get(ssl.lower(), ssl)
     return url.set(query=query)
+
+
+def with_database(url: URL) -> URL:
+    """Return a URL of PostgreSQL that names its database in one place.
+
+    Drivers prefer the name in the query. With both, `url.set(database=…)` would change nothing.
+    """
+    query = url.normalized_query
+    found = [*query.get("database", ()), *query.get("dbname", ())]
+    if url.get_backend_name() != "postgresql" or not found:
+        return url
+    return url.difference_update_query(["dbname", "database"]).set(database=found[-1])
 
 
 def refuse_unescaped(url: URL) -> None:

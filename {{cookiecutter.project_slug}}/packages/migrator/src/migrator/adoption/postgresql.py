@@ -16,7 +16,7 @@ from migrator.adoption.parts import OWNER, WITHOUT_ROWS, read_parts
 from migrator.catalogue import read_rows as read_properties
 from migrator.database import Database
 from migrator.errors import RefusedError, first_line
-from migrator.scratch import scratch_beside
+from migrator.scratch import scratch_beside, set_search_path
 
 # What depends on the server and its roles, and not on the revisions. Counts of other objects.
 LEFT_OUT = re.compile(r"\w*(owner|acl|dba|role|tablespace|checks): ")
@@ -36,7 +36,10 @@ EXTENSIONS = """
            extnamespace::regnamespace::text AS place
     FROM pg_extension WHERE oid >= 16384
 """
-PLACE = "SELECT quote_ident(coalesce(current_schema(), 'public')), current_setting('search_path')"
+PLACE = """
+    SELECT quote_ident(coalesce(current_schema(), 'public')), current_setting('search_path'),
+           quote_ident(current_user)
+"""
 
 
 class PostgreSQL(Dialect):
@@ -52,9 +55,9 @@ class PostgreSQL(Dialect):
         url, sources = self.database.url, read_sources(self.database)
         with self.database.reading() as connection:
             extensions = connection.exec_driver_sql(EXTENSIONS).all()
-            [(schema, path)] = connection.exec_driver_sql(PLACE).all()
+            [(schema, path, role)] = connection.exec_driver_sql(PLACE).all()
         beside = scratch_beside(url, self.database.name, self.database.wait_seconds)
-        with creating(url.username or "of the connection", beside) as scratch:
+        with creating(role, beside) as scratch:
             engine = self.database.at(scratch).engine()
             missing = []
             with engine.connect() as connection, connection.begin():
@@ -71,8 +74,7 @@ class PostgreSQL(Dialect):
                     except DBAPIError as error:
                         missing.append(f"{extension} ({first_line(error)})")
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-                database = scratch.database
-                connection.exec_driver_sql(f"ALTER DATABASE {database} SET search_path TO {path}")
+                set_search_path(connection, path)
             self.remark = f"; it lacks the extension {', '.join(missing)}" if missing else ""
             with engine.connect() as connection:
                 yield connection

@@ -58,12 +58,7 @@ class SQLite(Dialect):
             word = "missing" if not before else "different" if after else "unexpected"
             result.lines.append(f"{word}: {kind} {name}{describe(before, after)}")
         if rebuilt:
-            result.sql[:0] = [
-                "PRAGMA foreign_keys = OFF",
-                "PRAGMA legacy_alter_table = ON",
-                "BEGIN",
-            ]
-            result.sql.append("COMMIT")
+            result.sql[:0] = ["PRAGMA foreign_keys = OFF", "PRAGMA legacy_alter_table = ON"]
         return result
 
     def statements(self, connection: Connection) -> Statements:
@@ -80,11 +75,15 @@ def describe(before: Item | None, after: Item | None) -> str:
 
 
 def rebuild(table: str, found: Connection, wanted: Connection) -> list[str]:
-    """Return the statements that make a table like the one of another database, with its rows."""
+    """Return the statements that make a table like the one of another database, with its rows.
+
+    They lose no rows in a shell that goes on after an error: if a row does not fit, the transaction
+    is rolled back, and there is no old table to drop.
+    """
     [old] = [sql for *key, _, sql in read_master(found) if key == ["table", table]] or [""]
     there = [(kind, sql) for kind, _, on, sql in read_master(wanted) if on == table]
     new = next((sql for kind, sql in there if kind == "table"), "")
-    name, scratch = quote(table), quote(f"_new_{table}")
+    name, old_name = quote(table), quote(f"_old_{table}")
     others = [sql for kind, sql in there if kind != "table"]
     if not old or not new:
         return [new, *others] if new else [f"DROP TABLE {name}"]
@@ -95,9 +94,11 @@ def rebuild(table: str, found: Connection, wanted: Connection) -> list[str]:
         if it in before and not column.words("generated")
     )
     return [
-        f"CREATE TABLE {scratch} {new[new.index('(') :]}",
-        f"INSERT INTO {scratch} ({both}) SELECT {both} FROM {name}",  # noqa: S608  # for a person
-        f"DROP TABLE {name}",
-        f"ALTER TABLE {scratch} RENAME TO {name}",
+        "BEGIN",
+        f"ALTER TABLE {name} RENAME TO {old_name}",
+        f"CREATE TABLE {name} {new[new.index('(') :]}",
+        f"INSERT OR ROLLBACK INTO {name} ({both}) SELECT {both} FROM {old_name}",  # noqa: S608
+        f"DROP TABLE {old_name}",
         *others,
+        "COMMIT",
     ]

@@ -11,12 +11,18 @@ import clickhouse_connect
 from clickhouse_connect.dbapi.connection import Connection as DriverConnection
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httpclient import HttpClient
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine
+from urllib3.util.timeout import Timeout
 
 from migrator.errors import InUseError, UnreachableError
 
 UNKNOWN_DATABASE = 81
 CONNECT_SECONDS = 5
+# How long a server may take to answer the log-in; and to send something, such as the progress of a
+# statement, as the driver asks for.
+LOGIN_SECONDS = 10
+ANSWER_SECONDS = 300
 POLL_SECONDS = 0.1
 
 
@@ -32,7 +38,8 @@ def open_client(url: URL) -> Client:
             folder; `MissingDatabaseError` if the server does not have the database.
     """
     with explaining(url):
-        return clickhouse_connect.get_client(**connect_arguments(url))
+        client = clickhouse_connect.get_client(**connect_arguments(url))
+    return with_time_to_answer(client)
 
 
 def wait_for_client(url: URL, wait_seconds: float) -> Client:
@@ -75,9 +82,18 @@ def make_engine(url: URL) -> Engine:
 
     def connect() -> DriverConnection:
         with explaining(url):
-            return DriverConnection(**connect_arguments(url))
+            connection = DriverConnection(**connect_arguments(url))
+        with_time_to_answer(connection.client)
+        return connection
 
     return create_engine("clickhousedb+connect://", poolclass=NullPool, creator=connect)
+
+
+def with_time_to_answer(client: Client) -> Client:
+    """Return a client that has logged in, with the time that statements may take."""
+    if isinstance(client, HttpClient):
+        client.timeout = Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
+    return client
 
 
 def open_or_create(url: URL) -> Connection:
@@ -130,6 +146,7 @@ def connect_arguments(url: URL) -> dict[str, Any]:
         "password": url.password or "",
         "database": url.database or "default",
         "connect_timeout": CONNECT_SECONDS,
+        "send_receive_timeout": LOGIN_SECONDS,
     }
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from migrator.calls import Call, Exit, fail, title
+from migrator.engine import is_sqlite
 from migrator.errors import RefusedError
 from migrator.scripts import require_one_head
 
@@ -84,6 +85,8 @@ def refuse_different(call: Call, found: "Adoption") -> Exit:
         lines.append(f"Later revisions cannot run on a scratch database: {found.failure}")
     if found.differences.sql:
         lines.append("This SQL would make it equal; read it before you execute it:")
+        # Otherwise, the program sqlite3 goes on after an error.
+        lines += [".bail on"] if is_sqlite(call.target.url) else []
         lines += [f"{it}{';' * (not it.startswith('--'))}" for it in found.differences.sql]
     command = call.command(call.names.upgrade, "--adopt")
     return fail(Exit.REFUSED, *lines, f"Next: reconcile them, then run {command} again.")

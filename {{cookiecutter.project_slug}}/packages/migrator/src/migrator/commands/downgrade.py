@@ -9,10 +9,11 @@ from alembic.script import Script
 from alembic.util import to_tuple
 
 from migrator.calls import Call, Exit, show_step
-from migrator.errors import RefusedError, UnknownRevisionError
+from migrator.errors import RefusedError, UnknownLossesError, UnknownRevisionError
 from migrator.status import Status, require_known_state
 
 if TYPE_CHECKING:
+    from migrator.database import Database
     from migrator.losses import Loss
 
 
@@ -29,7 +30,7 @@ def undo(call: Call) -> Exit:
     before = target.status()
     if before.unversioned:
         require_known_state(target, before)
-    wanted = step_or_revision(arguments.target or "1")
+    wanted = step_or_revision(before, arguments.target or "1")
     if not before.start:
         if not wanted.startswith("-"):
             before.pending_until(wanted)  # raises an error where there is no such revision
@@ -57,10 +58,7 @@ def undo(call: Call) -> Exit:
     # A number of steps would start again from where an interrupted run stopped.
     arguments.target = revision
     start = " and ".join(before.start)
-    lost = target.losses(before, revision)
-    print(f"This takes {target.label} from {start} back to {revision}, and deletes:")
-    for line in [str(loss) for loss in lost] or ["no table and no column"]:
-        print(f"  {line}")
+    lost = find_losses(target, before, revision)
     confirm(arguments)
     steps = Steps(call, before, revision, lost)
     target.downgrade(revision, report=steps.report, check=steps.check)
@@ -70,6 +68,21 @@ def undo(call: Call) -> Exit:
     else:
         print(f"Nothing left to do: another run has taken {target.label} to {after.revision}.")
     return Exit.DONE
+
+
+def find_losses(target: "Database", before: Status, revision: str) -> "list[Loss]":
+    """Print what a downgrade deletes, as far as it is known, and return it."""
+    span = f"This takes {target.label} from {' and '.join(before.start)} back to {revision}"
+    try:
+        lost = target.losses(before, revision)
+    except UnknownLossesError as error:
+        print(f"{span}.")
+        print(f"What it deletes is unknown; it cannot be tried on a scratch database: {error}.")
+        return []
+    print(f"{span}, and deletes:")
+    for line in [str(loss) for loss in lost] or ["no table and no column"]:
+        print(f"  {line}")
+    return lost
 
 
 class Steps:
@@ -119,17 +132,22 @@ def previous(script: Script) -> str:
     return before
 
 
-def step_or_revision(target: str) -> str:
+def step_or_revision(found: Status, target: str) -> str:
     """Return a number of steps, such as 2 or -2, in Alembic's form; return ids unchanged.
+
+    Ids may be numbers as well, such as 005. What is an id is no number of steps, and no number of
+    steps begins with 0.
 
     Raises:
         UnknownRevisionError: No steps lead nowhere.
     """
     steps = target.removeprefix("-")
-    if len(steps) > 3 or not steps.isdecimal():
+    if target in {script.revision for script in found.scripts.walk_revisions()}:
         return target
-    if not int(steps):
+    if steps and not steps.strip("0"):
         raise UnknownRevisionError(f"{target} steps undo nothing")
+    if len(steps) > 3 or not steps.isdecimal() or steps.startswith("0"):
+        return target
     return f"-{steps}"
 
 
