@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from migrator import Database, testing
+from migrator import Database, Exit, testing
 from sqlalchemy.dialects import postgresql
 
 from tests.migrator.project import Project
@@ -322,3 +326,88 @@ def test_a_constraint_without_a_name_is_announced(project: Project) -> None:
         project.upgraded()
     with project.connect() as connection:
         assert sa.inspect(connection).get_foreign_keys("things") == []
+
+
+DAY, CLOCK = date(2026, 2, 28), time(10, 11, 12)
+NOON, KEY = datetime(2026, 2, 28, 10, 11, 12), UUID(int=7)  # noqa: DTZ001  # of a type without zone
+# A type and a value, and what they become.
+RETYPED: list[tuple[Any, object, Any, object]] = [
+    (sa.Date, DAY, sa.DateTime, datetime(2026, 2, 28)),  # noqa: DTZ001
+    (sa.DateTime, NOON, sa.Date, DAY),
+    (sa.DateTime, NOON, sa.Text, "2026-02-28 10:11:12"),
+    (sa.Text, "10:11:12", sa.Time, CLOCK),
+    (sa.Text, "true", sa.Boolean, True),
+    (sa.Text, "12", sa.Integer, 12),
+    (sa.Text, "2026-02-28 10:11:12", sa.DateTime, NOON),
+    (sa.String(36), str(KEY), sa.Uuid, KEY),
+    (sa.Uuid, KEY, sa.String(36), str(KEY)),
+    (sa.Numeric(10, 2), Decimal("2.50"), sa.Integer, 3),
+    (sa.Integer, 2, sa.Text, "2"),
+]
+
+
+def retyped(metadata: sa.MetaData, changed: bool) -> None:
+    """Add a table with columns of these types."""
+    kinds = [case[2 if changed else 0] for case in RETYPED]
+    things(metadata, *(sa.Column(f"c{i}", kind) for i, kind in enumerate(kinds)))
+
+
+def test_values_become_those_of_another_type(project: Project) -> None:
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    old, new = sa.MetaData(), sa.MetaData()
+    retyped(old, changed=False)
+    retyped(new, changed=True)
+    for changed in (False, True):
+        draft(project.database, retyped, changed=changed)
+    rows = [{f"c{i}": case[side] for i, case in enumerate(RETYPED)} for side in (1, 3)]
+
+    with project.database.only_run() as connection:
+        project.database.upgrade("+1", connection)
+        connection.execute(old.tables["things"].insert(), rows[0])
+        connection.commit()
+        project.database.upgrade("head", connection)
+        up = connection.execute(sa.select(new.tables["things"])).mappings().one()
+        connection.commit()
+        project.database.downgrade("-1", connection)
+        down = connection.execute(sa.select(old.tables["things"])).mappings().one()
+
+    assert up == {"id": 1, **rows[1]}
+    # What the new types do not hold is gone.
+    lost = {"c1": datetime(2026, 2, 28), "c9": Decimal(3)}  # noqa: DTZ001
+    assert down == {"id": 1, **rows[0], **lost}
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "new"),
+    [
+        (sa.Text, "abc", sa.Integer),
+        (sa.Text, "maybe", sa.Boolean),
+        (sa.Text, "2026-02-31", sa.Date),
+        (sa.Text, "x", sa.Uuid),
+        (sa.Date, DAY, sa.Integer),
+    ],
+)
+def test_a_value_that_no_other_type_has_fails_the_run(
+    old: Any, value: object, new: Any, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        things(metadata, sa.Column("a", new if changed else old))
+
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+    draft(project.database, models, changed=False)
+    project.upgraded()
+    draft(project.database, models, changed=True)
+    with project.connect() as connection:
+        column = sa.column("a", sa.types.to_instance(old))
+        connection.execute(sa.insert(sa.table("things", column)), {"a": value})
+        connection.commit()
+    before = project.query("SELECT CAST(a AS TEXT) FROM things")
+
+    code = project.run("upgrade")
+
+    assert code == Exit.FAILED
+    if project.dialect == "sqlite":
+        assert f"things.a: {str(value)!r} cannot become" in capsys.readouterr().err
+    assert project.query("SELECT CAST(a AS TEXT) FROM things") == before

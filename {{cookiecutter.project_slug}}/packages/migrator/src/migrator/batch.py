@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import NullType, UserDefinedType
 
-from migrator.drafts.autogenerate import ComparingSQLiteImpl
+from migrator.drafts.autogenerate import ComparingSQLiteImpl, spell
 from migrator.parameters import parameters, refusing_unbound
+from migrator.stored_values import Convert, convert_unless_null, find_conversion
 from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
 
 # What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
@@ -194,6 +196,49 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
     # The rebuild that is going on, and the indexes and triggers that the last one has kept.
     rebuild: Rebuild | None = None
     kept: frozenset[str] = frozenset()
+
+    def cast_for_batch_migrate(
+        self, existing: Any, existing_transfer: dict[str, Any], new_type: Any
+    ) -> None:
+        """Convert the values of a column whose type changes, as PostgreSQL does.
+
+        Raises:
+            RuntimeError: PostgreSQL would not convert a value either.
+        """
+        column = existing_transfer["expr"]
+        old = existing.type
+        if isinstance(column, sa.Column):
+            # SQLite has no type for UUIDs, for instance; a revision knows what they are.
+            said = self.said_types.get((column.table.name, column.name))
+            if said and spell(said, self.dialect) == spell(old, self.dialect):
+                old = said
+        found = find_conversion(old, new_type, self.dialect)
+        if found is None:
+            super().cast_for_batch_migrate(existing, existing_transfer, new_type)
+            return
+        name, convert = found
+        if self.connection is None or not isinstance(column, sa.Column):
+            raise RuntimeError(f"{existing.name}: only a run can convert values by {name}")
+        self.require_convertible(column, new_type, convert)
+        driver: Any = self.connection.connection.driver_connection
+        convert_value = partial(convert_unless_null, convert)
+        driver.create_function(name, 1, convert_value, deterministic=True)
+        existing_transfer["expr"] = sa.Function(name, column)
+
+    def require_convertible(self, column: sa.Column[Any], new_type: Any, convert: Convert) -> None:
+        """Raise `RuntimeError` if a value of a column cannot be converted."""
+        assert self.connection is not None
+        name = quote(column.name)
+        query = f"SELECT DISTINCT {name} FROM {quote(column.table.name)} WHERE {name} IS NOT NULL"  # noqa: S608
+        for value in self.connection.exec_driver_sql(query).scalars():
+            try:
+                convert(str(value))
+            except (ArithmeticError, LookupError, ValueError) as error:
+                kind = spell(new_type, self.dialect)
+                raise RuntimeError(
+                    f"{column}: {value!r} cannot become {kind}. Change such values in a revision"
+                    " before this one"
+                ) from error
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: Table) -> None:
         """Leave generated columns, which SQLite computes, out of the copy; read the old table."""

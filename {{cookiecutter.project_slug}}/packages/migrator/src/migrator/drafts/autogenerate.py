@@ -109,6 +109,14 @@ POSTGRESQL = PortablePostgresqlImpl(
 class ComparingSQLiteImpl(SQLiteImpl):
     """Alembic's SQLite, which knows types of PostgreSQL and leaves expressions to migrator."""
 
+    # What a revision calls the type of a column that it alters, by table and column.
+    said_types: dict[tuple[str, str], sa.types.TypeEngine[Any]]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin without types."""
+        super().__init__(*arguments, **options)
+        self.said_types = {}
+
     def render_type(
         self, type_: sa.types.TypeEngine[Any], autogen_context: AutogenContext
     ) -> str | Literal[False]:

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import Operations, ops, toimpl
 
+from migrator.drafts.autogenerate import ComparingSQLiteImpl
+
 
 @dataclass
 class TableRecord:
@@ -133,6 +135,10 @@ def note(record: Record, operation: Any, result: Any) -> None:
 
 def alter_column(operations: Operations, operation: ops.AlterColumnOp) -> sa.Table | None:
     """Change a column; return a table with it if it has another type."""
+    impl = operations.migration_context.impl
+    if isinstance(impl, ComparingSQLiteImpl) and operation.existing_type is not None:
+        said = sa.types.to_instance(operation.existing_type)
+        impl.said_types[operation.table_name, operation.column_name] = said
     toimpl.alter_column(operations, operation)
     if operation.modify_type is None:
         return None
