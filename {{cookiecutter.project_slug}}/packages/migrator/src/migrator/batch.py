@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Index, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -23,11 +24,23 @@ from sqlalchemy.types import NullType, UserDefinedType
 from migrator.drafts.autogenerate import ComparingSQLiteImpl, spell
 from migrator.parameters import parameters, refusing_unbound
 from migrator.stored_values import Convert, convert_unless_null, find_conversion
-from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
+from migrator.tabletext import (
+    Words,
+    merge,
+    quote,
+    rename_columns,
+    rename_referred,
+    tokenize,
+    word,
+    words,
+)
 
 # What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
 UNSEEN = ("Unnamed CHECK constraint on reflected table", "Skipped unsupported reflection of expr")
-CREATE = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?(TRIGGER|INDEX)\s+(\S+)", re.IGNORECASE)
+CREATE = re.compile(
+    r"\s*CREATE\s+(?:UNIQUE\s+)?(TRIGGER|INDEX)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\S+)",
+    re.IGNORECASE,
+)
 
 
 def rename_in_index(sql: str, names: Mapping[str, str]) -> str:
@@ -87,7 +100,11 @@ class Rebuild:
         }
         self.definition = self.sql(batch.new_table)  # the text that creates the new table
         if batch.reflected:
-            self.definition = merge(old, self.sql(read.new_table), self.definition, renamed)
+            # A table may refer to itself.
+            own = rename_referred(old, self.name, renamed)
+            self.definition = merge(own, self.sql(read.new_table), self.definition, renamed)
+        # The text of each other table whose keys lead to a renamed column, by its name.
+        self.referring = self.find_referring(renamed)
         unseen_or_kept = read.indexes.keys() - batch.indexes.keys()
         # The text of each index that stays, by its name.
         self.indexes = {
@@ -125,6 +142,17 @@ class Rebuild:
         with refusing_unbound(dialect, self.texts):
             return str(CreateTable(table).compile(dialect=dialect)).strip()
 
+    def find_referring(self, renamed: Mapping[str, str]) -> dict[str, str]:
+        """Return the new texts of tables whose keys name a renamed column of this one."""
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
+        tables = self.connection.exec_driver_sql(query).all() if renamed else ()
+        changed = {name: (sql, rename_referred(sql, self.name, renamed)) for name, sql in tables}
+        return {
+            name: new
+            for name, (old, new) in changed.items()
+            if new != old and name.lower() != self.name.lower()
+        }
+
     def read_sequence(self) -> int | None:
         """Return the last number that AUTOINCREMENT gave; None without it."""
         if not re.search(r"\bAUTOINCREMENT\b", self.definition, re.IGNORECASE):
@@ -141,6 +169,15 @@ class Rebuild:
             run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", values)
         for sql in [*self.indexes.values(), *self.triggers.values()]:
             run(sql)
+        if self.referring:
+            # SQLite itself changes them so where it renames a column without a rebuild.
+            run("PRAGMA writable_schema = ON")
+            for name, sql in self.referring.items():
+                run(
+                    "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?",
+                    (sql, name),
+                )
+            run("PRAGMA writable_schema = RESET")
         # SQLite looks at all views when it renames a column, and at most of each trigger.
         column = quote(str(next(iter(self.batch.columns.values())).name))
         self.attempt(f"ALTER TABLE {quote(self.name)} RENAME COLUMN {column} TO {column}")
@@ -193,7 +230,8 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
     # Alembic uses the last class that has this name.
     __dialect__ = "sqlite"
 
-    # The rebuild that is going on, and the indexes and triggers that the last one has kept.
+    # The rebuild that is going on, and the indexes and triggers that the last one of the revision
+    # has kept.
     rebuild: Rebuild | None = None
     kept: frozenset[str] = frozenset()
 
@@ -290,7 +328,18 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
             self.drop_kept(created[1], name)
         super().execute(sql, execution_options)
 
+    def forget(self) -> None:
+        """Forget what a revision has done: the next one knows what is there."""
+        self.kept = frozenset()
+        self.said_types.clear()
+
     def drop_kept(self, kind: str, name: str) -> None:
         """Let a revision create what a batch has kept: it knows of batches that keep nothing."""
         assert self.connection is not None
         self.connection.exec_driver_sql(f"DROP {kind} IF EXISTS {quote(name)}")
+
+
+def forget_batches(ctx: MigrationContext, **_: object) -> None:
+    """Forget the batches of a revision, as a callback for `on_version_apply`."""
+    if isinstance(ctx.impl, RebuildingSQLiteImpl):
+        ctx.impl.forget()

@@ -46,6 +46,20 @@ def words(tokens: Iterable[str]) -> Words:
     return tuple(word(part) for part in tokens if not part.isspace())
 
 
+def without_brackets(parts: Words) -> Words:
+    """Return a list in brackets without those around a whole item of it."""
+    dropped, starts = set[int](), list[int]()
+    for position, part in enumerate(parts):
+        if part == "(":
+            starts.append(position)
+        elif part == ")":
+            start = starts.pop()
+            around = parts[start - 1 : start] + parts[position + 1 : position + 2]
+            if len(around) == 2 and around[0] in ("(", ",") and around[1] in (")", ","):
+                dropped |= {start, position}
+    return tuple(part for position, part in enumerate(parts) if position not in dropped)
+
+
 def text(tokens: Sequence[str]) -> str:
     """Return the SQL of tokens."""
     return "".join(tokens).strip()
@@ -192,6 +206,23 @@ def rename_columns(sql: str, names: Mapping[str, str], least_depth: int = 2) -> 
             renamed.append(quote(names[word(part)]))
         else:
             renamed.append(part)
+        before = before if part.isspace() else part.lower()
+    return "".join(renamed)
+
+
+def rename_referred(sql: str, table: str, names: Mapping[str, str]) -> str:
+    """Return the text of a table whose keys have other names for the columns of `table`."""
+    renamed, before, is_key, in_key = [], "", False, False
+    for part in tokenize(sql):
+        if before == "references":
+            is_key = word(part) == table.lower()
+            in_key = False
+        elif is_key and not part.isspace():
+            # The columns follow in brackets, or there are none.
+            in_key = part == "(" or (in_key and part != ")")
+            is_key = in_key
+        known = names.get(word(part)) if in_key and not part.isspace() else None
+        renamed.append(part if known is None else quote(known))
         before = before if part.isspace() else part.lower()
     return "".join(renamed)
 
