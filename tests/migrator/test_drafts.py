@@ -202,6 +202,80 @@ def a_type_and_generated_columns_on_it(metadata: sa.MetaData, changed: bool) -> 
     things(metadata, sa.Column("net", kind), generated if changed else old)
 
 
+@case
+def defaults_with_apostrophes_and_of_json(metadata: sa.MetaData, changed: bool) -> None:
+    document = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    number = 2 if changed else 1
+    things(
+        metadata,
+        sa.Column("a", sa.Text, server_default="it's" if changed else "that's"),
+        sa.Column("b", document, server_default=sa.text(f"""'{{"b"\\:{number}}}'""")),
+        sa.Column("c", sa.JSON, server_default=f'{{"c": "it\'s {number}"}}'),
+        sa.Column("d", sa.Text, server_default="it's \\ always"),
+        sa.Column("e", sa.String(10), server_default=""),
+    )
+
+
+class Word(sa.types.TypeDecorator[str]):
+    """A type of the application."""
+
+    impl = sa.String(20)
+    cache_ok = True
+
+
+@case
+def types_with_variants(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", "b", name="kind")
+    things(
+        metadata,
+        sa.Column("a", Word().with_variant(sa.Text(), "postgresql")),
+        sa.Column("b", kind.with_variant(sa.Text(), "sqlite")),
+        *[sa.Column("c", kind.with_variant(Word(), "sqlite"))] * changed,
+    )
+
+
+@case
+def an_index_on_an_operator(metadata: sa.MetaData, changed: bool) -> None:
+    a, b, c = (sa.Column(it, sa.Integer) for it in "abc")
+    things(metadata, a, b, c, sa.Column("d", sa.Text), sa.Column("e", sa.Text))
+    sa.Index("ix_sum", a + b if changed else a + c)
+    sa.Index("ix_more", sa.func.abs(a), b * c + 3)
+    texts = sa.column("d", sa.Text), sa.column("e", sa.Text)
+    sa.Index("ix_text", texts[0] + texts[1], _table=metadata.tables["things"])
+
+
+@case
+def an_index_on_an_expression_becomes_a_plain_one(metadata: sa.MetaData, changed: bool) -> None:
+    a, b = sa.Column("a", sa.Text), sa.Column("b", sa.Text)
+    things(metadata, a, b)
+    sa.Index("ix_a", a if changed else sa.func.lower(a))
+    sa.Index("ix_b", sa.func.lower(b) if changed else b)
+
+
+@case
+def numbers_and_booleans(metadata: sa.MetaData, changed: bool) -> None:
+    things(
+        metadata,
+        sa.Column("a", sa.Boolean if changed else sa.Numeric(1, 0)),
+        sa.Column("b", sa.Boolean if changed else sa.Float),
+        sa.Column(
+            "c",
+            sa.Integer if changed else sa.Boolean,
+            server_default="1" if changed else sa.true(),
+            nullable=False,
+        ),
+    )
+
+
+@case
+def an_identity_that_keeps_its_numbers(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    key = sa.Column(
+        "id", kind, sa.Identity(), primary_key=True, comment="new" if changed else "old"
+    )
+    sa.Table("keys", metadata, key)
+
+
 @contextmanager
 def using(models: Models, *, changed: bool) -> Iterator[None]:
     """Let a project have the models as they are at first, or as they become."""

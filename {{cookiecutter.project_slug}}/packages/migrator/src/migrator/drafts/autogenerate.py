@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from alembic import context
@@ -126,6 +126,8 @@ class ComparingSQLiteImpl(SQLiteImpl):
 
     def render_ddl_sql_expr(self, expr: sa.ClauseElement, *arguments: Any, **options: Any) -> str:
         """Return an expression as the text of a revision, whose colons begin no parameter."""
+        if options.get("is_index") and not isinstance(expr, sa.ColumnClause):
+            expr = expr.self_group()  # PostgreSQL needs the brackets
         sql = super().render_ddl_sql_expr(expr, *arguments, **options)
         return sql if options.get("is_index") else escape(sql)
 
@@ -150,7 +152,8 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     `DEFAULT 1` for a boolean fails on PostgreSQL, and PostgreSQL's `now()` fails on SQLite.
     """
     if kind == "type" and isinstance(item, sa.types.TypeDecorator) and not is_sqlalchemys(item):
-        return _repr_type(decorated_type(item), autogen_context)
+        found = _repr_type(decorated_type(item), autogen_context)
+        return found + render_variants(item, autogen_context)
     if (
         kind == "type"
         and isinstance(item, sa.Enum)
@@ -158,9 +161,10 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
         and autogen_context.opts["record"] is not None
     ):
         # The draft creates the type itself.
-        return (
-            f"sa.{item!r}" if not item.create_type else f"sa.{item!r}"[:-1] + ", create_type=False)"
+        created = (
+            f"sa.{item!r}"[:-1] + ", create_type=False)" if item.create_type else f"sa.{item!r}"
         )
+        return created + render_variants(item, autogen_context)
     if kind == "server_default" and isinstance(item, sa.DefaultClause):
         match item.arg:
             case True_():
@@ -172,6 +176,24 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     return False
 
 
+def copy_with_variants(enum: sa.Enum, **options: Any) -> sa.Enum:
+    """Return a copy of an enum; SQLAlchemy's own loses a part, in drafts and within revisions."""
+    copied = cast(sa.Enum, sa.types.SchemaType.copy(enum, **options))
+    copied._variant_mapping, copied.create_type = enum._variant_mapping, enum.create_type
+    return copied
+
+
+sa.Enum.copy = copy_with_variants  # type: ignore[method-assign]
+
+
+def render_variants(item: sa.types.TypeEngine[Any], autogen_context: AutogenContext) -> str:
+    """Return the calls that give a type its variants."""
+    return "".join(
+        f".with_variant({_repr_type(variant, autogen_context)}, {name!r})"
+        for name, variant in sorted(item._variant_mapping.items())
+    )
+
+
 def is_sqlalchemys(item: sa.types.TypeEngine[Any]) -> bool:
     """Return whether a type is one of SQLAlchemy's own, such as `sa.Interval`."""
     return type(item).__module__.startswith("sqlalchemy.")
@@ -181,6 +203,8 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
     """Return the type that a `TypeDecorator` has in SQL, and variants where databases differ."""
     found: sa.types.TypeEngine[Any] = decorator.impl_instance
     for dialect in DIALECTS:
+        if dialect.name in decorator._variant_mapping:
+            continue
         own = decorator.load_dialect_impl(dialect)
         if spell(own, dialect) != spell(found, dialect):
             # SQLAlchemy adapts types to a driver, in classes of its own.

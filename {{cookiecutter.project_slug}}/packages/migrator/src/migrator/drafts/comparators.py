@@ -1,6 +1,8 @@
 """Compares, for autogenerate, what Alembic itself does not, or not on every database."""
 
+import json
 import re
+from contextlib import suppress
 
 import sqlalchemy as sa
 from alembic.operations.ops import (
@@ -33,22 +35,45 @@ def compare_default(column: ColumnPlace) -> PriorityDispatchResult:
         # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
         # migrator.testing compares what the database makes of both.
         return PriorityDispatchResult.STOP
-    if isinstance(column.modelled.type, sa.JSON) or is_retyped(column):
+    if isinstance(column.modelled.type, sa.JSON) or is_text(column) or is_retyped(column):
         # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
-        # as well, it may take neither value for one of the other type.
+        # as well, it may take neither value for one of the other type. And Alembic quotes no text.
         column.operation.existing_server_default = old
-        if default_text(old) != default_text(new):
+        if not is_same_default(old, new):
             column.operation.modify_server_default = new
         return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
 
 
-def default_text(default: object) -> str:
-    """Return the SQL of a default without the cast that PostgreSQL adds; empty for no default."""
-    if not isinstance(default, sa.DefaultClause):
-        return ""
-    text = default.arg if isinstance(default.arg, str) else str(default.arg)
-    return re.sub(r"::[\w\s.,()\[\]\"]+$", "", text).strip("'")
+def is_text(column: ColumnPlace) -> bool:
+    """Return whether the default of a column is a text before and after, and not an expression."""
+    defaults = column.migrated.server_default, column.modelled.server_default
+    is_there = all(isinstance(it, sa.DefaultClause) for it in defaults)
+    new = getattr(defaults[1], "arg", None)
+    is_string = isinstance(column.modelled.type, sa.String)
+    return is_there and isinstance(new, str) and (is_string or "'" in new)
+
+
+def is_same_default(old: object, new: object) -> bool:
+    """Return whether two defaults have the same value; texts of JSON may be spelled differently."""
+    if not isinstance(old, sa.DefaultClause) or not isinstance(new, sa.DefaultClause):
+        return old is None and new is None
+    # What was read from the database is SQL as it stands; a text of the models has escapes.
+    before = unquoted(str(getattr(old.arg, "text", old.arg)))
+    after = new.arg if isinstance(new.arg, str) else unquoted(str(new.arg))
+    with suppress(ValueError):
+        return before == after or bool(json.loads(before) == json.loads(after))
+    return False
+
+
+def unquoted(sql: str) -> str:
+    """Return the text that a default is, or its SQL without the cast that PostgreSQL adds."""
+    sql = re.sub(r"::[\w\s.,()\[\]\"]+$", "", sql)
+    sql = re.sub(r"^\((.*)\)$", r"\1", sql, flags=re.DOTALL)  # SQLite may need brackets
+    if quoted := re.fullmatch(r"(E?)'(.*)'", sql, re.DOTALL):
+        value = quoted[2].replace("''", "'")
+        return value.replace("\\\\", "\\") if quoted[1] else value
+    return sql
 
 
 def is_retyped(column: ColumnPlace) -> bool:
@@ -112,7 +137,7 @@ def compare_checks(table: TablePlace) -> PriorityDispatchResult:
     said, modelled = table.said, table.modelled
     if said is not None and table.migrated is not None and modelled is not None:
         for check in modelled.constraints:
-            old = said.checks.get(str(check.name))
+            old = said.checks.get(str(check.name)) if check.name else None
             if (
                 isinstance(check, sa.CheckConstraint)
                 and old is not None

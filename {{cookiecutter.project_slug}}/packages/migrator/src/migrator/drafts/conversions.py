@@ -70,7 +70,14 @@ def way(old: sa.Column[Any], new: sa.Column[Any]) -> str:
         return "text"
     if is_text == [False, True] and old.server_default is not None:
         return "text"
-    return "integer" if set(kinds) == {sa.Integer, sa.Boolean} else ""
+    is_number = {sa.Integer, sa.Numeric, sa.Float} & {*kinds}
+    return "integer" if sa.Boolean in kinds and is_number else ""
+
+
+def default_of(column: sa.Column[Any]) -> str | None:
+    """Return the default of a column as PostgreSQL has it."""
+    compiler = DIALECT.ddl_compiler(DIALECT, None)  # type: ignore[arg-type]
+    return compiler.get_column_default_string(column)
 
 
 def parts_of(checks: Iterable[sa.Constraint], indexes: Iterable[sa.Index]) -> Iterator[Part]:
@@ -118,7 +125,6 @@ def convert(column: sa.Column[Any], via: str = "text", *, has_default: bool = Fa
     changes = [f"{alter} TYPE {kind} USING {name}::{via}::{kind}"]
     if has_default:
         changes.insert(0, f"{alter} DROP DEFAULT")
-    compiler = DIALECT.ddl_compiler(DIALECT, None)  # type: ignore[arg-type]
-    if (default := compiler.get_column_default_string(column)) is not None:
+    if (default := default_of(column)) is not None:
         changes.append(f"{alter} SET DEFAULT {default}")
     return f"ALTER TABLE {quote.format_table(column.table)} {', '.join(changes)}"

@@ -17,7 +17,7 @@ from sqlalchemy.schema import conv
 
 from migrator.drafts import enums, identities
 from migrator.drafts.autogenerate import generic
-from migrator.drafts.conversions import Part, Schema, parts_of, way
+from migrator.drafts.conversions import Part, Schema, default_of, parts_of, way
 from migrator.drafts.ordering import around_types, in_order
 from migrator.drafts.recording import Record, TableRecord
 
@@ -56,6 +56,7 @@ class Draft:
             case ops.ModifyTableOps():
                 return self.split(step)
             case ops.AlterColumnOp(existing_type=sa.types.TypeEngine()):
+                step.kw.pop("autoincrement", None)  # only MySQL knows it
                 return self.altered(step)
             case ops.DropTableOp():
                 step = ops.DropTableOp.from_table(self.table(step.to_table()))
@@ -97,10 +98,11 @@ class Draft:
             step.existing_server_default = old.server_default
         if step.modify_type is None:
             return [step]
-        default = step.modify_server_default
-        default = step.existing_server_default if default is False else default
         old = in_table(step, step.existing_type, step.existing_server_default)
-        new = in_table(step, step.modify_type, default)
+        new = in_table(step, step.modify_type, self.modelled_default(step))
+        if default_of(old) != default_of(new):
+            # SQLite takes defaults for the same that PostgreSQL does not, such as 1 and true.
+            step.modify_server_default = new.server_default
         up, down = way(old, new), way(new, old)
         return [
             *[enums.PostgreSQLOp(self.before.converting(old, new, up), [])] * (up != ""),
@@ -108,6 +110,13 @@ class Draft:
             # Its way back comes before that of the step.
             *[enums.PostgreSQLOp([], self.after.converting(new, old, down))] * (down != ""),
         ]
+
+    def modelled_default(self, step: ops.AlterColumnOp) -> Any:
+        """Return the default that the models give to a column."""
+        for column in self.after.columns:
+            if (column.table.name, column.name) == (step.table_name, step.column_name):
+                return column.server_default
+        return None
 
     def numbered(self, step: ops.AlterColumnOp) -> list[Step]:
         """Return the change of a column with an identity, which SQLite has none of."""
