@@ -1,5 +1,6 @@
 """Models change in ways that Alembic alone gets wrong: each draft runs up and down anywhere."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -11,7 +12,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from migrator import Database, Exit, testing
+from migrator import Database, Exit, RefusedError, testing
 from sqlalchemy.dialects import postgresql
 
 from tests.migrator.project import Project
@@ -276,6 +277,76 @@ def an_identity_that_keeps_its_numbers(metadata: sa.MetaData, changed: bool) -> 
     sa.Table("keys", metadata, key)
 
 
+@case
+def types_that_one_database_takes_for_the_same(metadata: sa.MetaData, changed: bool) -> None:
+    document = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    things(
+        metadata,
+        sa.Column("a", sa.DateTime(timezone=changed)),
+        sa.Column("b", document if changed else sa.JSON()),
+        sa.Column("c", number if changed else sa.Integer()),
+        sa.Column("d", number if changed else sa.BigInteger()),
+    )
+
+
+@case
+def collations(metadata: sa.MetaData, changed: bool) -> None:
+    given, none = sa.Text(collation="NOCASE"), sa.Text()
+    own, default = sa.Text(collation="C"), sa.Text()
+    before = none.with_variant(default, "postgresql")
+    after = given.with_variant(own, "postgresql")
+    things(
+        metadata,
+        sa.Column("a", after if changed else before),
+        sa.Column("b", before if changed else after),
+        sa.Column("c", after, nullable=changed),
+    )
+
+
+@case
+def a_sequence(metadata: sa.MetaData, changed: bool) -> None:
+    shared, new = sa.Sequence("numbers"), sa.Sequence("more")
+    things(metadata, sa.Column("a", sa.Integer, shared))
+    if changed:
+        columns = sa.Column("a", sa.Integer, shared), sa.Column("b", sa.Integer, new)
+        sa.Table("others", metadata, sa.Column("id", sa.Integer, primary_key=True), *columns)
+
+
+@case
+def types_with_a_check_of_their_own(metadata: sa.MetaData, changed: bool) -> None:
+    kinds = (
+        sa.Boolean(create_constraint=True, name="bool"),
+        sa.Enum("a", "b", name="native", create_constraint=True),
+        sa.Enum("a", "b", name="text", create_constraint=True, native_enum=False),
+    )
+    columns: list[sa.Column[Any]] = [sa.Column(f"c{i}", kind) for i, kind in enumerate(kinds)]
+    things(metadata, sa.Column("x", sa.Integer), *columns * (not changed))
+    other = sa.Boolean(create_constraint=True, name="other")
+    sa.Table("others", metadata, sa.Column("x", sa.Integer), *[sa.Column("y", other)] * changed)
+
+
+@case
+def tables_dropped_with_their_options(metadata: sa.MetaData, changed: bool) -> None:
+    things(metadata, *[sa.Column("new", sa.Integer)] * changed)
+    if not changed:
+        kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+        identity = sa.Identity(always=True, start=5)
+        counted, divided = (sa.Column("id", kind, primary_key=True) for _ in range(2))
+        numbered = sa.Column("id", kind, identity, primary_key=True)
+        sa.Table("counted", metadata, counted, sqlite_autoincrement=True)
+        sa.Table("divided", metadata, divided, postgresql_partition_by="RANGE (id)")
+        sa.Table("numbered", metadata, numbered)
+
+
+@case
+def a_member_of_a_key_removed(metadata: sa.MetaData, changed: bool) -> None:
+    kind = sa.Enum("a", *["b"] * (not changed), name="kind")
+    sa.Table("kinds", metadata, sa.Column("k", kind, primary_key=True))
+    things(metadata, sa.Column("k", sa.ForeignKey("kinds.k", ondelete="CASCADE")))
+    metadata.tables["things"].c.k.type = kind
+
+
 @contextmanager
 def using(models: Models, *, changed: bool) -> Iterator[None]:
     """Let a project have the models as they are at first, or as they become."""
@@ -422,7 +493,7 @@ RETYPED: list[tuple[Any, object, Any, object]] = [
 
 def retyped(metadata: sa.MetaData, changed: bool) -> None:
     """Add a table with columns of these types."""
-    kinds = [case[2 if changed else 0] for case in RETYPED]
+    kinds: list[Any] = [case[2 if changed else 0] for case in RETYPED]
     things(metadata, *(sa.Column(f"c{i}", kind) for i, kind in enumerate(kinds)))
 
 
@@ -485,3 +556,118 @@ def test_a_value_that_no_other_type_has_fails_the_run(
     if project.dialect == "sqlite":
         assert f"things.a: {str(value)!r} cannot become" in capsys.readouterr().err
     assert project.query("SELECT CAST(a AS TEXT) FROM things") == before
+
+
+def clear(project: Project) -> None:
+    """Remove the revisions of the sample."""
+    for path in project.versions.glob("*.py"):
+        path.unlink()
+
+
+SCHEMA = """\
+if op.get_context().dialect.name == "postgresql":
+    op.execute("CREATE SCHEMA crm")
+    op.execute("CREATE TYPE mood AS ENUM ('good', 'bad')")
+    op.execute("CREATE TABLE moods (mood mood)")
+"""
+
+
+def in_schemas(project: Project, options: str) -> None:
+    """Let a project begin with a schema and a type that a revision made in SQL."""
+    clear(project)
+    (project.versions / "0001.py").write_text(
+        '"""schema"""\nfrom alembic import op\nrevision, down_revision = "0001", None\n'
+        f"def upgrade() -> None:\n{textwrap.indent(SCHEMA, '    ')}"
+        'def downgrade() -> None:\n    op.execute("DROP SCHEMA crm")\n'
+    )
+    env = project.root / "migrations" / "env.py"
+    given = "**environment.online(connection)"
+    env.write_text(env.read_text().replace(given, f"{options}, {given}"))
+
+
+def test_tables_of_several_schemas_are_told_apart(postgresql_project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        def table(name: str, *items: sa.schema.SchemaItem, schema: str | None = "crm") -> None:
+            sa.Table(
+                name, metadata, sa.Column("id", sa.Integer, primary_key=True), *items, schema=schema
+            )
+
+        table("parents")
+        table("children", sa.Column("parent_id", sa.ForeignKey("crm.parents.id")))
+        if changed:
+            table("parents", schema=None)
+
+    project = postgresql_project
+    in_schemas(project, 'include_schemas=True, include_object=lambda _, name, *__: name != "moods"')
+    draft(project.database, models, changed=False)
+    project.upgraded()
+    before = sorted(project.versions.glob("*.py"))
+
+    with pytest.raises(RefusedError, match=r"tables crm.parents and parents; .*another name"):
+        draft(project.database, models, changed=True)
+
+    assert sorted(project.versions.glob("*.py")) == before
+
+
+def test_an_enum_of_another_schema_grows(postgresql_project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        kinds = (
+            sa.Enum("a", *["b"] * changed, name="grown", schema="crm"),
+            sa.Enum(*("ba" if changed else "ab"), name="moved", schema="crm"),
+        )
+        things(metadata, *(sa.Column(f"c{i}", kind) for i, kind in enumerate(kinds)))
+
+    project = postgresql_project
+    in_schemas(project, 'include_object=lambda _, name, *__: name != "moods"')
+    draft(project.database, models, changed=False)
+    draft(project.database, models, changed=True)
+
+    assert "op." not in draft(project.database, models, changed=True).read_text()
+    project.upgraded()
+    project.database.downgrade("0001")
+
+
+def test_an_enum_that_is_there_is_not_created(postgresql_project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        mood = sa.Enum("good", "bad", *["mixed"] * changed, name="mood")
+        sa.Table("moods", metadata, sa.Column("mood", mood))
+        sa.Table("left_out", metadata, sa.Column("mood", sa.Enum("x", name="other")))
+
+    project = postgresql_project
+    in_schemas(project, 'include_object=lambda _, name, *__: name != "left_out"')
+
+    path = draft(project.database, models, changed=False)
+
+    assert "op." not in path.read_text()
+    path = draft(project.database, models, changed=True)
+    assert "ALTER TYPE mood ADD VALUE 'mixed'" in path.read_text()
+    project.upgraded()
+
+
+@pytest.mark.filterwarnings("ignore:Autogenerate rendered")
+def test_constraints_without_a_name_come_back(project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        metadata.naming_convention = sa.MetaData().naming_convention
+        things(metadata, sa.Column("x", sa.Integer))
+        if not changed:
+            sa.Table(
+                "notes",
+                metadata,
+                sa.Column("a", sa.ForeignKey("things.id", ondelete="CASCADE")),
+                sa.Column("b", sa.ForeignKey("things.id")),
+                sa.Column("c", sa.Integer),
+                sa.CheckConstraint("a > 0"),
+                sa.CheckConstraint("b > 0"),
+                sa.UniqueConstraint("c"),
+            )
+
+    clear(project)
+    target = project.database
+    draft(target, models, changed=False)
+    assert "op." not in draft(target, models, changed=False).read_text()
+    path = draft(target, models, changed=True)
+
+    with using(models, changed=True):
+        testing.test_every_downgrade_restores_the_schema(target, target.url)
+    assert path.read_text().count("ForeignKeyConstraint(") == 2
+    assert path.read_text().count("CheckConstraint(") == 2

@@ -69,8 +69,16 @@ class NoType(UserDefinedType[Any]):
 class Rebuild:
     """The rebuild of one table: what it has before, and what of it the new table gets."""
 
-    def __init__(self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table) -> None:
+    def __init__(
+        self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table, collated: frozenset[str]
+    ) -> None:
         """Read the table; nothing is changed yet.
+
+        Args:
+            impl: The database.
+            batch: What Alembic does.
+            table: The table as it is.
+            collated: The columns that lose their type with its collation.
 
         Raises:
             RuntimeError: It is a virtual table, of which the rebuild would make a plain one.
@@ -102,7 +110,8 @@ class Rebuild:
         if batch.reflected:
             # A table may refer to itself.
             own = rename_referred(old, self.name, renamed)
-            self.definition = merge(own, self.sql(read.new_table), self.definition, renamed)
+            old_parts = own, self.sql(read.new_table)
+            self.definition = merge(*old_parts, self.definition, renamed, collated)
         # The text of each other table whose keys lead to a renamed column, by its name.
         self.referring = self.find_referring(renamed)
         unseen_or_kept = read.indexes.keys() - batch.indexes.keys()
@@ -234,6 +243,8 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
     # has kept.
     rebuild: Rebuild | None = None
     kept: frozenset[str] = frozenset()
+    # The columns of a batch whose old type has a collation, which goes with it.
+    collated: frozenset[str] = frozenset()
 
     def cast_for_batch_migrate(
         self, existing: Any, existing_transfer: dict[str, Any], new_type: Any
@@ -248,6 +259,8 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
         if isinstance(column, sa.Column):
             # SQLite has no type for UUIDs, for instance; a revision knows what they are.
             said = self.said_types.get((column.table.name, column.name))
+            if said and getattr(said.dialect_impl(self.dialect), "collation", None):
+                self.collated |= {column.name.lower()}
             if said and spell(said, self.dialect) == spell(old, self.dialect):
                 old = said
         found = find_conversion(old, new_type, self.dialect)
@@ -287,7 +300,8 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
                 transfer: dict[str, Any] = batch_impl.column_transfers[column.name]
                 transfer.pop("expr", None)
         if not self.as_sql and table.schema is None:
-            self.rebuild = Rebuild(self, batch_impl, table)
+            self.rebuild = Rebuild(self, batch_impl, table, self.collated)
+        self.collated = frozenset()
 
     def create_table(self, table: Table, **options: Any) -> None:
         """Create a table; one that replaces another with all that the other has."""

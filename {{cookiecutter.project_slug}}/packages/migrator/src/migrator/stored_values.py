@@ -107,9 +107,9 @@ def find_conversion(
 
     The function has a name, takes the text of a value, and fails where PostgreSQL would.
     """
-    # SQLAlchemy has no public name for the kind of a type; Alembic asks in the same way.
     types = [it.dialect_impl(dialect) for it in (old, new)]
-    before, after = (it._type_affinity.__name__ for it in types)
+    # SQLAlchemy has no public name for the kind of a type; Alembic asks in the same way.
+    before, after = (getattr(it._type_affinity, "__name__", "") for it in types)
     if before == after or ({before, after} <= PLAIN and (before, after) not in OTHERS):
         return None
     if "_Binary" in (before, after):

@@ -7,7 +7,7 @@ What the last two share, the batch did not change, and the old text has it in fu
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 # Comments, texts, quoted names, blanks and words; anything else is one character.
@@ -232,7 +232,9 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
+def merge(
+    old: str, read: str, new: str, renamed: Mapping[str, str], collated: Container[str] = ()
+) -> str:
     """Return the text of the new table: the old one with what differs between `read` and `new`.
 
     Args:
@@ -240,6 +242,7 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
         read: How Alembic renders the table that it read.
         new: How Alembic renders the new table.
         renamed: The new names of columns, by the old ones in lower case.
+        collated: The columns that lose their collation unless the new table has one.
 
     Raises:
         ValueError: A constraint that goes is not in the old text.
@@ -261,6 +264,8 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
     items = []
     for name, column in theirs.columns.items():
         was = next((it for it, to in renamed.items() if to.lower() == name), name)
+        if was in collated and was in ours.columns:
+            ours.columns[was].parts.pop("collate", None)
         items.append(merge_column(ours.columns.get(was), before.columns.get(was), column, kept))
     items += [it.sql for it in ours.constraints if it in kept]
     # What Alembic does not read, a revision may repeat.

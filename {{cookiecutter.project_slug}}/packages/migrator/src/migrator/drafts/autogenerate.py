@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
@@ -12,7 +12,7 @@ from alembic.autogenerate.render import _repr_type
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
@@ -144,6 +144,29 @@ class ComparingSQLiteImpl(SQLiteImpl):
             indexes -= {index for index in indexes if index.name in skipped}
 
 
+SQLITE = ComparingSQLiteImpl(
+    sqlite.dialect(),
+    connection=None,
+    as_sql=False,
+    transactional_ddl=None,
+    output_buffer=None,
+    context_opts={},
+)
+
+
+def is_other_type(old: sa.Column[Any], new: sa.Column[Any]) -> bool:
+    """Return whether the types of two columns differ on either database."""
+    for impl in (SQLITE, POSTGRESQL):
+        kinds = [it.type.dialect_impl(impl.dialect) for it in (old, new)]
+        if len({getattr(it, "collation", None) for it in kinds}) > 1:
+            return True
+        # A type of the other database alone is compared there.
+        with suppress(sa.exc.CompileError):
+            if impl.compare_type(old, new):
+                return True
+    return False
+
+
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
     """Render types and defaults portably; False leaves an item to Alembic.
 
@@ -178,12 +201,12 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
 
 def copy_with_variants(enum: sa.Enum, **options: Any) -> sa.Enum:
     """Return a copy of an enum; SQLAlchemy's own loses a part, in drafts and within revisions."""
-    copied = cast(sa.Enum, sa.types.SchemaType.copy(enum, **options))
+    copied: sa.Enum = sa.types.SchemaType.copy(enum, **options)  # type: ignore[no-untyped-call]
     copied._variant_mapping, copied.create_type = enum._variant_mapping, enum.create_type
     return copied
 
 
-sa.Enum.copy = copy_with_variants  # type: ignore[method-assign]
+sa.Enum.copy = copy_with_variants  # type: ignore[assignment,method-assign]
 
 
 def render_variants(item: sa.types.TypeEngine[Any], autogen_context: AutogenContext) -> str:
@@ -216,6 +239,8 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
 
 def generic(item: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
     """Return the generic type that is nearest to one of a database; itself, if there is none."""
+    if isinstance(item, postgresql.ENUM):  # SQLAlchemy would leave out its name
+        return sa.Enum(*item.enums, name=item.name, schema=item.schema)
     # SQLAlchemy says by this error that a type, such as INET of PostgreSQL, has no generic one.
     with suppress(NotImplementedError):
         return item.as_generic()

@@ -10,12 +10,14 @@ from alembic.operations.ops import (
     CreateTableCommentOp,
     DropConstraintOp,
     DropTableCommentOp,
+    MigrateOperation,
 )
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.dialects import postgresql
 
-from migrator.drafts.conversions import enum_type
+from migrator.drafts.autogenerate import is_other_type
+from migrator.drafts.conversions import enum_type, is_created
 from migrator.drafts.index_changes import compare_indexes, compare_options
 from migrator.drafts.places import ColumnPlace, TablePlace, of_column, of_table
 from migrator.parameters import escape
@@ -101,6 +103,21 @@ def compare_enum(column: ColumnPlace) -> PriorityDispatchResult:
     return PriorityDispatchResult.CONTINUE
 
 
+@of_column
+def compare_type(column: ColumnPlace) -> PriorityDispatchResult:
+    """Compare types with the revisions: each database takes some for one that the other does not.
+
+    One that a revision changed in SQL is compared with the database only.
+    """
+    said, impl = column.said, column.context.migration_context.impl
+    is_known = said is not None and not impl.compare_type(column.migrated, said)
+    if said is not None and is_known and is_other_type(said, column.modelled):
+        column.operation.existing_type = column.migrated.type
+        column.operation.modify_type = column.modelled.type
+        return PriorityDispatchResult.STOP
+    return PriorityDispatchResult.CONTINUE
+
+
 def shape(enum: postgresql.ENUM | None) -> tuple[str | None, list[str]] | None:
     """Return what an enum is made of."""
     return None if enum is None else (enum.name, enum.enums)
@@ -151,6 +168,31 @@ def compare_checks(table: TablePlace) -> PriorityDispatchResult:
     return PriorityDispatchResult.CONTINUE
 
 
+@of_table
+def skip_checks(table: TablePlace) -> PriorityDispatchResult:
+    """Leave out CHECKs that only seem to be missing or left over.
+
+    A database has none of a type that it knows, such as the booleans of PostgreSQL. And PostgreSQL
+    gives names to those of the models that have none.
+    """
+    dialect = table.context.migration_context.dialect
+    constraints = table.modelled.constraints if table.modelled is not None else ()
+    checks = [it for it in constraints if isinstance(it, sa.CheckConstraint)]
+    needless = {it.name for it in checks if not is_created(it, dialect)}
+    has_unnamed = any(not isinstance(it.name, str) for it in checks)
+    given = re.compile(rf"{re.escape(table.name)}_(\w+_)?check\d*")
+
+    def is_meant(step: MigrateOperation) -> bool:
+        if isinstance(step, CreateCheckConstraintOp):
+            return step.constraint_name not in needless
+        if isinstance(step, DropConstraintOp) and step.constraint_type == "check":
+            return not (has_unnamed and given.fullmatch(str(step.constraint_name)))
+        return True
+
+    table.operations.ops = [step for step in table.operations.ops if is_meant(step)]
+    return PriorityDispatchResult.CONTINUE
+
+
 def spell_check(check: sa.CheckConstraint) -> str:
     """Return the condition of a CHECK."""
     return str(
@@ -164,11 +206,15 @@ plugin.add_autogenerate_comparator(
     compare_default, "column", "server_default", priority=DispatchPriority.FIRST
 )
 plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
+plugin.add_autogenerate_comparator(
+    skip_checks, "table", "checkconstraints", priority=DispatchPriority.LAST
+)
 plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
 # Alembic compares the rest first.
 plugin.add_autogenerate_comparator(
     compare_options, "table", "indexes", priority=DispatchPriority.LAST
 )
 plugin.add_autogenerate_comparator(compare_enum, "column", "types", priority=DispatchPriority.FIRST)
+plugin.add_autogenerate_comparator(compare_type, "column", "types", priority=DispatchPriority.FIRST)
 plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
 plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")
