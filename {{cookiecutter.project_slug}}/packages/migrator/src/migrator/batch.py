@@ -110,8 +110,9 @@ class Rebuild:
         if batch.reflected:
             # A table may refer to itself.
             own = rename_referred(old, self.name, renamed)
-            old_parts = own, self.sql(read.new_table)
-            self.definition = merge(*old_parts, self.definition, renamed, collated)
+            self.definition = merge(
+                own, self.sql(read.new_table), self.definition, renamed, collated
+            )
         # The text of each other table whose keys lead to a renamed column, by its name.
         self.referring = self.find_referring(renamed)
         unseen_or_kept = read.indexes.keys() - batch.indexes.keys()

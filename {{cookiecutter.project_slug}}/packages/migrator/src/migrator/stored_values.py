@@ -20,6 +20,7 @@ BOOLEANS = {
 }
 # Between these, a CAST of SQLite does what PostgreSQL does.
 PLAIN = {"Boolean", "Float", "Integer", "Numeric", "String"}
+KNOWN = PLAIN | {"Date", "DateTime", "Interval", "JSON", "Time", "Uuid"}
 
 
 def to_integer(text: str) -> int:
@@ -110,9 +111,8 @@ def find_conversion(
     types = [it.dialect_impl(dialect) for it in (old, new)]
     # SQLAlchemy has no public name for the kind of a type; Alembic asks in the same way.
     before, after = (getattr(it._type_affinity, "__name__", "") for it in types)
-    if before == after or ({before, after} <= PLAIN and (before, after) not in OTHERS):
-        return None
-    if "_Binary" in (before, after):
+    is_plain = {before, after} <= PLAIN and (before, after) not in OTHERS
+    if before == after or is_plain or not {before, after} <= KNOWN:
         return None
     convert = OTHERS.get((before, after), refuse)
     if convert is to_datetime and getattr(types[1], "timezone", False):

@@ -41,7 +41,8 @@ def compare_default(column: ColumnPlace) -> PriorityDispatchResult:
         # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
         # as well, it may take neither value for one of the other type. And Alembic quotes no text.
         column.operation.existing_server_default = old
-        if not is_same_default(old, new):
+        is_json = isinstance(column.modelled.type, sa.JSON)
+        if not is_same_default(old, new, is_json=is_json):
             column.operation.modify_server_default = new
         return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
@@ -56,16 +57,17 @@ def is_text(column: ColumnPlace) -> bool:
     return is_there and isinstance(new, str) and (is_string or "'" in new)
 
 
-def is_same_default(old: object, new: object) -> bool:
-    """Return whether two defaults have the same value; texts of JSON may be spelled differently."""
+def is_same_default(old: object, new: object, *, is_json: bool) -> bool:
+    """Return whether two defaults have the same value; JSON may be spelled in another way."""
     if not isinstance(old, sa.DefaultClause) or not isinstance(new, sa.DefaultClause):
         return old is None and new is None
     # What was read from the database is SQL as it stands; a text of the models has escapes.
     before = unquoted(str(getattr(old.arg, "text", old.arg)))
     after = new.arg if isinstance(new.arg, str) else unquoted(str(new.arg))
-    with suppress(ValueError):
-        return before == after or bool(json.loads(before) == json.loads(after))
-    return False
+    if is_json:
+        with suppress(ValueError):
+            return bool(json.loads(before) == json.loads(after))
+    return before == after
 
 
 def unquoted(sql: str) -> str:

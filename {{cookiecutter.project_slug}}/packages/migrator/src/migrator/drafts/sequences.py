@@ -10,8 +10,7 @@ from migrator.drafts.enums import PostgreSQLOp
 def create(before: Schema, after: Schema, connection: sa.Connection | None) -> list[PostgreSQLOp]:
     """Return what creates the sequences of new columns, unless they are there.
 
-    The revisions do not say which sequence a column has. One that others use stays where a column
-    is dropped, so it is dropped by hand.
+    Those of dropped columns stay: the revisions do not say which sequence a column has.
     """
     old = {(it.table.name, it.name) for it in before.columns}
     found = {
