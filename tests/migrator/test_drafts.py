@@ -671,3 +671,38 @@ def test_constraints_without_a_name_come_back(project: Project) -> None:
         testing.test_every_downgrade_restores_the_schema(target, target.url)
     assert path.read_text().count("ForeignKeyConstraint(") == 2
     assert path.read_text().count("CheckConstraint(") == 2
+
+
+@pytest.mark.parametrize(
+    ("models", "columns"),
+    [(types_that_one_database_takes_for_the_same, "abcd"), (collations, "abc")],
+)
+def test_each_changed_type_is_found(models: Models, columns: str, project: Project) -> None:
+    clear(project)
+    draft(project.database, models, changed=False)
+
+    source = draft(project.database, models, changed=True).read_text()
+
+    missing = [it for it in columns if f"batch_op.alter_column('{it}'" not in source]
+    assert missing == []
+
+
+def test_the_sequences_of_new_columns_are_created(project: Project) -> None:
+    clear(project)
+    sources = [
+        draft(project.database, a_sequence, changed=changed).read_text()
+        for changed in (False, True, True)
+    ]
+
+    assert [source.count("CREATE SEQUENCE numbers") for source in sources] == [1, 0, 0]
+    assert [source.count("CREATE SEQUENCE more") for source in sources] == [0, 1, 0]
+
+
+def test_a_text_that_is_another_number_is_another_default(project: Project) -> None:
+    def models(metadata: sa.MetaData, changed: bool) -> None:
+        things(metadata, sa.Column("a", sa.Text, server_default="1.0" if changed else "1"))
+
+    clear(project)
+    draft(project.database, models, changed=False)
+
+    assert "op." in draft(project.database, models, changed=True).read_text()
