@@ -363,18 +363,79 @@ def test_unnamed_constraints_get_the_names_of_a_convention(connection: sa.Connec
     )
 
 
-def test_a_revision_may_create_itself_what_a_batch_has_kept(connection: sa.Connection) -> None:
+@pytest.mark.parametrize("condition", ["", "IF NOT EXISTS "])
+def test_a_revision_may_create_itself_what_a_batch_has_kept(
+    connection: sa.Connection, condition: str
+) -> None:
     trigger = "CREATE TRIGGER t AFTER INSERT ON tasks BEGIN SELECT 1; END"
-    run(connection, TABLE, trigger, "CREATE INDEX i ON tasks (lower(title))")
+    indexes = [f"CREATE INDEX {name} ON tasks (lower(title))" for name in "ij"]
+    run(connection, TABLE, trigger, *indexes)
     operations = Operations(MigrationContext.configure(connection))
     with without_warnings(), operations.batch_alter_table("tasks") as batch:
         require(batch)
 
-    operations.execute(trigger.replace("1", "2"))
-    operations.create_index("i", "tasks", [sa.text("upper(title)")])
+    operations.execute(trigger.replace("1", "2").replace("TRIGGER ", f"TRIGGER {condition}"))
+    operations.execute(f"CREATE INDEX {condition}i ON tasks (upper(title))")
+    operations.create_index("j", "tasks", [sa.text("upper(title)")], if_not_exists=condition != "")
 
     found = schema(connection)
-    assert ("SELECT2" in found["t"], "upper" in found["i"]) == (True, True)
+    assert "SELECT2" in found["t"]
+    assert "upper" in found["i"]
+    assert "upper" in found["j"]
+
+
+def test_what_a_batch_has_kept_is_there_for_the_next_revision(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = "with op.batch_alter_table('books') as batch:\n    batch.drop_column('price')"
+    sqlite_project.write("batch", batch)
+    index = 'op.create_index("ix_books_author_id", "books", ["title"])'
+    sqlite_project.write("index", index)
+
+    code = sqlite_project.run("upgrade")
+
+    assert code == Exit.FAILED
+    assert "index ix_books_author_id already exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tasks", "others"),
+    [
+        ("id INTEGER PRIMARY KEY, title TEXT UNIQUE, up TEXT REFERENCES tasks (title)", []),
+        (
+            (
+                "id INTEGER PRIMARY KEY, title TEXT UNIQUE, up TEXT,"
+                " CONSTRAINT fk FOREIGN KEY (up) REFERENCES tasks (title) ON DELETE CASCADE"
+            ),
+            [],
+        ),
+        (
+            "id INTEGER PRIMARY KEY, title TEXT UNIQUE, up TEXT",
+            [
+                "CREATE TABLE kids (title TEXT REFERENCES Tasks(title))",
+                "CREATE TABLE others (title TEXT UNIQUE, x TEXT REFERENCES others (title))",
+            ],
+        ),
+    ],
+    ids=["itself", "itself, named", "another table"],
+)
+def test_keys_follow_a_renamed_column(
+    connection: sa.Connection, tasks: str, others: list[str]
+) -> None:
+    run(connection, "PRAGMA foreign_keys = OFF", f"CREATE TABLE tasks ({tasks})", *others)
+    run(connection, "INSERT INTO tasks VALUES (1, 'a', NULL), (2, 'b', 'a')")
+    before = schema(connection)
+
+    rebuild(connection, rename)
+
+    assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    after = schema(connection)
+    if others:
+        assert after["kids"] == before["kids"].replace("Tasks(title)", "Tasks(name)")
+        assert after["others"] == before["others"]
+    else:
+        wanted = before["tasks"].replace("title", "name")
+        assert after["tasks"] == wanted
 
 
 def test_a_table_that_the_revision_describes_is_made_as_described(

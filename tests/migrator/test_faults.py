@@ -390,6 +390,22 @@ def test_a_type_that_sqlite_lacks_is_explained(
     assert "Compiler" not in printed
 
 
+def test_a_domain_that_sqlite_lacks_is_explained(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = "sa.Text().with_variant(postgresql.DOMAIN('email', sa.Text()), 'postgresql')"
+    imported = "from sqlalchemy.dialects import postgresql\n"
+    table = f"op.create_table('extras', sa.Column('email', {kind}))"
+    sqlite_project.write("extras", imported + table)
+
+    code = sqlite_project.run("upgrade")
+
+    printed = capsys.readouterr().err
+    assert code == Exit.FAILED
+    assert "SQLite has no domains, and revisions run there (create it in SQL on Postgre" in printed
+    assert "postgresql.DOMAIN(…, create_type=False)" in printed
+
+
 def test_tables_that_the_revisions_do_not_name_are_explained(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

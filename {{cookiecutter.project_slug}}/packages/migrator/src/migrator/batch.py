@@ -9,23 +9,38 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.operations.batch import ApplyBatchImpl
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Index, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import NullType, UserDefinedType
 
-from migrator.drafts.autogenerate import ComparingSQLiteImpl
+from migrator.drafts.autogenerate import ComparingSQLiteImpl, spell
 from migrator.parameters import parameters, refusing_unbound
-from migrator.tabletext import Words, merge, quote, rename_columns, tokenize, word, words
+from migrator.stored_values import Convert, convert_unless_null, find_conversion
+from migrator.tabletext import (
+    Words,
+    merge,
+    quote,
+    rename_columns,
+    rename_referred,
+    tokenize,
+    word,
+    words,
+)
 
 # What Alembic and SQLAlchemy say of parts that they do not see. A rebuild keeps them.
 UNSEEN = ("Unnamed CHECK constraint on reflected table", "Skipped unsupported reflection of expr")
-CREATE = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?(TRIGGER|INDEX)\s+(\S+)", re.IGNORECASE)
+CREATE = re.compile(
+    r"\s*CREATE\s+(?:UNIQUE\s+)?(TRIGGER|INDEX)\s+(?:IF\s+NOT\s+EXISTS\s+)?(\S+)",
+    re.IGNORECASE,
+)
 
 
 def rename_in_index(sql: str, names: Mapping[str, str]) -> str:
@@ -54,8 +69,16 @@ class NoType(UserDefinedType[Any]):
 class Rebuild:
     """The rebuild of one table: what it has before, and what of it the new table gets."""
 
-    def __init__(self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table) -> None:
+    def __init__(
+        self, impl: SQLiteImpl, batch: ApplyBatchImpl, table: Table, collated: frozenset[str]
+    ) -> None:
         """Read the table; nothing is changed yet.
+
+        Args:
+            impl: The database.
+            batch: What Alembic does.
+            table: The table as it is.
+            collated: The columns that lose their type with its collation.
 
         Raises:
             RuntimeError: It is a virtual table, of which the rebuild would make a plain one.
@@ -85,7 +108,13 @@ class Rebuild:
         }
         self.definition = self.sql(batch.new_table)  # the text that creates the new table
         if batch.reflected:
-            self.definition = merge(old, self.sql(read.new_table), self.definition, renamed)
+            # A table may refer to itself.
+            own = rename_referred(old, self.name, renamed)
+            self.definition = merge(
+                own, self.sql(read.new_table), self.definition, renamed, collated
+            )
+        # The text of each other table whose keys lead to a renamed column, by its name.
+        self.referring = self.find_referring(renamed)
         unseen_or_kept = read.indexes.keys() - batch.indexes.keys()
         # The text of each index that stays, by its name.
         self.indexes = {
@@ -123,6 +152,17 @@ class Rebuild:
         with refusing_unbound(dialect, self.texts):
             return str(CreateTable(table).compile(dialect=dialect)).strip()
 
+    def find_referring(self, renamed: Mapping[str, str]) -> dict[str, str]:
+        """Return the new texts of tables whose keys name a renamed column of this one."""
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL"
+        tables = self.connection.exec_driver_sql(query).all() if renamed else ()
+        changed = {name: (sql, rename_referred(sql, self.name, renamed)) for name, sql in tables}
+        return {
+            name: new
+            for name, (old, new) in changed.items()
+            if new != old and name.lower() != self.name.lower()
+        }
+
     def read_sequence(self) -> int | None:
         """Return the last number that AUTOINCREMENT gave; None without it."""
         if not re.search(r"\bAUTOINCREMENT\b", self.definition, re.IGNORECASE):
@@ -139,6 +179,15 @@ class Rebuild:
             run("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", values)
         for sql in [*self.indexes.values(), *self.triggers.values()]:
             run(sql)
+        if self.referring:
+            # SQLite itself changes them so where it renames a column without a rebuild.
+            run("PRAGMA writable_schema = ON")
+            for name, sql in self.referring.items():
+                run(
+                    "UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?",
+                    (sql, name),
+                )
+            run("PRAGMA writable_schema = RESET")
         # SQLite looks at all views when it renames a column, and at most of each trigger.
         column = quote(str(next(iter(self.batch.columns.values())).name))
         self.attempt(f"ALTER TABLE {quote(self.name)} RENAME COLUMN {column} TO {column}")
@@ -191,9 +240,57 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
     # Alembic uses the last class that has this name.
     __dialect__ = "sqlite"
 
-    # The rebuild that is going on, and the indexes and triggers that the last one has kept.
+    # The rebuild that is going on, and the indexes and triggers that the last one of the revision
+    # has kept.
     rebuild: Rebuild | None = None
     kept: frozenset[str] = frozenset()
+    # The columns of a batch whose old type has a collation, which goes with it.
+    collated: frozenset[str] = frozenset()
+
+    def cast_for_batch_migrate(
+        self, existing: Any, existing_transfer: dict[str, Any], new_type: Any
+    ) -> None:
+        """Convert the values of a column whose type changes, as PostgreSQL does.
+
+        Raises:
+            RuntimeError: PostgreSQL would not convert a value either.
+        """
+        column = existing_transfer["expr"]
+        old = existing.type
+        if isinstance(column, sa.Column):
+            # SQLite has no type for UUIDs, for instance; a revision knows what they are.
+            said = self.said_types.get((column.table.name, column.name))
+            if said and getattr(said.dialect_impl(self.dialect), "collation", None):
+                self.collated |= {column.name.lower()}
+            if said and spell(said, self.dialect) == spell(old, self.dialect):
+                old = said
+        found = find_conversion(old, new_type, self.dialect)
+        if found is None:
+            super().cast_for_batch_migrate(existing, existing_transfer, new_type)
+            return
+        name, convert = found
+        if self.connection is None or not isinstance(column, sa.Column):
+            raise RuntimeError(f"{existing.name}: only a run can convert values by {name}")
+        self.require_convertible(column, new_type, convert)
+        driver: Any = self.connection.connection.driver_connection
+        convert_value = partial(convert_unless_null, convert)
+        driver.create_function(name, 1, convert_value, deterministic=True)
+        existing_transfer["expr"] = sa.Function(name, column)
+
+    def require_convertible(self, column: sa.Column[Any], new_type: Any, convert: Convert) -> None:
+        """Raise `RuntimeError` if a value of a column cannot be converted."""
+        assert self.connection is not None
+        name = quote(column.name)
+        query = f"SELECT DISTINCT {name} FROM {quote(column.table.name)} WHERE {name} IS NOT NULL"  # noqa: S608
+        for value in self.connection.exec_driver_sql(query).scalars():
+            try:
+                convert(str(value))
+            except (ArithmeticError, LookupError, ValueError) as error:
+                kind = spell(new_type, self.dialect)
+                raise RuntimeError(
+                    f"{column}: {value!r} cannot become {kind}. Change such values in a revision"
+                    " before this one"
+                ) from error
 
     def prep_table_for_batch(self, batch_impl: ApplyBatchImpl, table: Table) -> None:
         """Leave generated columns, which SQLite computes, out of the copy; read the old table."""
@@ -204,7 +301,8 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
                 transfer: dict[str, Any] = batch_impl.column_transfers[column.name]
                 transfer.pop("expr", None)
         if not self.as_sql and table.schema is None:
-            self.rebuild = Rebuild(self, batch_impl, table)
+            self.rebuild = Rebuild(self, batch_impl, table, self.collated)
+        self.collated = frozenset()
 
     def create_table(self, table: Table, **options: Any) -> None:
         """Create a table; one that replaces another with all that the other has."""
@@ -245,7 +343,18 @@ class RebuildingSQLiteImpl(ComparingSQLiteImpl):
             self.drop_kept(created[1], name)
         super().execute(sql, execution_options)
 
+    def forget(self) -> None:
+        """Forget what a revision has done: the next one knows what is there."""
+        self.kept = frozenset()
+        self.said_types.clear()
+
     def drop_kept(self, kind: str, name: str) -> None:
         """Let a revision create what a batch has kept: it knows of batches that keep nothing."""
         assert self.connection is not None
         self.connection.exec_driver_sql(f"DROP {kind} IF EXISTS {quote(name)}")
+
+
+def forget_batches(ctx: MigrationContext, **_: object) -> None:
+    """Forget the batches of a revision, as a callback for `on_version_apply`."""
+    if isinstance(ctx.impl, RebuildingSQLiteImpl):
+        ctx.impl.forget()

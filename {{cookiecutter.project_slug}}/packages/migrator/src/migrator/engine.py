@@ -49,6 +49,12 @@ ADVICE = (
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 
+DOMAIN = re.compile(r"Compiler <.*> can't render element of type <class '.*CreateDomainType'>")
+ADVICE_ON_DOMAINS = (
+    "SQLite has no domains, and revisions run there (create it in SQL on PostgreSQL only, and write"
+    " postgresql.DOMAIN(…, create_type=False))"
+)
+
 EXPECTED = (
     "Skipped unsupported reflection",
     "Can(not|'t) .*sort tables",
@@ -226,7 +232,8 @@ def explaining_types() -> Iterator[None]:
     try:
         yield
     except CompileError as error:
-        error.args = (UNKNOWN_TYPE.sub(ADVICE, str(error.args[0])), *error.args[1:])
+        message = UNKNOWN_TYPE.sub(ADVICE, str(error.args[0]))
+        error.args = (DOMAIN.sub(ADVICE_ON_DOMAINS, message), *error.args[1:])
         raise
 
 

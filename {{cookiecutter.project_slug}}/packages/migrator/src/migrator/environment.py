@@ -133,12 +133,12 @@ class Environment:
             # is locked once, for the whole run.
             "transaction_per_migration": not is_sqlite,
             "transactional_ddl": True,
-            "on_version_apply": forget_progress,
+            "on_version_apply": (forget_progress, batch.forget_batches),
         }
         # Databases of tests need no history.
         if self.config.attributes.get("history", True):
             record = Recorder(self.config.attributes.get("report"))
-            options["on_version_apply"] = (forget_progress, record)
+            options["on_version_apply"] += (record,)
         return options
 
     @contextmanager

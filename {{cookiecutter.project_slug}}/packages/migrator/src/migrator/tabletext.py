@@ -7,7 +7,7 @@ What the last two share, the batch did not change, and the old text has it in fu
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 # Comments, texts, quoted names, blanks and words; anything else is one character.
@@ -44,6 +44,20 @@ def word(part: str) -> str:
 def words(tokens: Iterable[str]) -> Words:
     """Return tokens for comparison, without blanks."""
     return tuple(word(part) for part in tokens if not part.isspace())
+
+
+def without_brackets(parts: Words) -> Words:
+    """Return a list in brackets without those around a whole item of it."""
+    dropped, starts = set[int](), list[int]()
+    for position, part in enumerate(parts):
+        if part == "(":
+            starts.append(position)
+        elif part == ")":
+            start = starts.pop()
+            around = parts[start - 1 : start] + parts[position + 1 : position + 2]
+            if len(around) == 2 and around[0] in ("(", ",") and around[1] in (")", ","):
+                dropped |= {start, position}
+    return tuple(part for position, part in enumerate(parts) if position not in dropped)
 
 
 def text(tokens: Sequence[str]) -> str:
@@ -196,12 +210,31 @@ def rename_columns(sql: str, names: Mapping[str, str], least_depth: int = 2) -> 
     return "".join(renamed)
 
 
+def rename_referred(sql: str, table: str, names: Mapping[str, str]) -> str:
+    """Return the text of a table whose keys have other names for the columns of `table`."""
+    renamed, before, is_key, in_key = [], "", False, False
+    for part in tokenize(sql):
+        if before == "references":
+            is_key = word(part) == table.lower()
+            in_key = False
+        elif is_key and not part.isspace():
+            # The columns follow in brackets, or there are none.
+            in_key = part == "(" or (in_key and part != ")")
+            is_key = in_key
+        known = names.get(word(part)) if in_key and not part.isspace() else None
+        renamed.append(part if known is None else quote(known))
+        before = before if part.isspace() else part.lower()
+    return "".join(renamed)
+
+
 def quote(name: str) -> str:
     """Return a name in quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
+def merge(
+    old: str, read: str, new: str, renamed: Mapping[str, str], collated: Container[str] = ()
+) -> str:
     """Return the text of the new table: the old one with what differs between `read` and `new`.
 
     Args:
@@ -209,6 +242,7 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
         read: How Alembic renders the table that it read.
         new: How Alembic renders the new table.
         renamed: The new names of columns, by the old ones in lower case.
+        collated: The columns that lose their collation unless the new table has one.
 
     Raises:
         ValueError: A constraint that goes is not in the old text.
@@ -230,6 +264,8 @@ def merge(old: str, read: str, new: str, renamed: Mapping[str, str]) -> str:
     items = []
     for name, column in theirs.columns.items():
         was = next((it for it, to in renamed.items() if to.lower() == name), name)
+        if was in collated and was in ours.columns:
+            ours.columns[was].parts.pop("collate", None)
         items.append(merge_column(ours.columns.get(was), before.columns.get(was), column, kept))
     items += [it.sql for it in ours.constraints if it in kept]
     # What Alembic does not read, a revision may repeat.

@@ -12,7 +12,7 @@ from alembic.autogenerate.render import _repr_type
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from alembic.util.sqla_compat import is_expression_index
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import False_, True_
 from sqlalchemy.sql.functions import now
 
@@ -109,6 +109,14 @@ POSTGRESQL = PortablePostgresqlImpl(
 class ComparingSQLiteImpl(SQLiteImpl):
     """Alembic's SQLite, which knows types of PostgreSQL and leaves expressions to migrator."""
 
+    # What a revision calls the type of a column that it alters, by table and column.
+    said_types: dict[tuple[str, str], sa.types.TypeEngine[Any]]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Begin without types."""
+        super().__init__(*arguments, **options)
+        self.said_types = {}
+
     def render_type(
         self, type_: sa.types.TypeEngine[Any], autogen_context: AutogenContext
     ) -> str | Literal[False]:
@@ -118,6 +126,8 @@ class ComparingSQLiteImpl(SQLiteImpl):
 
     def render_ddl_sql_expr(self, expr: sa.ClauseElement, *arguments: Any, **options: Any) -> str:
         """Return an expression as the text of a revision, whose colons begin no parameter."""
+        if options.get("is_index") and not isinstance(expr, sa.ColumnClause):
+            expr = expr.self_group()  # PostgreSQL needs the brackets
         sql = super().render_ddl_sql_expr(expr, *arguments, **options)
         return sql if options.get("is_index") else escape(sql)
 
@@ -134,6 +144,29 @@ class ComparingSQLiteImpl(SQLiteImpl):
             indexes -= {index for index in indexes if index.name in skipped}
 
 
+SQLITE = ComparingSQLiteImpl(
+    sqlite.dialect(),
+    connection=None,
+    as_sql=False,
+    transactional_ddl=None,
+    output_buffer=None,
+    context_opts={},
+)
+
+
+def is_other_type(old: sa.Column[Any], new: sa.Column[Any]) -> bool:
+    """Return whether the types of two columns differ on either database."""
+    for impl in (SQLITE, POSTGRESQL):
+        kinds = [it.type.dialect_impl(impl.dialect) for it in (old, new)]
+        if len({getattr(it, "collation", None) for it in kinds}) > 1:
+            return True
+        # A type of the other database alone is compared there.
+        with suppress(sa.exc.CompileError):
+            if impl.compare_type(old, new):
+                return True
+    return False
+
+
 def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
     """Render types and defaults portably; False leaves an item to Alembic.
 
@@ -142,7 +175,8 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     `DEFAULT 1` for a boolean fails on PostgreSQL, and PostgreSQL's `now()` fails on SQLite.
     """
     if kind == "type" and isinstance(item, sa.types.TypeDecorator) and not is_sqlalchemys(item):
-        return _repr_type(decorated_type(item), autogen_context)
+        found = _repr_type(decorated_type(item), autogen_context)
+        return found + render_variants(item, autogen_context)
     if (
         kind == "type"
         and isinstance(item, sa.Enum)
@@ -150,9 +184,10 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
         and autogen_context.opts["record"] is not None
     ):
         # The draft creates the type itself.
-        return (
-            f"sa.{item!r}" if not item.create_type else f"sa.{item!r}"[:-1] + ", create_type=False)"
+        created = (
+            f"sa.{item!r}"[:-1] + ", create_type=False)" if item.create_type else f"sa.{item!r}"
         )
+        return created + render_variants(item, autogen_context)
     if kind == "server_default" and isinstance(item, sa.DefaultClause):
         match item.arg:
             case True_():
@@ -164,6 +199,24 @@ def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | 
     return False
 
 
+def copy_with_variants(enum: sa.Enum, **options: Any) -> sa.Enum:
+    """Return a copy of an enum; SQLAlchemy's own loses a part, in drafts and within revisions."""
+    copied: sa.Enum = sa.types.SchemaType.copy(enum, **options)  # type: ignore[no-untyped-call]
+    copied._variant_mapping, copied.create_type = enum._variant_mapping, enum.create_type
+    return copied
+
+
+sa.Enum.copy = copy_with_variants  # type: ignore[assignment,method-assign]
+
+
+def render_variants(item: sa.types.TypeEngine[Any], autogen_context: AutogenContext) -> str:
+    """Return the calls that give a type its variants."""
+    return "".join(
+        f".with_variant({_repr_type(variant, autogen_context)}, {name!r})"
+        for name, variant in sorted(item._variant_mapping.items())
+    )
+
+
 def is_sqlalchemys(item: sa.types.TypeEngine[Any]) -> bool:
     """Return whether a type is one of SQLAlchemy's own, such as `sa.Interval`."""
     return type(item).__module__.startswith("sqlalchemy.")
@@ -173,6 +226,8 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
     """Return the type that a `TypeDecorator` has in SQL, and variants where databases differ."""
     found: sa.types.TypeEngine[Any] = decorator.impl_instance
     for dialect in DIALECTS:
+        if dialect.name in decorator._variant_mapping:
+            continue
         own = decorator.load_dialect_impl(dialect)
         if spell(own, dialect) != spell(found, dialect):
             # SQLAlchemy adapts types to a driver, in classes of its own.
@@ -184,6 +239,8 @@ def decorated_type(decorator: sa.types.TypeDecorator[Any]) -> sa.types.TypeEngin
 
 def generic(item: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
     """Return the generic type that is nearest to one of a database; itself, if there is none."""
+    if isinstance(item, postgresql.ENUM):  # SQLAlchemy would leave out its name
+        return sa.Enum(*item.enums, name=item.name, schema=item.schema)
     # SQLAlchemy says by this error that a type, such as INET of PostgreSQL, has no generic one.
     with suppress(NotImplementedError):
         return item.as_generic()

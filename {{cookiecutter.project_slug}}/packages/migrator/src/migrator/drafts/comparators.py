@@ -1,6 +1,8 @@
 """Compares, for autogenerate, what Alembic itself does not, or not on every database."""
 
+import json
 import re
+from contextlib import suppress
 
 import sqlalchemy as sa
 from alembic.operations.ops import (
@@ -8,12 +10,14 @@ from alembic.operations.ops import (
     CreateTableCommentOp,
     DropConstraintOp,
     DropTableCommentOp,
+    MigrateOperation,
 )
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.dialects import postgresql
 
-from migrator.drafts.conversions import enum_type
+from migrator.drafts.autogenerate import is_other_type
+from migrator.drafts.conversions import enum_type, is_created
 from migrator.drafts.index_changes import compare_indexes, compare_options
 from migrator.drafts.places import ColumnPlace, TablePlace, of_column, of_table
 from migrator.parameters import escape
@@ -33,22 +37,47 @@ def compare_default(column: ColumnPlace) -> PriorityDispatchResult:
         # Alembic compares spellings, and PostgreSQL spells expressions in its own way. A test of
         # migrator.testing compares what the database makes of both.
         return PriorityDispatchResult.STOP
-    if isinstance(column.modelled.type, sa.JSON) or is_retyped(column):
+    if isinstance(column.modelled.type, sa.JSON) or is_text(column) or is_retyped(column):
         # Alembic asks the database. PostgreSQL has no equality for JSON, and where the type changes
-        # as well, it may take neither value for one of the other type.
+        # as well, it may take neither value for one of the other type. And Alembic quotes no text.
         column.operation.existing_server_default = old
-        if default_text(old) != default_text(new):
+        is_json = isinstance(column.modelled.type, sa.JSON)
+        if not is_same_default(old, new, is_json=is_json):
             column.operation.modify_server_default = new
         return PriorityDispatchResult.STOP
     return PriorityDispatchResult.CONTINUE
 
 
-def default_text(default: object) -> str:
-    """Return the SQL of a default without the cast that PostgreSQL adds; empty for no default."""
-    if not isinstance(default, sa.DefaultClause):
-        return ""
-    text = default.arg if isinstance(default.arg, str) else str(default.arg)
-    return re.sub(r"::[\w\s.,()\[\]\"]+$", "", text).strip("'")
+def is_text(column: ColumnPlace) -> bool:
+    """Return whether the default of a column is a text before and after, and not an expression."""
+    defaults = column.migrated.server_default, column.modelled.server_default
+    is_there = all(isinstance(it, sa.DefaultClause) for it in defaults)
+    new = getattr(defaults[1], "arg", None)
+    is_string = isinstance(column.modelled.type, sa.String)
+    return is_there and isinstance(new, str) and (is_string or "'" in new)
+
+
+def is_same_default(old: object, new: object, *, is_json: bool) -> bool:
+    """Return whether two defaults have the same value; JSON may be spelled in another way."""
+    if not isinstance(old, sa.DefaultClause) or not isinstance(new, sa.DefaultClause):
+        return old is None and new is None
+    # What was read from the database is SQL as it stands; a text of the models has escapes.
+    before = unquoted(str(getattr(old.arg, "text", old.arg)))
+    after = new.arg if isinstance(new.arg, str) else unquoted(str(new.arg))
+    if is_json:
+        with suppress(ValueError):
+            return bool(json.loads(before) == json.loads(after))
+    return before == after
+
+
+def unquoted(sql: str) -> str:
+    """Return the text that a default is, or its SQL without the cast that PostgreSQL adds."""
+    sql = re.sub(r"::[\w\s.,()\[\]\"]+$", "", sql)
+    sql = re.sub(r"^\((.*)\)$", r"\1", sql, flags=re.DOTALL)  # SQLite may need brackets
+    if quoted := re.fullmatch(r"(E?)'(.*)'", sql, re.DOTALL):
+        value = quoted[2].replace("''", "'")
+        return value.replace("\\\\", "\\") if quoted[1] else value
+    return sql
 
 
 def is_retyped(column: ColumnPlace) -> bool:
@@ -70,6 +99,21 @@ def compare_enum(column: ColumnPlace) -> PriorityDispatchResult:
     found, wanted = enum_type(old), enum_type(column.modelled)
     is_by_hand = wanted is not None and not wanted.create_type
     if not is_by_hand and shape(found) != shape(wanted):
+        column.operation.existing_type = column.migrated.type
+        column.operation.modify_type = column.modelled.type
+        return PriorityDispatchResult.STOP
+    return PriorityDispatchResult.CONTINUE
+
+
+@of_column
+def compare_type(column: ColumnPlace) -> PriorityDispatchResult:
+    """Compare types with the revisions: each database takes some for one that the other does not.
+
+    One that a revision changed in SQL is compared with the database only.
+    """
+    said, impl = column.said, column.context.migration_context.impl
+    is_known = said is not None and not impl.compare_type(column.migrated, said)
+    if said is not None and is_known and is_other_type(said, column.modelled):
         column.operation.existing_type = column.migrated.type
         column.operation.modify_type = column.modelled.type
         return PriorityDispatchResult.STOP
@@ -112,7 +156,7 @@ def compare_checks(table: TablePlace) -> PriorityDispatchResult:
     said, modelled = table.said, table.modelled
     if said is not None and table.migrated is not None and modelled is not None:
         for check in modelled.constraints:
-            old = said.checks.get(str(check.name))
+            old = said.checks.get(str(check.name)) if check.name else None
             if (
                 isinstance(check, sa.CheckConstraint)
                 and old is not None
@@ -123,6 +167,31 @@ def compare_checks(table: TablePlace) -> PriorityDispatchResult:
                     # As text: Alembic would add an expression to the models once more.
                     CreateCheckConstraintOp(check.name, table.name, escape(spell_check(check))),
                 ]
+    return PriorityDispatchResult.CONTINUE
+
+
+@of_table
+def skip_checks(table: TablePlace) -> PriorityDispatchResult:
+    """Leave out CHECKs that only seem to be missing or left over.
+
+    A database has none of a type that it knows, such as the booleans of PostgreSQL. And PostgreSQL
+    gives names to those of the models that have none.
+    """
+    dialect = table.context.migration_context.dialect
+    constraints = table.modelled.constraints if table.modelled is not None else ()
+    checks = [it for it in constraints if isinstance(it, sa.CheckConstraint)]
+    needless = {it.name for it in checks if not is_created(it, dialect)}
+    has_unnamed = any(not isinstance(it.name, str) for it in checks)
+    given = re.compile(rf"{re.escape(table.name)}_(\w+_)?check\d*")
+
+    def is_meant(step: MigrateOperation) -> bool:
+        if isinstance(step, CreateCheckConstraintOp):
+            return step.constraint_name not in needless
+        if isinstance(step, DropConstraintOp) and step.constraint_type == "check":
+            return not (has_unnamed and given.fullmatch(str(step.constraint_name)))
+        return True
+
+    table.operations.ops = [step for step in table.operations.ops if is_meant(step)]
     return PriorityDispatchResult.CONTINUE
 
 
@@ -139,11 +208,15 @@ plugin.add_autogenerate_comparator(
     compare_default, "column", "server_default", priority=DispatchPriority.FIRST
 )
 plugin.add_autogenerate_comparator(compare_checks, "table", "checks")
+plugin.add_autogenerate_comparator(
+    skip_checks, "table", "checkconstraints", priority=DispatchPriority.LAST
+)
 plugin.add_autogenerate_comparator(compare_indexes, "table", "expressions", qualifier="sqlite")
 # Alembic compares the rest first.
 plugin.add_autogenerate_comparator(
     compare_options, "table", "indexes", priority=DispatchPriority.LAST
 )
 plugin.add_autogenerate_comparator(compare_enum, "column", "types", priority=DispatchPriority.FIRST)
+plugin.add_autogenerate_comparator(compare_type, "column", "types", priority=DispatchPriority.FIRST)
 plugin.add_autogenerate_comparator(compare_comment, "column", "comments", qualifier="sqlite")
 plugin.add_autogenerate_comparator(compare_table_comment, "table", "comments", qualifier="sqlite")

@@ -18,7 +18,7 @@ DIALECT: sa.Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-
 
 
 class Part(NamedTuple):
-    """A CHECK, or an index with an expression or a condition, with the statements that make it."""
+    """A constraint, or an index that has more than columns, with the statements that make it."""
 
     table: str
     create: str
@@ -30,20 +30,36 @@ class Schema(NamedTuple):
 
     columns: list[sa.Column[Any]]
     parts: list[Part]  # what may use them in an expression
+    keys: list[Part]  # the foreign keys
 
     def using(self, columns: Iterable[sa.Column[Any]]) -> list[Part]:
         """Return the parts that name one of these columns."""
-        wanted = [(it.table.name, rf"\b{re.escape(it.name)}\b") for it in columns]
-        return [
-            part
-            for part in self.parts
-            if any(part.table == table and re.search(name, part.create) for table, name in wanted)
-        ]
+        return naming(columns, self.parts)
+
+    def keys_on(self, columns: Iterable[sa.Column[Any]]) -> list[Part]:
+        """Return the foreign keys of these columns."""
+        return naming(columns, self.keys)
 
     def converting(self, old: sa.Column[Any], new: sa.Column[Any], via: str) -> list[str]:
         """Return the statements that change a column of this schema into another of its name."""
         change = convert(new, via, has_default=old.server_default is not None)
         return without(self.using([old]), [change])
+
+
+def is_created(check: sa.CheckConstraint, dialect: sa.Dialect) -> bool:
+    """Return whether a database has a CHECK; that of a type only where it lacks the type."""
+    rule: Any = check._create_rule
+    return rule is None or bool(rule(dialect.statement_compiler(dialect, None)))
+
+
+def naming(columns: Iterable[sa.Column[Any]], parts: Iterable[Part]) -> list[Part]:
+    """Return the parts that name one of these columns of their table."""
+    wanted = [(it.table.name, rf"\b{re.escape(it.name)}\b") for it in columns]
+    return [
+        part
+        for part in parts
+        if any(part.table == table and re.search(name, part.create) for table, name in wanted)
+    ]
 
 
 def enum_type(column: sa.Column[Any]) -> postgresql.ENUM | None:
@@ -70,26 +86,42 @@ def way(old: sa.Column[Any], new: sa.Column[Any]) -> str:
         return "text"
     if is_text == [False, True] and old.server_default is not None:
         return "text"
-    return "integer" if set(kinds) == {sa.Integer, sa.Boolean} else ""
+    is_number = {sa.Integer, sa.Numeric, sa.Float} & {*kinds}
+    return "integer" if sa.Boolean in kinds and is_number else ""
+
+
+def default_of(column: sa.Column[Any]) -> str | None:
+    """Return the default of a column as PostgreSQL has it."""
+    compiler = DIALECT.ddl_compiler(DIALECT, None)  # type: ignore[arg-type]
+    return compiler.get_column_default_string(column)
 
 
 def parts_of(checks: Iterable[sa.Constraint], indexes: Iterable[sa.Index]) -> Iterator[Part]:
     """Yield those that are no matter of their columns alone; the type of one has its own CHECK."""
-    quote = DIALECT.identifier_preparer
     for check in checks:
         is_check = isinstance(check, sa.CheckConstraint) and not check._type_bound
         if is_check and isinstance(check.name, str):
-            definition = DIALECT.ddl_compiler(DIALECT, None).process(check)  # type: ignore[arg-type]
-            alter = f"ALTER TABLE {quote.format_table(check.table)}"
-            create, drop = (
-                f"{alter} ADD {definition}",
-                f"{alter} DROP CONSTRAINT {quote.format_constraint(check)}",
-            )
-            yield Part(check.table.name, create, drop)
+            yield part_of(check)
     for index in indexes:
         has_condition = index.dialect_options["postgresql"]["where"] is not None
         if index.table is not None and (has_condition or is_expression_index(index)):
             yield Part(index.table.name, spell(CreateIndex(index)), spell(DropIndex(index)))
+
+
+def keys_of(constraints: Iterable[sa.Constraint]) -> Iterator[Part]:
+    """Yield the foreign keys that have a name."""
+    for key in constraints:
+        if isinstance(key, sa.ForeignKeyConstraint) and isinstance(key.name, str):
+            yield part_of(key)
+
+
+def part_of(constraint: sa.Constraint) -> Part:
+    """Return a constraint with the statements that make it."""
+    quote = DIALECT.identifier_preparer
+    definition = DIALECT.ddl_compiler(DIALECT, None).process(constraint)  # type: ignore[arg-type]
+    alter = f"ALTER TABLE {quote.format_table(constraint.table)}"
+    drop = f"{alter} DROP CONSTRAINT {quote.format_constraint(constraint)}"
+    return Part(constraint.table.name, f"{alter} ADD {definition}", drop)
 
 
 def without(parts: Iterable[Part], statements: Iterable[str]) -> list[str]:
@@ -118,7 +150,6 @@ def convert(column: sa.Column[Any], via: str = "text", *, has_default: bool = Fa
     changes = [f"{alter} TYPE {kind} USING {name}::{via}::{kind}"]
     if has_default:
         changes.insert(0, f"{alter} DROP DEFAULT")
-    compiler = DIALECT.ddl_compiler(DIALECT, None)  # type: ignore[arg-type]
-    if (default := compiler.get_column_default_string(column)) is not None:
+    if (default := default_of(column)) is not None:
         changes.append(f"{alter} SET DEFAULT {default}")
     return f"ALTER TABLE {quote.format_table(column.table)} {', '.join(changes)}"

@@ -10,16 +10,28 @@ from typing import Any
 from warnings import warn
 
 import sqlalchemy as sa
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.ddl.impl import DefaultImpl
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.schema import conv
 
-from migrator.drafts import enums, identities
+from migrator.drafts import enums, identities, sequences
 from migrator.drafts.autogenerate import generic
-from migrator.drafts.conversions import Part, Schema, parts_of, way
+from migrator.drafts.conversions import (
+    DIALECT,
+    Part,
+    Schema,
+    default_of,
+    is_created,
+    keys_of,
+    parts_of,
+    way,
+)
 from migrator.drafts.ordering import around_types, in_order
 from migrator.drafts.recording import Record, TableRecord
+from migrator.errors import RefusedError
 
 Step = ops.MigrateOperation
 
@@ -45,7 +57,9 @@ class Draft:
             assert script.upgrade_ops is not None, "autogenerate has filled it"
             assert script.downgrade_ops is not None, "autogenerate has filled it"
             self.before, self.after = self.recorded(), modelled(context)
-            first, last = enums.compare(self.before, self.after)
+            require_distinct_names(self.after)
+            first, last = enums.compare(self.before, self.after, enums.existing(context.bind))
+            first += sequences.create(self.before, self.after, context.bind)
             changes = [self.rewrite(it) for it in script.upgrade_ops.ops]
             script.upgrade_ops.ops = [*first, *in_order(changes), *last]
             script.upgrade_ops.reverse_into(script.downgrade_ops)
@@ -56,6 +70,7 @@ class Draft:
             case ops.ModifyTableOps():
                 return self.split(step)
             case ops.AlterColumnOp(existing_type=sa.types.TypeEngine()):
+                step.kw.pop("autoincrement", None)  # only MySQL knows it
                 return self.altered(step)
             case ops.DropTableOp():
                 step = ops.DropTableOp.from_table(self.table(step.to_table()))
@@ -73,8 +88,8 @@ class Draft:
 
     def warn_of_unnamed(self, table: str, name: object) -> None:
         """Warn where a constraint is dropped that the revisions have not named."""
-        said = self.of(table).constraints
-        if str(None) in said and (name is None or name not in said):
+        said = self.of(table)
+        if said.has_unnamed and (name is None or name not in said.constraints):
             warn(
                 f"{table}: the draft drops a constraint without a name, which SQLite does not find."
                 " Next: give batch_alter_table the names of PostgreSQL, naming_convention="
@@ -97,10 +112,11 @@ class Draft:
             step.existing_server_default = old.server_default
         if step.modify_type is None:
             return [step]
-        default = step.modify_server_default
-        default = step.existing_server_default if default is False else default
         old = in_table(step, step.existing_type, step.existing_server_default)
-        new = in_table(step, step.modify_type, default)
+        new = in_table(step, step.modify_type, self.modelled_default(step))
+        if default_of(old) != default_of(new):
+            # SQLite takes defaults for the same that PostgreSQL does not, such as 1 and true.
+            step.modify_server_default = new.server_default
         up, down = way(old, new), way(new, old)
         return [
             *[enums.PostgreSQLOp(self.before.converting(old, new, up), [])] * (up != ""),
@@ -108,6 +124,13 @@ class Draft:
             # Its way back comes before that of the step.
             *[enums.PostgreSQLOp([], self.after.converting(new, old, down))] * (down != ""),
         ]
+
+    def modelled_default(self, step: ops.AlterColumnOp) -> Any:
+        """Return the default that the models give to a column."""
+        for column in self.after.columns:
+            if (column.table.name, column.name) == (step.table_name, step.column_name):
+                return column.server_default
+        return None
 
     def numbered(self, step: ops.AlterColumnOp) -> list[Step]:
         """Return the change of a column with an identity, which SQLite has none of."""
@@ -151,31 +174,36 @@ class Draft:
         columns += [
             it for it in self.after.columns if it.table.name == table and it.name in retyped
         ]
-        added = {name for column in columns for name in own_checks(column)}
+        added = {it.name for column in columns for it in own_checks(column)}
         found = list[Step]()
         for step in steps:
             match step:
                 case ops.CreateCheckConstraintOp(constraint_name=name) if str(name) in added:
                     pass
-                case ops.DropConstraintOp(constraint_name=name) if retyped & said.owners(name):
+                case ops.DropConstraintOp(constraint_name=name) if (
+                    retyped | dropped
+                ) & said.owners(name):
                     pass
-                case ops.DropConstraintOp(constraint_name=name) if dropped & said.owners(name):
-                    found.append(OwnCheckOp(table, str(name)).reverse())
+                case ops.DropColumnOp(column_name=name):
+                    own = [it for it in sorted(said.of_types) if name in said.owners(it)]
+                    found += [OwnCheckOp(table, said.checks[it]).reverse() for it in own]
+                    found.append(step)
                 case ops.AddColumnOp(column=column):
                     found.append(step)
-                    found += [OwnCheckOp(table, name) for name in own_checks(column)]
+                    found += [OwnCheckOp(table, it) for it in own_checks(column)]
                 case _:
                     found.append(step)
         return found
 
     def recorded(self) -> Schema:
         """Return what the revisions have left."""
-        columns, parts = list[sa.Column[Any]](), list[Part]()
+        columns, parts, keys = list[sa.Column[Any]](), list[Part](), list[Part]()
         for name, said in self.record.items():
             columns += sa.Table(name, sa.MetaData(), *map(copied, said.columns.values())).columns
             indexes = [it.to_index() for it in said.indexes.values()]
             parts += parts_of(said.checks.values(), indexes)
-        return Schema(columns, parts)
+            keys += keys_of(it.to_constraint() for it in said.constraints.values())
+        return Schema(columns, parts, keys)
 
     def of(self, table: str | None) -> TableRecord:
         """Return what the revisions say of a table; an empty record for one made in SQL."""
@@ -186,12 +214,11 @@ class Draft:
         said = self.of(found.name)
         items: list[Any] = [self.column(found.name, column) for column in found.columns]
         for constraint in found.constraints:
-            name = str(constraint.name)
-            if name not in said.of_types:
-                added = said.constraints.get(name)
+            if constraint.name not in said.of_types:
+                added = said.constraints.get(str(constraint.name)) if constraint.name else None
                 items.append(added.to_constraint() if added else constraint)
-        comment = said.comment or found.comment
-        return ops.CreateTableOp(found.name, items, schema=found.schema, comment=comment).to_table()
+        options = {"comment": said.comment or found.comment, **said.options}
+        return ops.CreateTableOp(found.name, items, schema=found.schema, **options).to_table()
 
     def column(self, table: str, found: sa.Column[Any]) -> sa.Column[Any]:
         """Return a column of the database in the words of the revisions.
@@ -205,6 +232,8 @@ class Draft:
             column.type = generic(found.type)
             return column
         default: Any = found.server_default and (said.server_default or found.server_default)
+        if said.identity is not None and not self.impl.dialect.supports_identity_columns:
+            default = said.identity
         is_of_column = isinstance(default, sa.Computed | sa.Identity)
         return sa.Column(
             found.name,
@@ -221,22 +250,38 @@ class Draft:
 class OwnCheckOp(ops.ModifyTableOps):
     """A CHECK that the type of a column brings along, so that only its drop is written."""
 
-    def __init__(self, table: str, name: str) -> None:
+    def __init__(self, table: str, check: sa.CheckConstraint) -> None:
         """Do nothing."""
         super().__init__(table, [])
-        self.name = name
+        self.check = check
 
     def reverse(self) -> Any:
-        """Return the drop, which the SQLite needs before that of the column."""
-        return DropOwnCheckOp(conv(self.name), self.table_name, "check")
+        """Return the drop, which SQLite needs before that of the column."""
+        return DropOwnCheckOp(self.table_name, self.check)
 
 
 class DropOwnCheckOp(ops.DropConstraintOp):
     """The drop of such a CHECK."""
 
+    def __init__(self, table: str, check: sa.CheckConstraint) -> None:
+        """Drop it, on PostgreSQL only where the type has one there as well."""
+        super().__init__(conv(str(check.name)), table, "check")
+        self.check = check
+        self.is_everywhere = is_created(check, DIALECT)
+
     def reverse(self) -> Any:
         """Return nothing to do."""
-        return OwnCheckOp(self.table_name, str(self.constraint_name))
+        return OwnCheckOp(str(self.table_name), self.check)
+
+
+@renderers.dispatch_for(DropOwnCheckOp)
+def render(_: AutogenContext, operation: DropOwnCheckOp) -> list[str]:
+    """Return the lines of Python within a batch; the empty one ends a block."""
+    name = f"batch_op.f({str(operation.constraint_name)!r})"
+    line = f"batch_op.drop_constraint({name}, type_='check')"
+    if operation.is_everywhere:
+        return [line]
+    return ["if op.get_context().dialect.name == 'sqlite':", line, ""]
 
 
 def in_table(step: ops.AlterColumnOp, kind: Any, default: Any) -> sa.Column[Any]:
@@ -252,22 +297,45 @@ def copied(column: sa.Column[Any]) -> sa.Column[Any]:
     return column._copy()  # SQLAlchemy has no public way
 
 
-def own_checks(column: sa.Column[Any]) -> set[str]:
-    """Return the names of the CHECKs that come with the type of a column."""
-    return {
-        str(constraint.name)
+def own_checks(column: sa.Column[Any]) -> list[sa.CheckConstraint]:
+    """Return the CHECKs with a name that come with the type of a column."""
+    return [
+        constraint
         for constraint in column.table.constraints
         # As Alembic asks, because SQLAlchemy has no public way.
-        if constraint._type_bound and column.name in getattr(constraint, "columns", ())
-    }
+        if constraint._type_bound
+        and isinstance(constraint, sa.CheckConstraint)
+        and isinstance(constraint.name, str)
+        and column.name in constraint.columns
+    ]
 
 
 def modelled(context: MigrationContext) -> Schema:
-    """Return what the models say."""
+    """Return what the models say, without the tables that the project leaves out."""
     metadata = context.opts["target_metadata"]
     every = metadata if isinstance(metadata, Sequence) else [metadata]
-    tables = [table for each in every for table in each.tables.values()]
+    includes = context.opts["include_object"] or (lambda *_: True)
+    tables = [
+        table
+        for each in every
+        for table in each.tables.values()
+        if includes(table, table.name, "table", False, None)  # noqa: FBT003  # as Alembic calls it
+    ]
     return Schema(
         [column for table in tables for column in table.columns],
         [part for table in tables for part in parts_of(table.constraints, table.indexes)],
+        [key for table in tables for key in keys_of(table.constraints)],
     )
+
+
+def require_distinct_names(schema: Schema) -> None:
+    """Raise `RefusedError` if tables of several schemas have one name."""
+    found = dict[str, str]()
+    for table in sorted({it.table for it in schema.columns}, key=lambda it: it.fullname):
+        other = found.setdefault(table.name, table.fullname)
+        if other != table.fullname:
+            raise RefusedError(
+                f"the models have the tables {other} and {table.fullname}; a draft knows tables by"
+                " their names alone, and SQLite has no schemas. Next: give one of them another"
+                " name, or leave it out with include_object and write its revisions yourself"
+            )

@@ -5,7 +5,7 @@ and a member that was added in Python is missing in the database. So drafts crea
 the types themselves.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from alembic.operations.ops import MigrateOperation
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.named_types import CreateEnumType, DropEnumType
 
-from migrator.drafts.conversions import DIALECT, Schema, convert, enum_type, without
+from migrator.drafts.conversions import DIALECT, Part, Schema, convert, enum_type, without
 from migrator.parameters import escape
 
 
@@ -40,18 +40,41 @@ def render(_: AutogenContext, operation: PostgreSQLOp) -> list[str]:
     return ["if op.get_context().dialect.name == 'postgresql':", *lines, ""]
 
 
+def full_name(enum: postgresql.ENUM) -> str:
+    """Return the name of a type as SQL, with its schema if it has one."""
+    return enum.compile(dialect=DIALECT)
+
+
 def enums_of(columns: Iterable[sa.Column[Any]]) -> dict[str, postgresql.ENUM]:
     """Return the enums of columns by name."""
-    return {str(found.name): found for column in columns if (found := enum_type(column))}
+    return {full_name(found): found for column in columns if (found := enum_type(column))}
 
 
-def compare(before: Schema, after: Schema) -> tuple[list[PostgreSQLOp], list[PostgreSQLOp]]:
+def existing(connection: sa.Connection | None) -> dict[str, postgresql.ENUM]:
+    """Return the enums that a database has, by name; none on SQLite."""
+    if connection is None or connection.dialect.name != "postgresql":
+        return {}
+    rows: Any = sa.inspect(connection)
+    found = [
+        postgresql.ENUM(
+            *row["labels"], name=row["name"], schema=None if row["visible"] else row["schema"]
+        )
+        for row in rows.get_enums(schema="*")
+    ]
+    return {full_name(it): it for it in found}
+
+
+def compare(
+    before: Schema, after: Schema, there: Mapping[str, postgresql.ENUM]
+) -> tuple[list[PostgreSQLOp], list[PostgreSQLOp]]:
     """Return what to do before and after the tables change, so that PostgreSQL has their types.
 
     While they change, a type has the members of both schemas: defaults, CHECKs and conditions of
-    indexes can name either.
+    indexes can name either. Some types are there without a column of the revisions, which may have
+    made it in SQL.
     """
-    old, new = enums_of(before.columns), enums_of(after.columns)
+    new = enums_of(after.columns)
+    old = {name: it for name, it in there.items() if name in new} | enums_of(before.columns)
     # Some types are made by hand.
     for name in [name for name, enum in new.items() if not enum.create_type]:
         del new[name]
@@ -62,11 +85,12 @@ def compare(before: Schema, after: Schema) -> tuple[list[PostgreSQLOp], list[Pos
     last = [
         PostgreSQLOp([drop(old[name])], [create(old[name])]) for name in sorted(old.keys() - new)
     ]
-    for name in sorted(old.keys() & new):
+    changed = sorted(name for name in old.keys() & new if old[name].enums != new[name].enums)
+    for name in changed:
         both = old[name]
         if added := set(new[name].enums) - {*old[name].enums}:
             gone = [it for it in old[name].enums if it not in new[name].enums]
-            both = postgresql.ENUM(*new[name].enums, *gone, name=name)
+            both = renamed(new[name], str(new[name].name), *new[name].enums, *gone)
             # PostgreSQL lets nothing use a member that was added in the same transaction.
             is_used = any(literal(it) in text for it in added for text in texts_on(after, name))
             statements = [] if is_used else grow(old[name], both)
@@ -74,12 +98,25 @@ def compare(before: Schema, after: Schema) -> tuple[list[PostgreSQLOp], list[Pos
             first.append(PostgreSQLOp(statements, exchange(old[name], before)))
         if both.enums != new[name].enums:
             last.insert(0, PostgreSQLOp(exchange(new[name], after), exchange(both, after)))
+    keys = keys_that_stay(before, after, changed)
+    if keys:
+        away = PostgreSQLOp([it.drop for it in keys], [it.create for it in keys])
+        return [away, *first], [*last, away.reverse()]
     return first, last
+
+
+def keys_that_stay(before: Schema, after: Schema, names: Iterable[str]) -> list[Part]:
+    """Return the foreign keys of enums: PostgreSQL changes no type under one."""
+    found = [
+        {key for name in names for key in schema.keys_on(users_of(schema, name))}
+        for schema in (before, after)
+    ]
+    return sorted(found[0] & found[1])
 
 
 def users_of(schema: Schema, name: str) -> list[sa.Column[Any]]:
     """Return the columns of an enum."""
-    return [it for it in schema.columns if (found := enum_type(it)) and found.name == name]
+    return [it for it in schema.columns if (found := enum_type(it)) and full_name(found) == name]
 
 
 def texts_on(schema: Schema, name: str) -> Iterator[str]:
@@ -106,7 +143,7 @@ def grow(old: postgresql.ENUM, new: postgresql.ENUM) -> list[str]:
     """Return the statements that add the new members; none if others are gone or moved."""
     if [member for member in new.enums if member in old.enums] != old.enums:
         return []
-    name = DIALECT.identifier_preparer.quote(str(new.name))
+    name = full_name(new)
     statements = []
     for position, member in enumerate(new.enums):
         if member not in old.enums:
@@ -121,12 +158,16 @@ def grow(old: postgresql.ENUM, new: postgresql.ENUM) -> list[str]:
 
 def exchange(new: postgresql.ENUM, schema: Schema) -> list[str]:
     """Return the statements that replace a type of the same name; rows with other values fail."""
-    quote = DIALECT.identifier_preparer
-    name, old = quote.quote(str(new.name)), quote.quote(f"{new.name}_old")
-    users = users_of(schema, str(new.name))
+    name, old = full_name(new), renamed(new, f"{new.name}_old", *new.enums)
+    users = users_of(schema, name)
     changes = [convert(it, has_default=it.server_default is not None) for it in users]
-    rename = f"ALTER TYPE {name} RENAME TO {old}"
-    return without(schema.using(users), [rename, create(new), *changes, f"DROP TYPE {old}"])
+    rename = f"ALTER TYPE {name} RENAME TO {DIALECT.identifier_preparer.quote(str(old.name))}"
+    return without(schema.using(users), [rename, create(new), *changes, drop(old)])
+
+
+def renamed(enum: postgresql.ENUM, name: str, *members: str) -> postgresql.ENUM:
+    """Return a type of the same schema."""
+    return postgresql.ENUM(*members, name=name, schema=enum.schema)
 
 
 def literal(text: str) -> str:

@@ -1,6 +1,5 @@
 """Compares, for autogenerate, what Alembic does not see of an index."""
 
-import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from alembic.util.sqla_compat import is_expression_index
 
 from migrator.drafts.autogenerate import DIALECTS
 from migrator.drafts.places import TablePlace, of_table
+from migrator.tabletext import tokenize, without_brackets
 
 # How an index is made, and not what it is.
 OPTIONS_OF_STATEMENTS = {"concurrently"}
@@ -38,7 +38,8 @@ def compare_indexes(table: TablePlace) -> PriorityDispatchResult:
         if key not in found and is_expression_index(index)
     ]
     for key, row in found.items():
-        if key not in wanted and row.is_expression:
+        is_wanted = key in wanted and is_expression_index(wanted[key])
+        if row.is_expression and not is_wanted:
             # A draft writes it back in the words of the revision that made it.
             index = sa.Index(key, sa.text(row.sql), _table=table.migrated)
             table.operations.ops.append(DropIndexOp.from_index(index))
@@ -91,7 +92,9 @@ def spell(value: Any, dialect: sa.Dialect) -> Any:
         return value.name
     if isinstance(value, sa.ClauseElement):
         rules = {"literal_binds": True, "include_table": False}
-        return re.sub(r"\s+", " ", str(value.compile(dialect=dialect, compile_kwargs=rules)))
+        sql = str(value.compile(dialect=dialect, compile_kwargs=rules))
+        parts = tuple(part for part in tokenize(f"({sql})") if not part.isspace())
+        return " ".join(without_brackets(parts))
     if isinstance(value, dict):
         return {spell(key, dialect): spell(it, dialect) for key, it in value.items()}
     if isinstance(value, list | tuple):

@@ -22,7 +22,7 @@ def in_order(changes: Sequence[Sequence[Step]]) -> list[Step]:
     new, old = referred(creates), referred(removed)
     early, middle, late = list[Step](), list[Step](), list[Step]()
     for change in changes:
-        table = next((it.table_name for it in change if isinstance(it, ops.ModifyTableOps)), "")
+        table = next((full_name(it) for it in change if isinstance(it, ops.ModifyTableOps)), "")
         if any(provided(it) & new[table] for it in inner(change)):
             early += change
             middle += taken(change, ops.CreateForeignKeyOp)
@@ -34,6 +34,11 @@ def in_order(changes: Sequence[Sequence[Step]]) -> list[Step]:
                 it for it in change if not isinstance(it, ops.CreateTableOp | ops.DropTableOp)
             ]
     return [*early, *creates, *middle, *keys, *undone, *late]
+
+
+def full_name(step: ops.CreateTableOp | ops.ModifyTableOps) -> str:
+    """Return the name of a table as keys have it, with its schema if it has one."""
+    return f"{step.schema}.{step.table_name}" if step.schema else step.table_name
 
 
 def referred(creates: Iterable[ops.CreateTableOp]) -> dict[str, set[str]]:
@@ -119,7 +124,7 @@ def sort(
     creates: Sequence[ops.CreateTableOp],
 ) -> tuple[list[ops.CreateTableOp], list[ops.ModifyTableOps]]:
     """Return new tables in the order of their keys, and the keys to add when all are there."""
-    waiting = {it.table_name: it for it in sorted(creates, key=lambda it: it.table_name)}
+    waiting = {full_name(it): it for it in sorted(creates, key=full_name)}
     order, late = list[ops.CreateTableOp](), list[ops.ModifyTableOps]()
     while waiting:
         # Tables that refer to each other are left over; the first of them goes first.
@@ -135,7 +140,7 @@ def sort(
             for it in create.columns
             if not (isinstance(it, sa.ForeignKeyConstraint) and tuple(it.column_keys) in early)
         ]
-        order.append(waiting.pop(create.table_name))
+        order.append(waiting.pop(full_name(create)))
     return order, late
 
 
@@ -150,6 +155,6 @@ def keys_to(
         if key.use_alter
         or (
             (name := key.elements[0].target_fullname.rpartition(".")[0]) in tables
-            and name != create.table_name
+            and name != full_name(create)
         )
     ]

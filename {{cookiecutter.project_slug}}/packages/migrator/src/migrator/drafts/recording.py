@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import Operations, ops, toimpl
 
+from migrator.drafts.autogenerate import ComparingSQLiteImpl
+
 
 @dataclass
 class TableRecord:
@@ -19,11 +21,13 @@ class TableRecord:
 
     columns: dict[str, sa.Column[Any]] = field(default_factory=dict)
     constraints: dict[str, ops.AddConstraintOp] = field(default_factory=dict)  # what added each
+    has_unnamed: bool = False  # a constraint
     indexes: dict[str, ops.CreateIndexOp] = field(default_factory=dict)  # what created each
     checks: dict[str, sa.CheckConstraint] = field(default_factory=dict)
     # The names of the CHECKs that belong to the type of a column.
     of_types: set[str] = field(default_factory=set)
     comment: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # such as sqlite_autoincrement
 
     def add(self, table: sa.Table) -> None:
         """Record what a table has: the whole of it, or one column that was added."""
@@ -31,12 +35,8 @@ class TableRecord:
         self.indexes |= {str(it.name): ops.CreateIndexOp.from_index(it) for it in table.indexes}
         for constraint in table.constraints:
             self.note_check(constraint)
-            # SQLAlchemy has no public name for it; Alembic asks in the same way.
-            if constraint._type_bound:
-                self.of_types.add(str(constraint.name))
-            elif not isinstance(constraint, sa.PrimaryKeyConstraint):
-                added = ops.AddConstraintOp.from_constraint(constraint)
-                self.constraints[str(constraint.name)] = added
+            if not constraint._type_bound and not isinstance(constraint, sa.PrimaryKeyConstraint):
+                self.note_constraint(constraint, ops.AddConstraintOp.from_constraint(constraint))
 
     def note(self, operation: ops.MigrateOperation, result: Any) -> None:
         """Record what an operation has done to this table; `result` is what it returned."""
@@ -59,10 +59,20 @@ class TableRecord:
             case ops.DropTableCommentOp():
                 self.comment = None
 
+    def note_constraint(self, constraint: sa.Constraint, added: ops.AddConstraintOp) -> None:
+        """Record what added a constraint."""
+        if isinstance(constraint.name, str):
+            self.constraints[constraint.name] = added
+        else:
+            self.has_unnamed = True
+
     def note_check(self, constraint: sa.Constraint) -> None:
-        """Record a CHECK."""
-        if isinstance(constraint, sa.CheckConstraint):
-            self.checks[str(constraint.name)] = constraint
+        """Record a CHECK that has a name."""
+        if isinstance(constraint, sa.CheckConstraint) and isinstance(constraint.name, str):
+            self.checks[constraint.name] = constraint
+            # SQLAlchemy has no public name for it; Alembic asks in the same way.
+            if constraint._type_bound:
+                self.of_types.add(constraint.name)
 
     def owners(self, check: object) -> set[str]:
         """Return the names of the columns to whose type a CHECK belongs."""
@@ -101,7 +111,6 @@ class TableRecord:
                 del self.checks[gone]
             for constraint in table.constraints:
                 self.note_check(constraint)
-                self.of_types |= {str(constraint.name)} if constraint._type_bound else set()
         if name != old.name:
             # These name the column as it was called; the database knows them well enough.
             self.constraints.clear()
@@ -116,7 +125,7 @@ def note(record: Record, operation: Any, result: Any) -> None:
     """Record what an operation has done to the tables; `result` is what it returned."""
     match operation:
         case ops.CreateTableOp(table_name=name):
-            record[name] = TableRecord(comment=result.comment)
+            record[name] = TableRecord(comment=result.comment, options=dict(result.kwargs))
             record[name].add(result)
         case ops.DropTableOp(table_name=name):
             record.pop(name, None)
@@ -125,7 +134,7 @@ def note(record: Record, operation: Any, result: Any) -> None:
         case ops.AddConstraintOp():
             constraint = operation.to_constraint()
             if (said := record.get(constraint.table.name)) is not None:
-                said.constraints[str(constraint.name)] = operation
+                said.note_constraint(constraint, operation)
                 said.note_check(constraint)
         case _ if operation.table_name in record:
             record[operation.table_name].note(operation, result)
@@ -133,6 +142,10 @@ def note(record: Record, operation: Any, result: Any) -> None:
 
 def alter_column(operations: Operations, operation: ops.AlterColumnOp) -> sa.Table | None:
     """Change a column; return a table with it if it has another type."""
+    impl = operations.migration_context.impl
+    if isinstance(impl, ComparingSQLiteImpl) and operation.existing_type is not None:
+        said = sa.types.to_instance(operation.existing_type)
+        impl.said_types[operation.table_name, operation.column_name] = said
     toimpl.alter_column(operations, operation)
     if operation.modify_type is None:
         return None

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from migrator.catalogue import Catalogue, read_catalogue
 from migrator.engine import expected_warnings
-from migrator.tabletext import tokenize, words
+from migrator.tabletext import tokenize, without_brackets, words
 
 __all__ = ["Catalogue", "read_catalogue", "read_constraints", "read_indexes"]
 
@@ -73,4 +73,5 @@ def read_indexes(connection: Connection, tables: set[str]) -> dict[str, tuple[st
 def as_words(sql: str) -> str:
     """Return what an index has, which SQLite keeps in the words of the statement."""
     numbers = {"true": "1", "false": "0"}
-    return " ".join(numbers.get(it, it) for it in words(tokenize(sql[sql.index("(") :])))
+    found = without_brackets(words(tokenize(sql[sql.index("(") :])))
+    return " ".join(numbers.get(it, it) for it in found)
