@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from tests.conftest import Project
 from tests.testdb.conftest import SOURCES, RunPython, Suite
@@ -86,8 +88,8 @@ INSTALLED = {
 def test_workers_may_take_warnings_for_errors(folder: Path, run_python: RunPython) -> None:
     metadata = folder / "checks" / "database" / "testdb-1.0.0.dist-info"
     metadata.mkdir()
-    for name, text in INSTALLED.items():
-        (metadata / name).write_text(text)
+    for name, source in INSTALLED.items():
+        (metadata / name).write_text(source)
 
     done = run_python(
         *("-m", "pytest", *ALONE, "-n", "1", "-o", "filterwarnings=error"),
@@ -123,6 +125,73 @@ def test_a_run_without_any_postgresql_ends_with_the_reason_and_the_next_command(
     assert "Next: install PostgreSQL" in done.stdout
 
 
+# What names no server for tests, with what is said of it on PostgreSQL.
+NOT_A_SERVER = "TEST_DATABASE_URL is not the URL of a PostgreSQL server"
+UNUSABLE = {
+    NOT_A_SERVER: {"TEST_DATABASE_URL": "sqlite:///test.db"},
+    "testdb cannot connect to postgresql+psycopg://127.0.0.1:1/x": {
+        "TEST_DATABASE_URL": "postgresql://127.0.0.1:1/x"
+    },
+    "TEST_POSTGRES_PORT is '5432/tcp', which is not a number": {
+        "TEST_POSTGRES_HOST": "127.0.0.1",
+        "TEST_POSTGRES_PORT": "5432/tcp",
+    },
+}
+
+
+@pytest.mark.parametrize("message", UNUSABLE)
+def test_a_server_that_cannot_be_used_ends_the_run_with_the_reason(
+    folder: Path, run_python: RunPython, message: str
+) -> None:
+    variables = UNUSABLE[message]
+
+    done = run_python(
+        *PYTEST, "--database", "postgresql", "checks/database", cwd=folder, **variables
+    )
+
+    assert message in done.stdout
+    assert done.returncode not in {pytest.ExitCode.OK, pytest.ExitCode.INTERNAL_ERROR}
+    assert "Traceback" not in done.stdout
+
+
+def test_an_empty_port_is_the_usual_one(folder: Path, run_python: RunPython) -> None:
+    variables = {"TEST_POSTGRES_HOST": "192.0.2.1", "TEST_POSTGRES_PORT": ""}
+
+    done = run_python(*PYTEST, "checks/database", cwd=folder, **variables)
+
+    assert "1 passed" in done.stdout
+
+
+def test_the_url_of_another_database_is_not_used_and_the_header_says_so(
+    folder: Path, run_python: RunPython
+) -> None:
+    done = run_python(*PYTEST, "checks/database", cwd=folder, TEST_DATABASE_URL="sqlite:///test.db")
+
+    assert f"testdb: {NOT_A_SERVER}, and is not used" in done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_role_that_may_not_create_databases_ends_the_run_with_the_reason(
+    folder: Path, run_python: RunPython, server: str
+) -> None:
+    role = f"plain_{uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+        try:
+            url = make_url(server).set(username=role).render_as_string(hide_password=False)
+            done = run_python(
+                *(*PYTEST, "--database", "postgresql", "checks/database"),
+                cwd=folder,
+                TEST_DATABASE_URL=url,
+            )
+        finally:
+            connection.execute(text(f"DROP ROLE {role}"))
+
+    assert f"The role {role} may not create databases on" in done.stdout
+    assert "INTERNALERROR" not in done.stdout
+
+
 UNGUARDED = """
 import sqlite3
 
@@ -148,8 +217,8 @@ def test_tests_are_guarded_wherever_they_are(
     for name in ("tests", "e2e", "src"):
         (tmp_path / name).mkdir()
     real = str(tmp_path / "real.db")
-    text = conftest.replace("sqlite:///real.db", f"sqlite:///{real}")
-    (tmp_path / "tests" / "conftest.py").write_text(text)
+    source = conftest.replace("sqlite:///real.db", f"sqlite:///{real}")
+    (tmp_path / "tests" / "conftest.py").write_text(source)
     for name in ("e2e/test_e2e.py", "src/test_src.py", "test_x.py"):
         (tmp_path / name).write_text(UNGUARDED.format(file=real))
 
@@ -176,9 +245,9 @@ def test_the_header_says_what_is_protected_and_which_template_is_used(
     (tests / "unit").mkdir(parents=True)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {suite('sync')}\n")
     remote = "'postgresql+psycopg://me:do-not-show@192.0.2.1/real?sslpassword=do-not-show'"
-    text = conftest.replace('"sqlite:///real.db"', f"{remote}, 'sqlite:////data/real.db'")
+    source = conftest.replace('"sqlite:///real.db"', f"{remote}, 'sqlite:////data/real.db'")
     free = f'    database_free=["{tests}/unit"],\n)'
-    (tests / "conftest.py").write_text(text.replace("\n)\n", f"\n{free}\n", 1))
+    (tests / "conftest.py").write_text(source.replace("\n)\n", f"\n{free}\n", 1))
     (tests / "unit" / "test_free.py").write_text("def test_it():\n    pass\n")
 
     for option, template in TEMPLATES.items():

@@ -141,6 +141,18 @@ def test_sockets_to_a_server_of_the_tests_open(
     socket.create_connection((host, port)).close()
 
 
+@pytest.mark.parametrize("url", ["sqlite:///test.db", "mysql://me@localhost:{port}/test", "test"])
+def test_a_server_is_open_to_no_test_because_of_another_kind_of_database(
+    unused_server: socket.socket, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    host, port = unused_server.getsockname()
+    monkeypatch.setenv("TEST_DATABASE_URL", url.format(port=port))
+    protect([URL.create("postgresql", host=host, port=port, database="real")])
+
+    with socket.socket() as client, refused("socket.connect"):
+        client.connect((host, port))
+
+
 @pytest.fixture
 def unused_server() -> Iterator[socket.socket]:
     """A socket that listens on a port of its own."""

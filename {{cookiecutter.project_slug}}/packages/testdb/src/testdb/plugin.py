@@ -21,6 +21,7 @@ from .guard.earlier import close_earlier_connections
 from .guard.urls import describe
 from .isolations import handed_key, handed_over, hooks, nearest, refuse_late, refuse_several
 from .migrations import TemplateError, find_configuration
+from .postgresql.server import unused_name
 from .run import Run, run_key
 from .signature import is_marked
 
@@ -109,6 +110,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.testdb_database_file is not None and getattr(option, "numprocesses", None):
         raise pytest.UsageError("--database-file is for one process: leave out -n")
     refuse_foreign(option.testdb_database_file)
+    if option.testdb_database == "postgresql" and (reason := unused_name()):
+        raise pytest.UsageError(
+            f"{reason}. Next: name one there, or unset it to have testdb start a server"
+        )
     is_worker = hasattr(config, "workerinput")
     find_configuration(isolation, config.rootpath)
     protect_all([its.isolation for its in handed], config.rootpath)
@@ -184,7 +189,7 @@ def needs_no_database(config: pytest.Config, isolation: Isolation[Any]) -> bool:
     )
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_report_header(config: pytest.Config) -> str | list[str]:
     """Say what is protected, what tests run on and from which template, or that nothing is."""
     run = config.stash.get(run_key, None)
     if run is None:
@@ -195,10 +200,11 @@ def pytest_report_header(config: pytest.Config) -> str:
         ", ".join(map(describe, run.isolation.protected_urls)) or "no database, none is named"
     )
     template = run.template or "none, as no test of this run uses a database"
-    return (
+    line = (
         f"testdb: tests run on {config.option.testdb_database}; protected: {protected};"
         f" template: {template}"
     )
+    return [line, f"testdb: {reason}, and is not used"] if (reason := unused_name()) else [line]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -1,6 +1,7 @@
 """Reads database URLs: what each leads to, and a URL like it that leads nowhere."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,47 @@ HTTP = {"http": 80, "https": 443}
 # What in the query of a URL says where it leads.
 PLACES = {"database", "dbname", "host", "hostaddr", "mode", "port", "service", "uri", "user"}
 
+# Other names of these databases, in the URLs of Django, Heroku, Celery and Kombu.
+OTHER_NAMES = {
+    "cockroach": "cockroachdb",
+    "crdb": "cockroachdb",
+    "mysql2": "mysql",
+    "mysqlgis": "mysql",
+    "pgsql": "postgresql",
+    "postgis": "postgresql",
+    "postgres": "postgresql",
+    "psql": "postgresql",
+    "spatialite": "sqlite",
+    "timescale": "postgresql",
+    "timescalegis": "postgresql",
+}
+BEFORE_NAMES = re.compile(r"^(?:db|sqla)\+")
+
+# Servers with a port each, as libpq and asyncpg take them in a URL, and SQLAlchemy in its query.
+SERVERS = re.compile(r"(?P<start>[\w+]+://(?:[^/]*@)?)(?P<hosts>[^/@?]*:[^/@?]*,[^/@?]*)(?=[/?]|$)")
+
 # Nothing is there: no file or folder can be in a device, and no service has this port.
 NO_FOLDER = Path("/dev/null")
 NO_HOST, NO_PORT = "127.0.0.1", 1
+
+
+def parse_url(text: str) -> URL | None:
+    """Return the database URL that a text is, in SQLAlchemy's own words; None if it is none."""
+    several = SERVERS.match(text.strip())
+    try:
+        url = make_url(SERVERS.sub(r"\g<start>", text.strip(), count=1))
+    except (ArgumentError, ValueError):
+        return None
+    if several:
+        url = url.update_query_dict({"host": several["hosts"].split(",")})
+    url = with_usual_name(url)
+    return url if url.get_backend_name() in PORTS else None
+
+
+def with_usual_name(url: URL) -> URL:
+    """Return a URL with SQLAlchemy's own name of its database."""
+    name, plus, driver = BEFORE_NAMES.sub("", url.drivername).partition("+")
+    return url.set(drivername=f"{OTHER_NAMES.get(name, name)}{plus}{driver}")
 
 
 def read_url(text: str) -> URL | None:
@@ -29,15 +68,8 @@ def read_url(text: str) -> URL | None:
 
     Where it leads nowhere, it is none either.
     """
-    try:
-        url = make_url(text.strip())
-    except (ArgumentError, ValueError):
-        return None
-    if url.drivername == "postgres":
-        url = url.set(drivername="postgresql")
-    if url.get_backend_name() not in PORTS or leads_nowhere(url):
-        return None
-    return None if is_in_memory(url) else url
+    url = parse_url(text)
+    return None if url is None or leads_nowhere(url) or is_in_memory(url) else url
 
 
 def is_in_memory(url: URL) -> bool:

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from ..guard.urls import describe
+from ..guard.urls import describe, parse_url
 from ..migrations import TemplateError
 from ..queries import own_engine
 from ..signature import COMMENT, PREFIX, require_marked
@@ -28,6 +28,9 @@ from .programs import LOWEST, NoPostgresqlError
 from .statements import AUTOCOMMIT
 
 log = logging.getLogger(__name__)
+
+# For testdb's own connections.
+DRIVER = "postgresql+psycopg"
 
 # One number for all locks of this kind; the second one is the run's.
 LOCK_CLASS = int.from_bytes(b"test")
@@ -58,6 +61,7 @@ DO $do$ DECLARE kept record; place text; BEGIN
   END LOOP;
 END $do$
 """
+MAY_CREATE = text("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user")
 IN_USE = text(
     "SELECT EXISTS (SELECT FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) OR"
@@ -135,9 +139,17 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
     """Give the server at `url`, cleaned of what killed runs left.
 
     Raises:
-        TemplateError: It is too old.
+        TemplateError: It cannot be reached, or is too old.
     """
-    with own_engine(url, connect_args=AUTOCOMMIT).connect() as connection:
+    try:
+        opened = own_engine(url, connect_args=AUTOCOMMIT).connect()
+    except OperationalError as error:
+        raise TemplateError(
+            f"testdb cannot connect to {describe(url)}: {error.orig}\nNext: start the server, or"
+            " correct TEST_DATABASE_URL, TEST_POSTGRES_HOST and their like; without them, testdb"
+            " starts a server of its own"
+        ) from error
+    with opened as connection:
         if (connection.dialect.server_version_info or ()) < (LOWEST,):
             found = connection.scalar(text("SHOW server_version"))
             raise TemplateError(
@@ -152,19 +164,42 @@ def connect_server(url: URL, run: str) -> Iterator[Server]:
 
 
 def named_server() -> URL | None:
-    """Return the server that the environment names; None if it names none."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
-        return make_url(url).set(drivername="postgresql+psycopg")
+    """Return the server that the environment names; None if it names none.
+
+    Raises:
+        UsageError: The port is not a number.
+    """
+    if (url := named_database()) is not None and url.get_backend_name() == "postgresql":
+        return url.set(drivername=DRIVER)
     if host := os.environ.get("TEST_POSTGRES_HOST"):
+        port = os.environ.get("TEST_POSTGRES_PORT") or "5432"
+        if not port.isdecimal():
+            raise pytest.UsageError(f"TEST_POSTGRES_PORT is {port!r}, which is not a number")
         return URL.create(
-            "postgresql+psycopg",
-            username=os.environ.get("TEST_POSTGRES_USER", "postgres"),
+            DRIVER,
+            username=os.environ.get("TEST_POSTGRES_USER") or "postgres",
             password=os.environ.get("TEST_POSTGRES_PASSWORD"),
             host=host,
-            port=int(os.environ.get("TEST_POSTGRES_PORT", "5432")),
+            port=int(port),
             database="postgres",
         )
     return None
+
+
+def named_database() -> URL | None:
+    """Return the database in TEST_DATABASE_URL, of whatever kind; None if there is no URL."""
+    return parse_url(os.environ.get("TEST_DATABASE_URL", ""))
+
+
+def unused_name() -> str:
+    """Say that TEST_DATABASE_URL names no server for tests, as in a service that has its own use.
+
+    Empty if it names one, or nothing at all.
+    """
+    url = named_database()
+    if not os.environ.get("TEST_DATABASE_URL") or (url and url.get_backend_name() == "postgresql"):
+        return ""
+    return "TEST_DATABASE_URL is not the URL of a PostgreSQL server"
 
 
 @contextmanager
@@ -187,7 +222,7 @@ def embedded_server(project: Path) -> Iterator[URL]:
 
     lock = FileLock(folders.lock_file(data))
     with lock:
-        url = make_url(embedded.start(data)).set(drivername="postgresql+psycopg")
+        url = make_url(embedded.start(data)).set(drivername=DRIVER)
         folders.remember(data, project)
         engine = own_engine(url, connect_args=AUTOCOMMIT)
         connection = engine.connect()
@@ -222,4 +257,11 @@ def server_for_tests(project: Path, run: str) -> Iterator[Server]:
     """Give the server of the tests: the one the environment names, else an embedded one."""
     with ExitStack() as stack:
         url = named_server() or stack.enter_context(embedded_server(project))
-        yield stack.enter_context(connect_server(url, run))
+        server = stack.enter_context(connect_server(url, run))
+        if not server.connection.scalar(MAY_CREATE):
+            role = server.connection.scalar(text("SELECT current_user"))
+            raise TemplateError(
+                f"The role {role} may not create databases on {describe(url)}."
+                f" Next: ALTER ROLE {role} CREATEDB, or name another role"
+            )
+        yield server
