@@ -4,12 +4,15 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import URL, Engine, StaticPool, create_engine, text
+from sqlalchemy import URL, Engine, NullPool, StaticPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.orm import Session
 from testdb import ProtectedDatabaseError
 from testdb.guard import protect, rules
 from testdb.guard.earlier import close_earlier_connections
@@ -116,12 +119,14 @@ def test_an_engine_with_a_function_of_ones_own_loses_its_connection(file: Path) 
 
 def test_a_connection_in_use_is_closed(file: Path) -> None:
     connection = create_engine(sqlite(file)).connect()
+    driver = connection.connection.driver_connection
 
     guard_now(sqlite(file))
 
     with pytest.raises(Exception, match="closed database"):
+        driver.execute(ADD)
+    with pytest.raises(Exception, match="not a test database"):
         connection.execute(text(ADD))
-    connection.invalidate()
     connection.close()
 
 
@@ -153,7 +158,7 @@ def database(file: Path, postgresql_database: URL, monkeypatch: pytest.MonkeyPat
 def test_connections_to_postgresql_are_closed(database: URL) -> None:
     conninfo = database.set(drivername="postgresql").render_as_string(hide_password=False)
     elsewhere = database.set(drivername="postgresql", database="postgres")
-    raw = psycopg.connect(conninfo)
+    raw, libpq = psycopg.connect(conninfo), psycopg.pq.PGconn.connect(conninfo.encode())
     other = psycopg.connect(elsewhere.render_as_string(hide_password=False))
     engine = create_engine(database)
     engine.connect().close()
@@ -161,9 +166,111 @@ def test_connections_to_postgresql_are_closed(database: URL) -> None:
     guard_now(database)
 
     assert (raw.closed, other.closed) == (True, False)
+    assert libpq.status == psycopg.pq.ConnStatus.BAD
     with pytest.raises(ProtectedDatabaseError):
         engine.connect()
     other.close()
+
+
+def parts(url: URL) -> dict[str, Any]:
+    """Return a URL of a server as drivers in Python take it."""
+    host, port = url.host or url.query["host"], url.port or url.query.get("port", 5432)
+    if str(host).startswith("/"):
+        return {"host": f"{host}/.s.PGSQL.{port}", "user": url.username, "database": url.database}
+    return {"host": host, "port": port, "user": url.username, "database": url.database}
+
+
+def pg8000(url: URL) -> Any:
+    """Connect with this driver."""
+    options = parts(url)
+    if options["host"].startswith("/"):
+        options["unix_sock"] = options.pop("host")
+    return import_module("pg8000.native").Connection(**options)
+
+
+def in_a_failed_transaction(url: URL) -> Any:
+    """Connect with this driver; the server answers no question."""
+    connection = pg8000(url)
+    connection.run("BEGIN")
+    with pytest.raises(Exception, match="no_such_table"):
+        connection.run("SELECT * FROM no_such_table")
+    return connection
+
+
+def in_use(url: URL) -> Any:
+    """Return a session that has its connection."""
+    session = Session(create_engine(url, poolclass=NullPool))
+    session.execute(text("SELECT 1"))
+    return session
+
+
+def conninfo(url: URL) -> str:
+    """Return a URL as libpq takes it."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+# Connections, each with a function that uses it.
+OPEN: dict[str, tuple[Callable[[URL], Any], Callable[[Any], object]]] = {
+    "psycopg2": (
+        lambda url: import_module("psycopg2").connect(conninfo(url)),
+        lambda raw: raw.cursor().execute("SELECT 1"),
+    ),
+    "pg8000": (pg8000, lambda raw: raw.run("SELECT 1")),
+    "session": (
+        lambda url: in_use(url.set(drivername="postgresql+psycopg2")),
+        lambda session: session.execute(text("SELECT 1")),
+    ),
+    "session of pg8000": (
+        lambda url: in_use(
+            url.set(drivername="postgresql+pg8000", host="", query={}).update_query_dict(
+                {"unix_sock": parts(url)["host"]}
+            )
+        ),
+        lambda session: session.execute(text("SELECT 1")),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("connect", "use"), OPEN.values(), ids=OPEN)
+def test_connections_of_other_drivers_to_postgresql_are_closed(
+    database: URL, connect: Callable[[URL], Any], use: Callable[[Any], object]
+) -> None:
+    elsewhere = database.set(database="postgres")
+    raw, other = connect(database), connect(elsewhere)
+
+    guard_now(database)
+
+    with pytest.raises(Exception, match=r"closed|terminated|network|invalid transaction"):
+        use(raw)
+    use(other)
+    other.close()
+
+
+@pytest.mark.slow
+def test_a_connection_that_cannot_say_where_it_leads_is_closed(database: URL) -> None:
+    connection = in_a_failed_transaction(database)
+
+    guard_now(database)
+
+    with pytest.raises(Exception, match="network"):
+        connection.run("ROLLBACK")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_connections_of_asyncpg_are_closed(database: URL, name: str) -> None:
+    with closing(import_module(name).new_event_loop()) as loop:
+        connect = import_module("asyncpg").connect
+        elsewhere = database.set(database="postgres")
+        raw, other = (
+            loop.run_until_complete(connect(conninfo(url))) for url in (database, elsewhere)
+        )
+
+        guard_now(database)
+
+        assert (raw.is_closed(), other.is_closed()) == (True, False)
+        loop.run_until_complete(other.close())
 
 
 @pytest.fixture
@@ -182,3 +289,15 @@ def test_a_socket_to_a_protected_server_is_closed(server: socket.socket) -> None
 
     assert client.fileno() == -1
     assert server.fileno() != -1
+
+
+@pytest.mark.usefixtures("file")
+def test_a_socket_that_is_read_as_a_file_is_closed(server: socket.socket) -> None:
+    host, port = server.getsockname()
+    client = socket.create_connection((host, port))
+    file = client.makefile("rwb", buffering=0)
+
+    guard_now(URL.create("postgresql", host=host, port=port, database="real"))
+
+    with closing(file), pytest.raises(BrokenPipeError):
+        file.write(b"INSERT")
