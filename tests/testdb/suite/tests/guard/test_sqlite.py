@@ -1,5 +1,6 @@
 """Attacks on the guard of SQLite: no name leads to a protected file."""
 
+import _sqlite3
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, text
 from testdb.guard import protect
+from testdb.sqlite.watched import watched
 
 from tests.guard.refusals import refused
 
@@ -86,10 +88,34 @@ class OwnConnection(sqlite3.dbapi2.Connection):
     """A connection of a project's own kind."""
 
 
+# What `sqlite3.Connection` was before the guard.
+[Original] = sqlite3.Connection.__bases__
+
+
+class EarlierConnection(Original):  # type: ignore[misc, valid-type]
+    """The same, made before the guard was in place."""
+
+
+def with_authorizer(
+    authorizer: Callable[..., int] | None, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """Return a connection on which a service has set this."""
+    connection = sqlite3.connect(":memory:", factory=factory, uri=True)
+    connection.set_authorizer(authorizer)
+    return connection
+
+
 CONNECTIONS: dict[str, Callable[[], sqlite3.Connection]] = {
     "connect": lambda: sqlite3.connect(":memory:", uri=True),
     "class": lambda: sqlite3.Connection(":memory:", uri=True),
     "factory": lambda: sqlite3.connect(":memory:", factory=OwnConnection, uri=True),
+    "earlier class": lambda: sqlite3.connect(":memory:", factory=EarlierConnection, uri=True),
+    "module in C": lambda: _sqlite3.connect(":memory:", uri=True),
+    "class in C": lambda: _sqlite3.Connection(":memory:", uri=True),
+    "own authorizer": lambda: with_authorizer(lambda *_: sqlite3.SQLITE_OK),
+    "no authorizer": lambda: with_authorizer(None),
+    "of a test's own database": lambda: with_authorizer(None, watched(sqlite3.Connection)),
+    "the same, earlier class": lambda: with_authorizer(None, watched(EarlierConnection)),
 }
 
 
@@ -152,13 +178,36 @@ def test_a_name_that_is_made_by_the_statement_is_not_attached(
             execute(statement, parameters)
 
 
-def test_a_factory_from_before_the_guard_attaches_nothing_either(file: Path) -> None:
-    # What `sqlite3.Connection` was then.
-    [original] = sqlite3.Connection.__bases__
-    connection: sqlite3.Connection = sqlite3.connect(":memory:", factory=original)
+def test_a_function_from_before_the_guard_makes_no_connection_that_attaches(file: Path) -> None:
+    connection = sqlite3.connect(":memory:", factory=lambda *_, **__: Original(":memory:"))
 
     with closing(connection), pytest.raises(sqlite3.DatabaseError, match="not authorized"):
         connection.execute(f"ATTACH '{file}' AS other")
+
+
+def test_an_authorizer_is_asked_and_forbids_what_it_forbids(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_PRAGMA else 0
+    )
+
+    connection.execute("CREATE TABLE things (id INTEGER)")
+    with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+        connection.execute("PRAGMA user_version = 1")
+
+
+class OwnCursor(sqlite3.Cursor):
+    """A cursor of a project's own kind."""
+
+
+def test_what_was_attached_before_allows_nothing_to_another_cursor(
+    file: Path, connection: sqlite3.Connection
+) -> None:
+    connection.execute("ATTACH ? AS own", (":memory:",))
+
+    with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+        connection.cursor(OwnCursor).execute("ATTACH ? AS other", (str(file),))
 
 
 def test_other_errors_of_sqlite_stay_what_they_are(connection: sqlite3.Connection) -> None:

@@ -1,15 +1,19 @@
 """The guard inside `sqlite3`: ATTACH raises no audit event, so an authorizer looks at it."""
 
+import _sqlite3
 import os
 import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from sqlite3 import SQLITE_ATTACH, SQLITE_AUTH, SQLITE_DENY, SQLITE_OK
 from typing import Any
 
 from .rules import ProtectedDatabaseError, refusal, refuse_file
+
+Authorizer = Callable[..., int]
 
 # What SQLite is asked, with which parameters, and what the guard said to it.
 asked = threading.local()
@@ -20,7 +24,7 @@ BOUND = re.compile(r"\s*ATTACH\s+(?:DATABASE\s+)?(?:\?\d*|[:@$]\w+)\s+AS\s", re.
 
 def install() -> None:
     """Put the guard into the module."""
-    for module in (sqlite3, sqlite3.dbapi2):
+    for module in (sqlite3, sqlite3.dbapi2, _sqlite3):
         vars(module).update(connect=connect_sqlite, Connection=GuardedConnection)
 
 
@@ -60,8 +64,22 @@ def explained(method: Callable[..., Any]) -> Callable[..., Any]:
             if getattr(error, "sqlite_errorcode", None) == SQLITE_AUTH:
                 raise vars(asked).pop("error", error) from None
             raise
+        finally:
+            # The next statement may come by another way.
+            vars(asked).clear()
 
     return call
+
+
+def behind_guard(authorizer: Authorizer | None) -> Authorizer:
+    """Return an authorizer that is asked what the guard allows."""
+    if authorizer is None:
+        return authorize
+
+    def ask(action: int, *details: Any) -> int:
+        return authorize(action, *details) or authorizer(action, *details)
+
+    return ask
 
 
 class GuardedCursor(sqlite3.Cursor):
@@ -82,11 +100,23 @@ class GuardedConnection(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Open the database, which raises the audit event."""
         super().__init__(*arguments, **options)
-        self.set_authorizer(authorize)
+        self.set_authorizer(None)
+
+    def set_authorizer(self, authorizer_callback: Authorizer | None) -> None:
+        """Ask an authorizer behind the guard's. SQLite has room for a single one."""
+        super().set_authorizer(behind_guard(authorizer_callback))
 
     def cursor(self, factory: Any = GuardedCursor) -> Any:
         """Return a cursor."""
         return super().cursor(factory)
+
+
+@cache
+def guarded(kind: type[sqlite3.Connection]) -> type[sqlite3.Connection]:
+    """Return a class of connections that is guarded, also if it was made before the guard."""
+    if issubclass(kind, GuardedConnection):
+        return kind
+    return type(kind.__name__, (GuardedConnection, kind), {})
 
 
 def connect_sqlite(
@@ -94,9 +124,11 @@ def connect_sqlite(
     original: Callable[..., sqlite3.Connection] = sqlite3.connect,
     **options: Any,
 ) -> sqlite3.Connection:
-    """Connect as `sqlite3.connect` does, with the authorizer set."""
+    """Connect as `sqlite3.connect` does, with a connection that is guarded."""
     if len(arguments) < 6:
-        options.setdefault("factory", GuardedConnection)
+        factory = options.get("factory", GuardedConnection)
+        options["factory"] = guarded(factory) if isinstance(factory, type) else factory
     connection = original(*arguments, **options)
-    connection.set_authorizer(authorize)
+    if not isinstance(connection, GuardedConnection):
+        connection.set_authorizer(authorize)
     return connection
