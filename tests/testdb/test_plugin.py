@@ -1,5 +1,6 @@
 """The plugin around the tests: when it is active, what it refuses, and what it leaves alone."""
 
+import json
 import re
 from pathlib import Path
 from uuid import uuid4
@@ -192,6 +193,34 @@ def test_a_role_that_may_not_create_databases_ends_the_run_with_the_reason(
     assert "INTERNALERROR" not in done.stdout
 
 
+def test_a_report_overwrites_reports_only(folder: Path, run_python: RunPython) -> None:
+    tests = "checks/database"
+    report = folder / "report.json"
+    for _ in range(2):
+        done = run_python(*PYTEST, f"--isolation-report={report}", tests, cwd=folder)
+        assert "1 passed" in done.stdout
+    before = report.read_text()
+
+    for name in (f"{tests}/test_it.py", f"{tests}/test_it.py::test_it", tests, "missing/r.json"):
+        done = run_python(*PYTEST, "--isolation-report", name, tests, cwd=folder)
+
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+        assert f"--isolation-report {name} is not a report or a new file" in done.stdout
+    assert set(json.loads(before)) == {"steps", "faults"}
+    assert "def test_it" in (folder / tests / "test_it.py").read_text()
+    assert not (folder / tests / "test_it.py::test_it").exists()
+
+
+@pytest.mark.parametrize("name", ["checks", "missing/tests.db"])
+def test_a_database_file_that_cannot_be_made_is_named(
+    folder: Path, run_python: RunPython, name: str
+) -> None:
+    done = run_python(*PYTEST, "--database-file", name, "checks/database", cwd=folder)
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done.stdout
+    assert f"--database-file {name}: name a file in a folder that exists" in done.stdout
+
+
 UNGUARDED = """
 import sqlite3
 
@@ -246,7 +275,7 @@ def test_the_header_says_what_is_protected_and_which_template_is_used(
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {suite('sync')}\n")
     remote = "'postgresql+psycopg://me:do-not-show@192.0.2.1/real?sslpassword=do-not-show'"
     source = conftest.replace('"sqlite:///real.db"', f"{remote}, 'sqlite:////data/real.db'")
-    free = f'    database_free=["{tests}/unit"],\n)'
+    free = '    database_free=[Path("tests/unit")],\n)'
     (tests / "conftest.py").write_text(source.replace("\n)\n", f"\n{free}\n", 1))
     (tests / "unit" / "test_free.py").write_text("def test_it():\n    pass\n")
 

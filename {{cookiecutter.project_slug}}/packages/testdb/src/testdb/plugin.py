@@ -22,6 +22,7 @@ from .guard.urls import describe
 from .isolations import handed_key, handed_over, hooks, nearest, refuse_late, refuse_several
 from .migrations import TemplateError, find_configuration
 from .postgresql.server import unused_name
+from .report import refuse_other_file
 from .run import Run, run_key
 from .signature import is_marked
 
@@ -53,7 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "nargs": "?",
         "const": "",
         "metavar": "FILE",
-        "help": "show how long isolation took; with a name, write it there as JSON too",
+        "help": "show how long isolation took; with =FILE, write it there as JSON too",
     },
     "recreate-template": {
         "action": "store_true",
@@ -110,6 +111,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if option.testdb_database_file is not None and getattr(option, "numprocesses", None):
         raise pytest.UsageError("--database-file is for one process: leave out -n")
     refuse_foreign(option.testdb_database_file)
+    refuse_other_file(option.testdb_isolation_report)
     if option.testdb_database == "postgresql" and (reason := unused_name()):
         raise pytest.UsageError(
             f"{reason}. Next: name one there, or unset it to have testdb start a server"
@@ -175,7 +177,11 @@ def guard_processes(config: pytest.Config, replaced: Iterable[str]) -> None:
 
 def refuse_foreign(file: Path | None) -> None:
     """Make sure that tests write to no file but a new one, or one that they made."""
-    if file is not None and file.exists():
+    if file is None:
+        return
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise pytest.UsageError(f"--database-file {file}: name a file in a folder that exists")
+    if file.exists():
         header = file.read_bytes()[:72]
         if header and not is_marked(header):
             raise pytest.UsageError(f"--database-file {file} would be overwritten: name a new file")
@@ -184,9 +190,9 @@ def refuse_foreign(file: Path | None) -> None:
 def needs_no_database(config: pytest.Config, isolation: Isolation[Any]) -> bool:
     """Tell whether the run is limited to folders whose tests use no database."""
     paths = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
-    return all(
-        any(path.is_relative_to(folder) for folder in isolation.database_free) for path in paths
-    )
+    # A relative one starts in the project's root.
+    folders = [config.rootpath / folder for folder in isolation.database_free]
+    return all(any(path.is_relative_to(folder.resolve()) for folder in folders) for path in paths)
 
 
 def pytest_report_header(config: pytest.Config) -> str | list[str]:

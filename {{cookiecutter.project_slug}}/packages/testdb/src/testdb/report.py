@@ -96,3 +96,30 @@ class IsolationReport:
         if target:
             text = json.dumps({"steps": steps, "faults": self.faults}, indent=2)
             Path(target).write_text(text + "\n")
+
+
+def refuse_other_file(name: str | None) -> None:
+    """Make sure that a report overwrites nothing but a report.
+
+    An option that may have a value takes the next word of the command line, such as a test's.
+
+    Raises:
+        UsageError: The name is that of another file or of a folder, or its folder is missing.
+    """
+    file = Path((name or "").partition("::")[0])
+    if not name or (file.absolute().parent.is_dir() and (not file.exists() or is_report(file))):
+        return
+    raise pytest.UsageError(
+        f"--isolation-report {name} is not a report or a new file: write --isolation-report=FILE,"
+        " or --isolation-report as the last word of the command line"
+    )
+
+
+def is_report(file: Path) -> bool:
+    """Tell whether a file has a report, or is none that anything can be lost in, as a terminal."""
+    if not file.is_file():
+        return not file.is_dir()
+    try:
+        return json.loads(file.read_text()).keys() == {"steps", "faults"}
+    except (AttributeError, OSError, ValueError):
+        return False
