@@ -1,6 +1,8 @@
 """Real databases in settings: which are found, and what stands in their place."""
 
 import os
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,7 +57,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("sqlite+aiosqlite:////data/real.db", "sqlite+aiosqlite:////dev/null/real.db"),
         ("sqlite:////data/real.db?timeout=5", "sqlite:////dev/null/real.db"),
         (SERVER, "postgresql+psycopg://me:tests@127.0.0.1:1/real"),
-        ("postgres://me@db/real", "postgresql://me@127.0.0.1:1/real"),
+        ("postgres://me@db/real", "postgres://me@127.0.0.1:1/real"),
+        ("postgis://me@db/real", "postgis://me@127.0.0.1:1/real"),
+        ("psql://me@db/real", "psql://me@127.0.0.1:1/real"),
+        ("db+postgresql://me@db/real", "db+postgresql://me@127.0.0.1:1/real"),
+        ("redshift+psycopg2://me@db/real", "redshift+psycopg2://me@127.0.0.1:1/real"),
+        ("duckdb:////data/real.db", "duckdb:////dev/null/real.db"),
         ("postgresql+asyncpg:///real?host=/run", "postgresql+asyncpg://127.0.0.1:1/real"),
         ("mysql+pymysql://me@db/real", "mysql+pymysql://me@127.0.0.1:1/real"),
         ("chdb:////data/events", "chdb:////dev/null/events"),
@@ -110,6 +117,67 @@ def test_a_relative_path_is_protected_here_and_where_the_settings_are(folder: Pa
     found = {url.database for url in replace_settings(folder / ".env")}
 
     assert found >= {str(folder / "data/real.db"), str(Path.cwd() / "data/real.db")}
+
+
+URI = "sqlite:///file:data/50%25%20real.db?mode=rwc&uri=true"
+
+
+def test_a_relative_path_in_a_uri_is_protected_here_and_where_the_settings_are(
+    folder: Path,
+) -> None:
+    (folder / ".env").write_text(f"DATABASE_URL={URI}")
+
+    protect(replace_settings(folder / ".env"))
+
+    for start in (folder, Path.cwd()):
+        with pytest.raises(ProtectedDatabaseError):
+            sqlite3.connect(start / "data" / "50% real.db")
+
+
+# Texts with several databases, with what stands in their place.
+SEVERAL = {
+    "postgresql://me@192.0.2.1/x,postgresql://me@192.0.2.2/x": (
+        "postgresql://me@127.0.0.1:1/x,postgresql://me@127.0.0.1:1/x"
+    ),
+    "postgresql://me:a,b;c@192.0.2.1/x ; postgres://me@192.0.2.2/x": (
+        "postgresql://me:tests@127.0.0.1:1/x ; postgres://me@127.0.0.1:1/x"
+    ),
+    '{"a": "postgresql://me:a;b c@192.0.2.1/x", "b": ["postgresql://192.0.2.2/x"], "c": 1}': (
+        '{"a": "postgresql://me:tests@127.0.0.1:1/x", "b": ["postgresql://127.0.0.1:1/x"], "c": 1}'
+    ),
+    "a=postgresql://192.0.2.1/x,b=postgresql://192.0.2.2/x,c=1": (
+        "a=postgresql://127.0.0.1:1/x,b=postgresql://127.0.0.1:1/x,c=1"
+    ),
+    "[postgresql://192.0.2.1/x, postgresql://192.0.2.2/x]": (
+        "[postgresql://127.0.0.1:1/x, postgresql://127.0.0.1:1/x]"
+    ),
+    "jdbc:postgresql://192.0.2.1/x postgresql://192.0.2.2/x": (
+        "jdbc:postgresql://127.0.0.1:1/x postgresql://127.0.0.1:1/x"
+    ),
+    "postgresql://me@192.0.2.1:5432,192.0.2.2:5432/x": "postgresql://me@127.0.0.1:1/x",
+}
+
+
+@pytest.mark.parametrize("value", SEVERAL)
+def test_each_database_in_a_text_is_found_and_replaced(folder: Path, value: str) -> None:
+    os.environ["REPLICAS"] = value
+
+    protect(replace_settings())
+
+    assert os.environ["REPLICAS"] == SEVERAL[value]
+    for host in ("192.0.2.1", "192.0.2.2"):
+        with socket.socket() as client, pytest.raises(ProtectedDatabaseError):
+            client.connect((host, 5432))
+        for text in (value, value.replace("x", "other")):
+            with pytest.raises(ProtectedDatabaseError):
+                subprocess.run(["serve"], env={"REPLICAS": text}, check=True)
+
+
+def test_a_long_text_takes_no_long_look(folder: Path) -> None:
+    # Where each letter may begin a name, this would take hours.
+    os.environ["KEYS"] = f"{{{'a+' * 60_000}://"
+
+    assert replace_settings() == replace_settings()
 
 
 def test_a_relative_path_that_is_named_in_code_is_protected_here_and_in_the_project(
@@ -191,6 +259,37 @@ def test_parts_that_name_no_server_protect_nothing(folder: Path) -> None:
 
     assert replace_settings(folder / ".env", parts=[PARTS]) == before
     assert NAMES["host"] not in os.environ
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_names_of_parts_may_have_any_case(folder: Path, place: str) -> None:
+    given = {"postgres_host": "192.0.2.1", "postgres_port": "6", "postgres_db": "real"}
+    if place == "environment":
+        os.environ.update(given)
+    else:
+        (folder / ".env").write_text("".join(f"{key}={value}\n" for key, value in given.items()))
+
+    found = replace_settings(folder / ".env", parts=[PARTS])
+
+    assert "postgresql+asyncpg://192.0.2.1:6/real" in map(str, found)
+    values = {value for name, value in os.environ.items() if name.upper() == NAMES["host"]}
+    assert values == {"127.0.0.1"}
+
+
+def test_a_host_that_is_in_code_is_taken_for_this_machine_and_replaced(folder: Path) -> None:
+    (folder / ".env").write_text("POSTGRES_DB=real\n")
+
+    found = replace_settings(folder / ".env", parts=[PARTS])
+
+    assert "postgresql+asyncpg://localhost/real" in map(str, found)
+    assert {os.environ[NAMES["host"]], os.environ[NAMES["port"]]} == {"127.0.0.1", "1"}
+
+
+def test_a_port_that_is_no_number_is_named(folder: Path) -> None:
+    os.environ["POSTGRES_PORT"] = "tcp://10.0.0.1:5432"
+
+    with pytest.raises(ValueError, match=r"POSTGRES_PORT is 'tcp://10\.0\.0\.1:5432'"):
+        replace_settings(parts=[PARTS])
 
 
 def test_parts_without_a_port_are_an_error(folder: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from .engines import hold_to
-from .guard.urls import unreachable, without_secrets
+from .guard.urls import unreachable, with_usual_name, without_secrets
 from .settings import places, remembered
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class Isolation(Generic[Sessions]):
     def named_urls(self) -> tuple[URL, ...]:
         """The protected databases, as the service names them."""
         given = self.protected() if callable(self.protected) else self.protected
-        return tuple(map(make_url, [given] if isinstance(given, (str, URL)) else given))
+        urls = map(make_url, [given] if isinstance(given, (str, URL)) else given)
+        return tuple(map(with_usual_name, urls))
 
     @cached_property
     def starts(self) -> list[Path]:

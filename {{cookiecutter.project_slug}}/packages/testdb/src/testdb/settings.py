@@ -4,15 +4,16 @@ They are replaced, never deleted: a variable that is missing is what a settings 
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from dotenv import dotenv_values
 from sqlalchemy import URL, make_url
 
 from .guard import rules
-from .guard.processes import LIBPQ, REMEMBERED
+from .guard.processes import LIBPQ, REMEMBERED, TOLD_OF, pieces
 from .guard.urls import (
     IN_FOLDERS,
     NO_HOST,
@@ -20,7 +21,7 @@ from .guard.urls import (
     is_in_memory,
     read_url,
     refuse_url,
-    unreachable,
+    unreachable_text,
     without_secrets,
 )
 
@@ -57,12 +58,15 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
     sources: list[Mapping[str, str | None]] = [*map(dotenv_values, files), dict(os.environ)]
     starts = {Path.cwd(): None, **{file.resolve().parent: None for file in files}}
     for name, value in (setting for source in sources for setting in source.items()):
-        if name == REMEMBERED or name.upper().startswith(FOR_TESTS):
+        if name in TOLD_OF or name.upper().startswith(FOR_TESTS):
             continue
-        if value and (url := read_url(value)):
+        real = {piece: url for piece in pieces(value or "") if (url := read_url(piece))}
+        for url in real.values():
             found.update(dict.fromkeys(places(without_secrets(url), starts)))
-            replace(name, unreachable(url))
-    settings = {name: value for source in sources for name, value in source.items() if value}
+        if real:
+            replace(name, without(value or "", real))
+    # Settings may take their names in any case.
+    settings = {its.upper(): value for source in sources for its, value in source.items() if value}
     for part in parts:
         if url := assembled(part, settings):
             found[url] = None
@@ -76,24 +80,29 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
 def places(url: URL, starts: Iterable[Path]) -> Iterable[URL]:
     """Yield what a URL can mean: a relative path can start here, or where settings files are."""
     name = url.database or ""
-    is_path = url.get_backend_name() in IN_FOLDERS and not name.startswith("file:")
-    if not is_path or is_in_memory(url) or Path(name).is_absolute():
+    # Of a URI, the path in it.
+    path = rules.meanings(name)[-1] if (is_uri := name.startswith("file:")) else name
+    is_path = url.get_backend_name() in IN_FOLDERS
+    if not is_path or is_in_memory(url) or Path(path).is_absolute():
         yield url
     else:
         for start in starts:
-            yield url.set(database=str(start / name))
+            place = str(start / path)
+            yield url.set(database=f"file:{quote(place)}" if is_uri else place)
 
 
 def assembled(part: Mapping[str, str], settings: Mapping[str, str]) -> URL | None:
     """Return the URL that settings in parts make; None if they lead nowhere or name no host."""
     if missing := {"drivername", "host", "port"} - part.keys():
         raise ValueError(f"replace_settings: {dict(part)} lacks {', '.join(sorted(missing))}")
-    values = {key: settings[name] for key, name in part.items() if name in settings}
-    values.pop("password", None)
-    port = values.pop("port", None)
-    host = values.pop("host", None)
-    if not host or (host, port) == (NO_HOST, str(NO_PORT)):
+    values = {key: settings[name.upper()] for key, name in part.items() if name.upper() in settings}
+    port = values.get("port", "")
+    # Where none is named, the service has one in its code.
+    host = values.get("host", "localhost")
+    if not values or (host, port) == (NO_HOST, str(NO_PORT)):
         return None
+    if not port.isdecimal() and port:
+        raise ValueError(f"replace_settings: {part['port']} is {port!r}, which is not a number")
     url = URL.create(
         part["drivername"],
         username=values.get("username"),
@@ -104,10 +113,15 @@ def assembled(part: Mapping[str, str], settings: Mapping[str, str]) -> URL | Non
     return url.set(query={"host": host}) if host.startswith("/") else url.set(host=host)
 
 
+def without(text: str, urls: Container[str]) -> str:
+    """Return a text in whose pieces these URLs lead nowhere."""
+    return "".join(unreachable_text(it) if it in urls else it for it in pieces(text))
+
+
 def replace(name: str, value: object) -> None:
     """Set a variable to what leads nowhere. Child processes get it whatever they start with."""
-    text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
-    os.environ[name] = text
+    spellings = {its for its in os.environ if its.upper() == name.upper()}
+    os.environ.update(dict.fromkeys({name, *spellings}, str(value)))
     replaced.add(name)
 
 
@@ -134,8 +148,9 @@ def replace_protected() -> None:
         if leads_there():
             os.environ.pop("PGHOSTADDR", None)
     for name, value in list(os.environ.items()):
-        if name != REMEMBERED and rules.is_refused(refuse_url, value, Path.cwd()):
-            replace(name, unreachable(make_url(value)))
+        real = [it for it in pieces(value) if rules.is_refused(refuse_url, it, Path.cwd())]
+        if real and name not in TOLD_OF:
+            replace(name, without(value, real))
     # Last, because these stand for what a URL leaves out.
     for nowhere in ({"PGDATABASE": "nowhere"}, {"PGHOST": NO_HOST, "PGPORT": str(NO_PORT)}):
         if is_libpq_told and leads_there():

@@ -17,12 +17,13 @@ PORTS = {
     "clickhouse": 8123,
     "clickhousedb": 8123,
     "cockroachdb": 26257,
+    "duckdb": None,
     "mariadb": 3306,
     "mssql": 1433,
     "mysql": 3306,
     "oracle": 1521,
-    "postgres": 5432,
     "postgresql": 5432,
+    "redshift": 5439,
     "sqlite": None,
 }
 

@@ -17,11 +17,23 @@ from . import rules
 # From this variable, the workers of a parallel run learn what to protect.
 REMEMBERED = "PROTECTED_DATABASE_URL"
 
+# Variables that tell of databases, and which nothing connects to.
+TOLD_OF = (REMEMBERED, "PYTEST_CURRENT_TEST")
+
 # The variables by which libpq finds a database: https://www.postgresql.org/docs/current/libpq-envars.html
 LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 
 URL = re.compile(
-    r"(?:chdb|clickhouse|cockroach|http|maria|mssql|mysql|oracle|postgres|sqlite)[\w+]*:/[^\s'\"<>|;]+"
+    r"(?:(?:db|sqla)\+)?(?:chdb|clickhouse|cockroach|crdb|duckdb|http|maria|mssql|mysql|oracle|pgsql"
+    r"|postg|psql|redshift|spatialite|sqlite|timescale)[\w+]*:/[^\s'\"<>|;]+"
+)
+# The beginning of any URL, what parts a list of them, and a URL that is a part of another text, as
+# of JSON: up to the quotation mark, if there is one before it.
+BEGINNING = r"(?<![\w+])[A-Za-z][\w+]*://"
+BETWEEN = re.compile(rf"([\s,;|]+)(?={BEGINNING})")
+INSIDE = re.compile(
+    rf"""((?<="){BEGINNING}[^"\\]*|(?<='){BEGINNING}[^'\\]*"""
+    rf"""|{BEGINNING}[^\s'"<>|;)\]}}\\]*?(?=,[^,/@]*(?:://|=)|,?(?:[\s'"<>|;)\]}}\\]|$)))"""
 )
 SHELLS = {"ash", "bash", "dash", "ksh", "sh", "zsh"}
 SQLITE_CLIENTS = {"litecli", "sqldiff", "sqlite3", "sqlite3_analyzer"}
@@ -50,8 +62,9 @@ def refuse_process(
     variables = os.environ if env is None else env
     named = {os.fsdecode(name): os.fsdecode(value) for name, value in variables.items()}
     for name, value in named.items():
-        if name != REMEMBERED and URL.match(value):
-            refuse_url(value, Path(), start)
+        for piece in pieces(value) if name not in TOLD_OF else ():
+            if URL.match(piece):
+                refuse_url(piece, Path(), start)
     if any(named.get(name) for name in LIBPQ):
         rules.refuse_server("process", {}, named)
     words = [os.fsdecode(argument) for argument in arguments]
@@ -59,6 +72,13 @@ def refuse_process(
         refuse_text(word, start)
     for command, place in commands(words, start):
         refuse_command(command, named, place)
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text so that each URL that it is, lists or has in it is a piece of its own."""
+    if "://" not in text:
+        return [text]
+    return (BETWEEN if re.match(rf"\s*{BEGINNING}", text) else INSIDE).split(text)
 
 
 def refuse_text(text: str, start: Path) -> None:

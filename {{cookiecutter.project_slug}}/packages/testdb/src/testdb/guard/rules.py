@@ -46,7 +46,7 @@ def refuse_engine(
     dialect: Any, _record: object, arguments: Any, options: Mapping[str, Any]
 ) -> None:
     """Refuse what SQLAlchemy is about to open, with whatever driver."""
-    if dialect.name == "sqlite":
+    if dialect.name in ("duckdb", "sqlite"):
         refuse_file("SQLAlchemy", arguments[0] if arguments else options.get("database", ""))
     elif dialect.name in ("postgresql", "cockroachdb"):
         refuse_server("SQLAlchemy", options)

@@ -13,8 +13,10 @@ from sqlalchemy.exc import ArgumentError
 from . import rules
 from .addresses import PORTS, Endpoint, database_in, endpoints, same_server
 
-# The engines that are embedded, and the ports of a server that speaks HTTP, as ClickHouse does.
-IN_FOLDERS = ("chdb", "sqlite")
+# The engines that are embedded, those with one file, and the ports of a server that speaks HTTP, as
+# ClickHouse does.
+IN_FOLDERS = ("chdb", "duckdb", "sqlite")
+IN_FILES = ("duckdb", "sqlite")
 HTTP = {"http": 80, "https": 443}
 
 # What in the query of a URL says where it leads.
@@ -37,7 +39,10 @@ OTHER_NAMES = {
 BEFORE_NAMES = re.compile(r"^(?:db|sqla)\+")
 
 # Servers with a port each, as libpq and asyncpg take them in a URL, and SQLAlchemy in its query.
-SERVERS = re.compile(r"(?P<start>[\w+]+://(?:[^/]*@)?)(?P<hosts>[^/@?]*:[^/@?]*,[^/@?]*)(?=[/?]|$)")
+SERVERS = re.compile(
+    r"(?P<start>[\w+]+://(?:[^/]*@)?)"
+    r"(?P<hosts>[^/@?:,]*:\d+(?:,[^/@?:,]*(?::\d+)?)+)(?=[/?]|$)"
+)
 
 # Nothing is there: no file or folder can be in a device, and no service has this port.
 NO_FOLDER = Path("/dev/null")
@@ -46,9 +51,11 @@ NO_HOST, NO_PORT = "127.0.0.1", 1
 
 def parse_url(text: str) -> URL | None:
     """Return the database URL that a text is, in SQLAlchemy's own words; None if it is none."""
-    several = SERVERS.match(text.strip())
+    text = text.strip()
+    if several := SERVERS.match(text):
+        text = several["start"] + text[several.end() :]
     try:
-        url = make_url(SERVERS.sub(r"\g<start>", text.strip(), count=1))
+        url = make_url(text)
     except (ArgumentError, ValueError):
         return None
     if several:
@@ -76,7 +83,7 @@ def is_in_memory(url: URL) -> bool:
     """Tell whether a URL names a database that no other process sees."""
     name = url.database or ""
     is_named = any(mark in name for mark in (":memory:", "mode=memory"))
-    return url.get_backend_name() == "sqlite" and (not name or is_named or "memory" in mode(url))
+    return url.get_backend_name() in IN_FILES and (not name or is_named or "memory" in mode(url))
 
 
 def mode(url: URL) -> Sequence[str]:
@@ -90,6 +97,13 @@ def unreachable(url: URL) -> URL:
     if url.get_backend_name() in IN_FOLDERS:
         return url.set(database=str(NO_FOLDER / Path(url.database or "").name))
     return url.set(host=NO_HOST, port=NO_PORT)
+
+
+def unreachable_text(text: str) -> str:
+    """Return the same for a text that is a URL, with its own name of the database."""
+    name = text.strip().partition(":")[0]
+    url = unreachable(parse_url(text) or make_url(text.strip()))
+    return url.set(drivername=name).render_as_string(hide_password=False)
 
 
 def leads_nowhere(url: URL) -> bool:
@@ -112,8 +126,10 @@ def without_secrets(url: URL) -> URL:
 
 def connect_arguments(url: URL) -> tuple[Sequence[str], Mapping[str, Any]]:
     """Return what a driver is called with for a URL: for SQLite a name, otherwise options."""
+    if url.get_backend_name() == "duckdb":
+        return (url.database or "",), {}
     is_sqlite = url.get_backend_name() == "sqlite"
-    if is_sqlite or url.get_backend_name().startswith("postgres"):
+    if is_sqlite or url.get_backend_name() == "postgresql":
         driver = "sqlite" if is_sqlite else "postgresql+psycopg"
         arguments, options = url.set(drivername=driver).get_dialect()().create_connect_args(url)
         return arguments, options
@@ -162,7 +178,7 @@ def refuse_url(text: str, *starts: Path) -> None:
         for path in (url.database or "", f"/{url.database}"):
             for start in starts:
                 rules.refuse_folder("process", start / path)
-    elif url.get_backend_name() == "sqlite":
+    elif url.get_backend_name() in IN_FILES:
         for start in starts:
             rules.refuse_file("process", connect_arguments(url)[0][0], start)
             rules.refuse_file("process", url.database or "", start)
