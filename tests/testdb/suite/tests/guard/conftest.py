@@ -21,7 +21,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "hard.db").hardlink_to(path)
     (tmp_path / "folder").symlink_to(tmp_path)
     monkeypatch.chdir(tmp_path)
-    protect([URL.create("sqlite", database=str(path))])
+    events = URL.create("chdb", database=str(tmp_path / "events"))
+    protect([URL.create("sqlite", database=str(path)), events])
     return path
 
 
@@ -30,3 +31,6 @@ def _servers() -> None:
     """Protected servers with which the tests have nothing to do."""
     url = URL.create("postgresql+psycopg", "me", PASSWORD, "localhost", PORT, "real")
     protect([url, url.set(host=REMOTE), url.set(host="", query={"host": "/nowhere"})])
+    mysql = URL.create("mysql", host=REMOTE, port=3, database="shop")
+    socket = mysql.set(host="", query={"unix_socket": "/nowhere/mysqld.sock"})
+    protect([mysql, socket, URL.create("clickhouse", host=REMOTE, database="events")])

@@ -1,15 +1,18 @@
 """Attacks on the guard of PostgreSQL: no driver and no socket leads to a protected server."""
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, make_url, text
 from testdb import ProtectedDatabaseError
 from testdb.guard import protect
+from testdb.guard.urls import without_secrets
 
 from tests.guard.refusals import LOCAL, PASSWORD, PORT, REMOTE, refused
 
@@ -180,6 +183,41 @@ def test_a_socket_to_a_protected_server_is_refused(
 ) -> None:
     with socket.socket(family) as client, refused("socket.connect"):
         client.connect(address)
+
+
+def own_address() -> str:
+    """Return an address of this machine besides that of itself; this one if there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        try:
+            # Nothing is sent.
+            client.connect((REMOTE, 9))
+        except OSError:
+            return LOCAL
+        return str(client.getsockname()[0])
+
+
+@pytest.mark.usefixtures("_servers")
+def test_a_server_of_this_machine_is_refused_by_any_of_its_addresses() -> None:
+    with socket.socket() as client, refused("socket.connect"):
+        client.connect((own_address(), PORT))
+
+
+def test_a_server_on_a_socket_of_its_own_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, elsewhere = str(tmp_path / "mysqld.sock"), str(tmp_path / "other.sock")
+    url = make_url(f"mysql+pymysql://me@localhost/real?unix_socket={path}")
+    protect([without_secrets(url)])
+    monkeypatch.chdir(tmp_path)
+
+    for address in (path, "mysqld.sock", f"{tmp_path}/./mysqld.sock".encode()):
+        with socket.socket(socket.AF_UNIX) as client, refused("socket.connect"):
+            client.connect(address)
+    for address in (elsewhere, "\0mysqld.sock"):
+        with socket.socket(socket.AF_UNIX) as client, pytest.raises(OSError, match=r"\w"):
+            client.connect(address)
+    with refused("process"):
+        subprocess.run(["serve", str(url)], check=True)
 
 
 @pytest.mark.usefixtures("_servers")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, make_url
+from testdb import ProtectedDatabaseError
 from testdb.guard import protect
 from testdb.guard.urls import unreachable
 from testdb.settings import replace_protected
@@ -96,6 +97,18 @@ TOLD: dict[str, list[str]] = {
     "psql behind a quoted sign": ["sh", "-c", f"echo ' #'; psql -h localhost -p {PORT} real"],
     "psql behind a comment": ["sh", "-c", f"# it's\npsql -h localhost -p {PORT} real"],
     "psql by variables": ["sh", "-c", f"PGHOST=localhost PGPORT={PORT} psql"],
+    "psql in few words": ["psql", "-Ath", "localhost", f"-p{PORT}", "shop"],
+    "psql in one word": ["psql", "-Athlocalhost", "-p", str(PORT), "shop"],
+    "shell, in backticks": ["sh", "-c", "echo `sqlite3 soft.db`"],
+    "shell, in backticks and quotes": ["sh", "-c", 'x="$PWD `sqlite3 soft.db`"'],
+    "shell, in brackets and quotes": ["sh", "-c", 'echo "it: $(cd folder; sqlite3 soft.db)"'],
+    "su": ["su", "-", "me", "-c", "sqlite3 soft.db"],
+    "usql": ["usql", "sqlite:soft.db"],
+    "mysql": ["mysql", "-h", "192.0.2.1", "-P", "3", "shop"],
+    "mysqldump": ["mysqldump", "--host=192.0.2.1", "--port=3", "shop"],
+    "mysql on a socket": ["mysql", "--socket", "/nowhere/mysqld.sock", "shop"],
+    "clickhouse-client": ["clickhouse-client", "--host", "192.0.2.1", "--query", "SELECT 1"],
+    "clickhouse client": ["clickhouse", "client", "--host=192.0.2.1"],
     "pg_dump": ["pg_dump", "-Fc", "-h", REMOTE, "-p", str(PORT), "real"],
 }
 
@@ -162,6 +175,13 @@ def test_a_url_is_hidden_that_leads_to_where_a_variable_of_libpq_leads(
     assert os.environ["PGHOST"] != REMOTE
 
 
+@pytest.mark.usefixtures("file")
+@pytest.mark.parametrize("program", ["clickhouse local", "clickhouse-local"])
+def test_no_process_is_told_of_a_protected_folder(program: str) -> None:
+    with pytest.raises(ProtectedDatabaseError, match="rule: process"):
+        subprocess.run([*program.split(), "--path", "folder/events"], check=True)
+
+
 # What has the name of a protected file, or of a server, and does not open it.
 HARMLESS: dict[str, list[str]] = {
     "ls": ["ls", "50% real.db"],
@@ -170,6 +190,10 @@ HARMLESS: dict[str, list[str]] = {
     "shell": ["sh", "-c", "test -f '50% real.db' && ls soft.db"],
     "words": ["echo", "connect", "to", "soft.db,", "not", "(hard.db)"],
     "client with another file": ["sh", "-c", "echo sqlite3 other.db"],
+    "flags of psql": ["echo", "psql", "-Ath", "192.0.2.9", "shop"],
+    "mysql elsewhere": ["echo", "mysql", "-h", "192.0.2.9", "-P", "3", "shop"],
+    "clickhouse elsewhere": ["echo", "clickhouse", "local", "--path", "other"],
+    "another file in quotes": ["sh", "-c", 'echo "$(echo sqlite3 other.db)"'],
     "name of a server": ["echo", "localhost", str(PORT), "real"],
     "variable of psql": ["echo", "psql", "-v", "title=it's"],
     "option without a value": ["echo", "psql", "-h"],

@@ -4,12 +4,13 @@ import os
 import socket
 from collections.abc import Mapping
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
-# Host and port. The host can be the folder of a Unix socket.
+# Host and port. The host can be the folder of a Unix socket or, in the place of a port, the socket.
 Endpoint = tuple[str, str]
+SOCKET = "socket"
 
 # The databases that a URL can name, each with the usual port of its server, if it is one.
 PORTS = {
@@ -37,6 +38,13 @@ def endpoints(options: Mapping[str, Any], env: Mapping[str, str] = os.environ) -
     hosts = listed(host or env.get("PGHOST", ""))
     ports = listed(options.get("port") or env.get("PGPORT", "5432"))
     return list(zip(hosts, ports if len(ports) == len(hosts) else ports * len(hosts), strict=False))
+
+
+def other_endpoint(options: Mapping[str, Any], port: object) -> Endpoint:
+    """Return the server of another kind that a driver would open: its socket, or host and port."""
+    if path := options.get("unix_socket"):
+        return str(path), SOCKET
+    return str(options.get("host") or "localhost"), str(options.get("port") or port)
 
 
 def listed(value: Any) -> list[str]:
@@ -67,6 +75,17 @@ def addresses(host: str) -> frozenset[str]:
     except (OSError, ValueError):
         return frozenset({host})
     plain = {getattr(ip, "ipv4_mapped", None) or ip for ip in found}
-    return frozenset(
-        "localhost" if ip.is_loopback or ip.is_unspecified else str(ip) for ip in plain
-    )
+    return frozenset("localhost" if is_this_machine(ip) else str(ip) for ip in plain)
+
+
+def is_this_machine(ip: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address is this machine's: a server on 0.0.0.0 is reached by each of them."""
+    if ip.is_loopback or ip.is_unspecified:
+        return True
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as own:
+            own.bind((str(ip), 0))
+    except OSError:
+        return False
+    return True

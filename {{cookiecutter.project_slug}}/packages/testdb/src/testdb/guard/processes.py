@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import rules
+from .addresses import PORTS, other_endpoint
 
 # From this variable, the workers of a parallel run learn what to protect.
 REMEMBERED = "PROTECTED_DATABASE_URL"
@@ -35,13 +36,23 @@ INSIDE = re.compile(
     rf"""((?<="){BEGINNING}[^"\\]*|(?<='){BEGINNING}[^'\\]*"""
     rf"""|{BEGINNING}[^\s'"<>|;)\]}}\\]*?(?=,[^,/@]*(?:://|=)|,?(?:[\s'"<>|;)\]}}\\]|$)))"""
 )
-SHELLS = {"ash", "bash", "dash", "ksh", "sh", "zsh"}
-SQLITE_CLIENTS = {"litecli", "sqldiff", "sqlite3", "sqlite3_analyzer"}
+# They run the text after an option that ends with c.
+SHELLS = {"ash", "bash", "dash", "flock", "ksh", "runuser", "script", "sh", "su", "zsh"}
+SQLITE_CLIENTS = {"litecli", "sqldiff", "sqlite3", "sqlite3_analyzer", "usql"}
 LIBPQ_CLIENTS = {
     *("clusterdb", "createdb", "createuser", "dropdb", "dropuser", "pg_amcheck", "pg_basebackup"),
     *("pg_dump", "pg_dumpall", "pg_isready", "pg_receivewal", "pg_recvlogical", "pg_restore"),
     *("pgbench", "pgcli", "psql", "reindexdb", "vacuumdb", "vacuumlo", "oid2name"),
 }
+# Options of psql without a value, which can be in one word with one that has a value: -Ath HOST.
+PSQL_FLAGS = "01AEHSVWXabelnqstwxz"
+MYSQL_CLIENTS = {
+    *("mariadb", "mariadb-admin", "mariadb-check", "mariadb-dump", "mariadb-import", "mycli"),
+    *("mysql", "mysqladmin", "mysqlcheck", "mysqldump", "mysqlimport", "mysqlpump", "mysqlshow"),
+}
+CLICKHOUSE_CLIENTS = {"clickhouse", "clickhouse-client", "clickhouse-local"}
+# Of a server that is known by its usual port, those for other protocols.
+CLICKHOUSE_PORTS = ("8123", "8443", "9000", "9440")
 
 # A comment of a shell's text, or what is quoted there and may have the sign of one in it.
 COMMENT = re.compile(
@@ -50,8 +61,9 @@ COMMENT = re.compile(
 # A part of a connection string: libpq allows blanks around the sign, and quotes around the value.
 SETTING = re.compile(r"(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))")
 
-# What ends a command in a shell.
-ENDS = "();<>|&\n"
+# What ends a command in a shell, and what begins one inside of quotation marks.
+ENDS = "();<>|&`\n"
+SUBSTITUTED = re.compile(r"\$\(([^()]*)\)|`([^`]*)`")
 
 
 def refuse_process(
@@ -119,6 +131,8 @@ def split(text: str) -> Iterator[list[str]]:
     command: list[str] = []
     try:
         for word in [*lexer, ";"]:
+            for inner in SUBSTITUTED.findall(word):
+                yield from split("".join(inner))
             if set(word) <= set(ENDS):
                 if command:
                     yield command
@@ -136,28 +150,70 @@ def refuse_command(words: Sequence[str], env: Mapping[str, str], folder: Path) -
         program, rest = Path(word).name, words[place + 1 :]
         given = dict(other.split("=", 1) for other in words[:place] if re.match(r"\w+=", other))
         if program in SQLITE_CLIENTS:
-            # With the file in one of its own commands, such as ".open FILE".
-            for name in {name for it in rest for name in (it, *re.split(r"[\s'\"(),;]+", it))}:
+            # With the file in one of its own commands, such as ".open FILE", or as "sqlite:FILE".
+            for name in {name for it in rest for name in (it, *re.split(r"[\s'\"(),:;]+", it))}:
                 rules.refuse_file("process", name, folder)
         elif program in LIBPQ_CLIENTS:
-            refuse_libpq_client(rest, {**env, **given})
+            refuse_libpq_client(program, rest, {**env, **given})
+        elif program in MYSQL_CLIENTS:
+            refuse_mysql_client(rest)
+        elif program in CLICKHOUSE_CLIENTS:
+            refuse_clickhouse_client(program, rest, folder)
 
 
-def refuse_libpq_client(arguments: Sequence[str], env: Mapping[str, str]) -> None:
-    """Refuse psql and its like on a protected database. Their options mean the same in all."""
+def read_options(
+    arguments: Sequence[str], names: Sequence[tuple[str, ...]], flags: str = ""
+) -> tuple[dict[str, str], list[str]] | None:
+    """Return the values of a program's options, each by its last name, and all other arguments.
+
+    None if an option lacks its value: the program refuses that itself.
+    """
     from argparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-h", "--host")
-    parser.add_argument("-p", "--port")
-    parser.add_argument("-U", "--username", dest="user")
-    parser.add_argument("-d", "--dbname")
+    for name in names:
+        parser.add_argument(*name, dest=name[-1].lstrip("-"))
+    for flag in flags:
+        parser.add_argument(f"-{flag}", action="store_true", dest="")
     try:
         found, others = parser.parse_known_args(arguments)
     except ArgumentError:
-        # An option without its value: the program refuses that itself.
+        return None
+    return {name: value for name, value in vars(found).items() if name and value}, others
+
+
+def refuse_mysql_client(arguments: Sequence[str]) -> None:
+    """Refuse mysql and its like on a protected server. Their options mean the same in all."""
+    names = [("-h", "--host"), ("-P", "--port"), ("-S", "--socket")]
+    if (options := read_options(arguments, names)) is None:
         return
-    given = {name: value for name, value in vars(found).items() if value}
+    given, _ = options
+    given["unix_socket"] = given.pop("socket", "")
+    rules.refuse_endpoint("process", other_endpoint(given, PORTS["mysql"]), None)
+
+
+def refuse_clickhouse_client(program: str, arguments: Sequence[str], folder: Path) -> None:
+    """Refuse ClickHouse's own programs on a protected server or folder."""
+    options = read_options(arguments, [("-h", "--host"), ("--port",), ("--path",)])
+    if options is None:
+        return
+    given, others = options
+    if "path" in given:
+        rules.refuse_folder("process", folder / given["path"])
+    if program == "clickhouse-client" or "client" in others[:1]:
+        for port in {*CLICKHOUSE_PORTS, given.get("port", "")}:
+            rules.refuse_endpoint("process", (given.get("host", "localhost"), port), None)
+
+
+def refuse_libpq_client(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse psql and its like on a protected database. Their options mean the same in all."""
+    names = [("-h", "--host"), ("-p", "--port"), ("-U", "--username"), ("-d", "--dbname")]
+    options = read_options(arguments, names, PSQL_FLAGS if program == "psql" else "")
+    if options is None:
+        return
+    given, others = options
+    if "username" in given:
+        given["user"] = given.pop("username")
     # The name of the database can stand anywhere, and can be a connection string.
     for name in {given.pop("dbname", ""), *(it for it in others if not it.startswith("-"))}:
         if SETTING.match(name):

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from .addresses import PORTS, Endpoint, database_in, endpoints, same_server
+from .addresses import (
+    PORTS,
+    SOCKET,
+    Endpoint,
+    database_in,
+    endpoints,
+    other_endpoint,
+    same_server,
+)
 
 # A process has one guard, because an audit hook cannot be removed.
 files: set[Path] = set()
@@ -54,7 +62,7 @@ def refuse_engine(
         # It comes to a socket or to chdb, where the guard waits.
         pass
     elif port := options.get("port") or PORTS.get(dialect.name):
-        refuse_endpoint("SQLAlchemy", (str(options.get("host") or "localhost"), str(port)), None)
+        refuse_endpoint("SQLAlchemy", other_endpoint(options, port), None)
 
 
 # Files
@@ -133,8 +141,10 @@ def refuse_socket(address: Any, database: str | None = None, rule: str = "socket
     if isinstance(address, tuple):
         refuse_endpoint(rule, (str(address[0]), str(address[1])), database)
     elif isinstance(address, str | bytes):
-        folder, _, port = os.fsdecode(address).rpartition("/.s.PGSQL.")
-        refuse_endpoint(rule, (folder, port), database)
+        name = str(Path.cwd() / os.fsdecode(address))
+        folder, _, port = name.rpartition("/.s.PGSQL.")
+        if "\0" not in name:
+            refuse_endpoint(rule, (folder, port) if folder else (name, SOCKET), database)
 
 
 def refuse_endpoint(rule: str, endpoint: Endpoint, database: str | None) -> None:

@@ -11,7 +11,14 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from . import rules
-from .addresses import PORTS, Endpoint, database_in, endpoints, same_server
+from .addresses import (
+    PORTS,
+    Endpoint,
+    database_in,
+    endpoints,
+    other_endpoint,
+    same_server,
+)
 
 # The engines that are embedded, those with one file, and the ports of a server that speaks HTTP, as
 # ClickHouse does.
@@ -20,7 +27,10 @@ IN_FILES = ("duckdb", "sqlite")
 HTTP = {"http": 80, "https": 443}
 
 # What in the query of a URL says where it leads.
-PLACES = {"database", "dbname", "host", "hostaddr", "mode", "port", "service", "uri", "user"}
+PLACES = {
+    *("database", "dbname", "host", "hostaddr", "mode", "port", "service", "unix_socket", "uri"),
+    "user",
+}
 
 # Other names of these databases, in the URLs of Django, Heroku, Celery and Kombu.
 OTHER_NAMES = {
@@ -133,8 +143,10 @@ def connect_arguments(url: URL) -> tuple[Sequence[str], Mapping[str, Any]]:
         driver = "sqlite" if is_sqlite else "postgresql+psycopg"
         arguments, options = url.set(drivername=driver).get_dialect()().create_connect_args(url)
         return arguments, options
-    port = url.port or PORTS[url.get_backend_name()]
-    return (), {"host": url.host or "localhost", "port": port, "database": url.database}
+    host, port = other_endpoint(
+        {"host": url.host, "port": url.port, **url.query}, PORTS[url.get_backend_name()]
+    )
+    return (), {"host": host, "port": port, "database": url.database}
 
 
 def variables(url: URL) -> Mapping[str, str]:
