@@ -221,6 +221,26 @@ def test_a_database_file_that_cannot_be_made_is_named(
     assert f"--database-file {name}: name a file in a folder that exists" in done.stdout
 
 
+# Lets nothing be written to the environment, whoever runs this.
+READ_ONLY = """
+from testdb.guard import children
+
+children.sysconfig = type("", (), {"get_path": lambda name: "/dev/null"})
+"""
+
+
+@pytest.mark.parametrize("option", ["-rA", "-Wdefault", "-Werror"])
+def test_a_read_only_environment_is_named_and_ends_no_run(
+    folder: Path, run_python: RunPython, option: str
+) -> None:
+    (folder / "read_only.py").write_text(READ_ONLY)
+
+    done = run_python(*PYTEST, "-p", "read_only", option, "checks/database", cwd=folder)
+
+    assert "1 passed" in done.stdout, done.stdout
+    assert "testdb: processes that tests start are not guarded: [Errno 20]" in done.stdout
+
+
 UNGUARDED = """
 import sqlite3
 

@@ -59,5 +59,5 @@ def test_a_server_would_use_no_real_database() -> None:
     program = [sys.executable, "-c", show]
     done = subprocess.run(program, env={}, check=True, capture_output=True, text=True)
 
-    assert "127.0.0.1:1/" in done.stdout or "sqlite:////dev/null/" in done.stdout
+    assert "127.0.0.1:1/" in done.stdout or "sqlite:////dev/fd/" in done.stdout
     assert "chdb" not in done.stdout

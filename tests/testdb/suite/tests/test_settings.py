@@ -53,19 +53,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("sqlite:////data/real.db", "sqlite:////dev/null/real.db"),
-        ("sqlite+aiosqlite:////data/real.db", "sqlite+aiosqlite:////dev/null/real.db"),
-        ("sqlite:////data/real.db?timeout=5", "sqlite:////dev/null/real.db"),
+        ("sqlite:////data/real.db", "sqlite:////dev/fd/real.db"),
+        ("sqlite+aiosqlite:////data/real.db", "sqlite+aiosqlite:////dev/fd/real.db"),
+        ("sqlite:////data/real.db?timeout=5", "sqlite:////dev/fd/real.db"),
         (SERVER, "postgresql+psycopg://me:tests@127.0.0.1:1/real"),
         ("postgres://me@db/real", "postgres://me@127.0.0.1:1/real"),
         ("postgis://me@db/real", "postgis://me@127.0.0.1:1/real"),
         ("psql://me@db/real", "psql://me@127.0.0.1:1/real"),
         ("db+postgresql://me@db/real", "db+postgresql://me@127.0.0.1:1/real"),
         ("redshift+psycopg2://me@db/real", "redshift+psycopg2://me@127.0.0.1:1/real"),
-        ("duckdb:////data/real.db", "duckdb:////dev/null/real.db"),
+        ("duckdb:////data/real.db", "duckdb:////dev/fd/real.db"),
         ("postgresql+asyncpg:///real?host=/run", "postgresql+asyncpg://127.0.0.1:1/real"),
         ("mysql+pymysql://me@db/real", "mysql+pymysql://me@127.0.0.1:1/real"),
-        ("chdb:////data/events", "chdb:////dev/null/events"),
+        ("chdb:////data/events", "chdb:////dev/fd/events"),
         ("clickhouse://me@db/real", "clickhouse://me@127.0.0.1:1/real"),
     ],
 )
@@ -224,6 +224,15 @@ def test_a_single_url_is_protected_as_a_whole(named: Any) -> None:
     assert make_url(SERVER) in its.protected_urls
 
 
+def test_paths_may_be_texts(folder: Path) -> None:
+    file = folder / ".env"
+    file.write_text("DATABASE_URL=sqlite:///data/real.db")
+    its: Any = replace(isolation, alembic=str(folder / "alembic.ini"), protected=[])  # type: ignore[arg-type]
+
+    assert replace_settings(str(file)) == replace_settings(file)
+    assert its.alembic == folder / "alembic.ini"
+
+
 def test_a_database_that_differs_in_its_secrets_alone_is_named_once(folder: Path) -> None:
     os.environ["SOME_DSN"] = SERVER
     replace_settings(folder / ".env")
@@ -319,6 +328,19 @@ def test_settings_that_are_loaded_again_do_not_come_back(folder: Path) -> None:
     load_dotenv(file, override=True)
     with pytest.raises(ProtectedDatabaseError):
         subprocess.run([sys.executable, "--version"], check=True)
+
+
+def test_a_service_may_make_the_folder_of_its_database(folder: Path) -> None:
+    os.environ["DATABASE_URL"] = f"sqlite:///{folder}/7"
+    replace_settings()
+    path = make_url(os.environ["DATABASE_URL"]).database or ""
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(OSError, match="No such file"):
+        Path(path).touch()
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        sqlite3.connect(path)
 
 
 def test_an_engine_takes_its_options_and_connects_to_nothing(folder: Path) -> None:

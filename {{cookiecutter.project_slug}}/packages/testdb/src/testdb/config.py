@@ -107,6 +107,8 @@ class Isolation(Generic[Sessions]):
 
     def __post_init__(self) -> None:
         """Raise `ValueError` if it names a database that testdb does not have."""
+        if isinstance(self.alembic, str):
+            object.__setattr__(self, "alembic", Path(self.alembic))
         if self.database not in SYNC_DRIVERS:
             known = " or ".join(f'"{name}"' for name in SYNC_DRIVERS)
             raise ValueError(f'Isolation has database="{self.database}": give it {known}')

@@ -26,6 +26,9 @@ from .report import refuse_other_file
 from .run import Run, run_key
 from .signature import is_marked
 
+# Why the processes that tests start are not guarded.
+unguarded_key = pytest.StashKey[str]()
+
 NO_HOOK = "no conftest.py that was loaded has pytest_testdb_isolation"
 
 
@@ -172,7 +175,10 @@ def guard_processes(config: pytest.Config, replaced: Iterable[str]) -> None:
         stack.enter_context(guard_children(names))
     except OSError as error:
         message = f"processes that tests start are not guarded: {error}"
-        config.issue_config_time_warning(pytest.PytestWarning(message), 2)
+        config.stash[unguarded_key] = message
+        # It ends no run that takes warnings for errors.
+        with suppress(pytest.PytestWarning):
+            config.issue_config_time_warning(pytest.PytestWarning(message), 2)
 
 
 def refuse_foreign(file: Path | None) -> None:
@@ -210,7 +216,10 @@ def pytest_report_header(config: pytest.Config) -> str | list[str]:
         f"testdb: tests run on {config.option.testdb_database}; protected: {protected};"
         f" template: {template}"
     )
-    return [line, f"testdb: {reason}, and is not used"] if (reason := unused_name()) else [line]
+    notes = [config.stash.get(unguarded_key, "")]
+    if reason := unused_name():
+        notes.append(f"{reason}, and is not used")
+    return [line, *(f"testdb: {note}" for note in notes if note)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

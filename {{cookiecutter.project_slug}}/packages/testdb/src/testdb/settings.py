@@ -32,7 +32,7 @@ FOR_TESTS = "TEST_"
 replaced: set[str] = set()
 
 
-def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> list[URL]:
+def replace_settings(*files: Path | str, parts: Sequence[Mapping[str, str]] = ()) -> list[URL]:
     """Replace every real database that the environment or a settings file names, and return all.
 
     Each variable whose value is a database URL, and each one in `parts`, names a place where
@@ -56,7 +56,7 @@ def replace_settings(*files: Path, parts: Sequence[Mapping[str, str]] = ()) -> l
     found: dict[URL, None] = {}
     # The environment comes last, as it does for settings.
     sources: list[Mapping[str, str | None]] = [*map(dotenv_values, files), dict(os.environ)]
-    starts = {Path.cwd(): None, **{file.resolve().parent: None for file in files}}
+    starts = {Path.cwd(): None, **{Path(file).resolve().parent: None for file in files}}
     for name, value in (setting for source in sources for setting in source.items()):
         if name in TOLD_OF or name.upper().startswith(FOR_TESTS):
             continue

@@ -54,8 +54,9 @@ SERVERS = re.compile(
     r"(?P<hosts>[^/@?:,]*:\d+(?:,[^/@?:,]*(?::\d+)?)+)(?=[/?]|$)"
 )
 
-# Nothing is there: no file or folder can be in a device, and no service has this port.
-NO_FOLDER = Path("/dev/null")
+# Nothing is there. The folder has the open files of a process, by their numbers, and no other file
+# can be made in it; a service may make sure that it exists. No service has this port.
+NO_FOLDER = Path("/dev/fd")
 NO_HOST, NO_PORT = "127.0.0.1", 1
 
 
@@ -105,7 +106,8 @@ def unreachable(url: URL) -> URL:
     """Return a URL of the same driver and names that leads nowhere, and has no secret."""
     url = url.set(query={}, password="tests" if url.password else None)
     if url.get_backend_name() in IN_FOLDERS:
-        return url.set(database=str(NO_FOLDER / Path(url.database or "").name))
+        name = Path(url.database or "").name
+        return url.set(database=str(NO_FOLDER / (f"{name}.db" if name.isdecimal() else name)))
     return url.set(host=NO_HOST, port=NO_PORT)
 
 
