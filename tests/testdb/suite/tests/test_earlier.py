@@ -119,7 +119,7 @@ def test_an_engine_with_a_function_of_ones_own_loses_its_connection(file: Path) 
 
 def test_a_connection_in_use_is_closed(file: Path) -> None:
     connection = create_engine(sqlite(file)).connect()
-    driver = connection.connection.driver_connection
+    driver: Any = connection.connection.driver_connection
 
     guard_now(sqlite(file))
 

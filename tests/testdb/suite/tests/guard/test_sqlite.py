@@ -179,7 +179,8 @@ def test_a_name_that_is_made_by_the_statement_is_not_attached(
 
 
 def test_a_function_from_before_the_guard_makes_no_connection_that_attaches(file: Path) -> None:
-    connection = sqlite3.connect(":memory:", factory=lambda *_, **__: Original(":memory:"))
+    factory: Any = lambda *_, **__: Original(":memory:")  # noqa: E731
+    connection = sqlite3.connect(":memory:", factory=factory)
 
     with closing(connection), pytest.raises(sqlite3.DatabaseError, match="not authorized"):
         connection.execute(f"ATTACH '{file}' AS other")

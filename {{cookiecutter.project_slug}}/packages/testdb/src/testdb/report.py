@@ -120,6 +120,7 @@ def is_report(file: Path) -> bool:
     if not file.is_file():
         return not file.is_dir()
     try:
-        return json.loads(file.read_text()).keys() == {"steps", "faults"}
-    except (AttributeError, OSError, ValueError):
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
         return False
+    return isinstance(found, dict) and found.keys() == {"steps", "faults"}
