@@ -1,16 +1,23 @@
 """How the databases of tests are put back: in the cheapest way that leaves nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 import testdb.database
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
+from alembic.migration import MigrationContext
+from service.models import Base
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.orm import sessionmaker
+from testdb.difference import OWN_SCHEMA
 from testdb.migrations import TemplateError
 from testdb.postgresql.database import PostgresqlDatabase
 from testdb.postgresql.server import Server, connect_server
@@ -38,6 +45,11 @@ def own_database(own_run: Run) -> Iterator[PostgresqlDatabase]:
         yield database
 
 
+def create_psycopg(url: URL) -> Engine:
+    """Return a plain engine."""
+    return create_engine(url.set(drivername="postgresql+psycopg"))
+
+
 @pytest.mark.parametrize("threshold", [None, 5])
 def test_connections_that_prepare_nothing_outlive_a_table(
     own_run: Run, own_database: PostgresqlDatabase, threshold: int | None
@@ -60,6 +72,75 @@ def test_connections_that_prepare_nothing_outlive_a_table(
     database.close()
 
     assert len(processes) == (1 if threshold is None else 2)
+
+
+def set_time_zone(connection: Any) -> Any:
+    """Set something that a rollback and RESET do not know."""
+    connection.autocommit = True
+    connection.execute("SET TIME ZONE 'Asia/Tokyo'")
+    connection.autocommit = False
+    return connection
+
+
+def connect_anew(*_: object, url: URL) -> Any:
+    """Return a connection that is set up."""
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return set_time_zone(psycopg.connect(plain))
+
+
+# How a service may set up its sessions.
+SET_UPS: dict[str, Callable[[URL], Engine]] = {
+    "listener": lambda url: listening(url, "connect", lambda it, _: set_time_zone(it) and None),
+    "named": lambda url: listening(
+        url, "connect", lambda **it: set_time_zone(it["dbapi_connection"]) and None, named=True
+    ),
+    "do_connect": lambda url: listening(url, "do_connect", partial(connect_anew, url=url)),
+    "creator": lambda url: create_engine(url, creator=partial(connect_anew, url=url)),
+}
+
+
+def listening(url: URL, event_name: str, function: Any, **options: Any) -> Engine:
+    """Return an engine with a listener."""
+    engine = create_engine(url)
+    event.listen(engine, event_name, function, **options)
+    return engine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", SET_UPS)
+def test_sessions_are_set_up_as_the_service_does_it(
+    own_run: Run, own_database: PostgresqlDatabase, way: str
+) -> None:
+    def make_engine(url: URL) -> Engine:
+        return SET_UPS[way](url.set(drivername="postgresql+psycopg"))
+
+    isolation = replace(own_run.isolation, engine=make_engine, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+    found = []
+    for _ in range(2):
+        with database.engine.connect() as connection:
+            found.append(connection.scalar(text("SHOW TIME ZONE")))
+        database.renew()
+    database.close()
+
+    assert found == ["Asia/Tokyo", "Asia/Tokyo"]
+
+
+@pytest.mark.slow
+def test_the_service_does_not_see_the_schema_of_testdb(
+    own_run: Run, own_database: PostgresqlDatabase
+) -> None:
+    isolation = replace(own_run.isolation, engine=create_psycopg, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_schemas": True})
+        found = compare_metadata(context, Base.metadata)
+        names = inspect(connection).get_schema_names()
+    database.close()
+
+    assert found == []
+    assert sorted(names) == ["information_schema", "public"]
 
 
 @pytest.mark.slow
@@ -198,6 +279,31 @@ KEPT = (
     "CREATE RULE kept AS ON DELETE TO ledger DO INSTEAD NOTHING",
     "ALTER TABLE ledger ENABLE REPLICA RULE kept",
 )
+DENY = (
+    (
+        "CREATE FUNCTION deny() RETURNS event_trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'no views here'; END $$"
+    ),
+    (
+        "CREATE EVENT TRIGGER deny ON ddl_command_start WHEN TAG IN ('CREATE VIEW')"
+        " EXECUTE FUNCTION deny()"
+    ),
+)
+EVENT_TRIGGERS = (
+    "SELECT array(SELECT concat(evtname, evtenabled) FROM pg_event_trigger"
+    " WHERE evtname NOT LIKE 'testdb%' ORDER BY 1)"
+)
+ON_DATABASE = (
+    "DO $do$ BEGIN EXECUTE '{} ON DATABASE ' || quote_ident(current_database()) || ' {}'; END $do$"
+)
+REVOKE = ("REVOKE TEMPORARY", "FROM PUBLIC")
+NO_TEMPORARY = ON_DATABASE.format(*REVOKE)
+RIGHTS = (
+    "SELECT array(SELECT concat_ws(' ', CAST(grantee AS regrole), privilege_type,"
+    " CAST(is_grantable AS text))"
+    " FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))"
+    " WHERE datname = current_database() ORDER BY 1)"
+)
 EVERYWHERE = (
     "SELECT array(SELECT tableoid::regclass || ' ' || id FROM parent ORDER BY 1)"
     " || array(SELECT tableoid::regclass || ' ' || id FROM measurements ORDER BY 1)"
@@ -272,6 +378,58 @@ MIGRATED: dict[str, Case] = {
         "SELECT array(SELECT id::text FROM app.log) || current_setting('search_path')",
         "rows",
     ),
+    "sequences that are set and not used": (
+        (
+            "CREATE TABLE orders (id SERIAL PRIMARY KEY)",
+            "INSERT INTO orders VALUES (1), (2)",
+            "ALTER SEQUENCE orders_id_seq RESTART WITH 1000",
+            'CREATE SEQUENCE "odd %s"',
+            "SELECT setval('\"odd %s\"', 5000, false)",
+        ),
+        ("INSERT INTO orders VALUES (default)", "SELECT nextval('\"odd %s\"')"),
+        'SELECT array[o.last_value, s.last_value] FROM orders_id_seq o, "odd %s" s',
+        "rows",
+    ),
+    "sequences that are used alone": (
+        ("CREATE SEQUENCE numbers", "SELECT nextval('numbers')"),
+        ("SELECT nextval('numbers')",),
+        "SELECT array[last_value] FROM numbers",
+        "nothing",
+    ),
+    "event trigger made": (DENY[:1], DENY[1:], EVENT_TRIGGERS, "spare"),
+    "event trigger disabled": (
+        DENY,
+        ("ALTER EVENT TRIGGER deny DISABLE",),
+        EVENT_TRIGGERS,
+        "spare",
+    ),
+    "event trigger dropped": (DENY, ("DROP EVENT TRIGGER deny",), EVENT_TRIGGERS, "spare"),
+    "event trigger that logs": (
+        (
+            "CREATE TABLE changes (tag TEXT)",
+            (
+                "CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql"
+                " AS $$ BEGIN INSERT INTO changes VALUES (tg_tag); END $$"
+            ),
+            "CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note()",
+        ),
+        ("CREATE TABLE extra (id INTEGER)",),
+        "SELECT array(SELECT tag FROM changes)",
+        "schema",
+    ),
+    "event trigger that always fires": (
+        (*DENY, "ALTER EVENT TRIGGER deny ENABLE ALWAYS"),
+        ("CREATE TABLE extra (id INTEGER)",),
+        "SELECT array[to_regclass('extra')]",
+        "spare",
+    ),
+    "rights that a test took": ((), (NO_TEMPORARY,), RIGHTS, "spare"),
+    "a schema of a common name": (
+        ("CREATE SCHEMA isolation CREATE TABLE wards (id INTEGER)",),
+        ("INSERT INTO isolation.wards VALUES (1)",),
+        "SELECT array(SELECT id FROM isolation.wards)",
+        "rows",
+    ),
     "setting of the database": (
         (),
         (READ_ONLY,),
@@ -344,16 +502,98 @@ def test_a_lock_that_a_connection_keeps_does_not_reach_the_next_test(
 def test_a_database_that_testdb_cannot_prepare_does_not_blame_the_migrations(
     own_run: Run,
 ) -> None:
-    def refuse_schemas(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql"
-            " AS $$ BEGIN RAISE 'no schemas here'; END $$;"
-            "CREATE EVENT TRIGGER no_schemas ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')"
-            " EXECUTE FUNCTION refuse()"
-        )
+    def take_its_name(connection: Connection) -> None:
+        connection.exec_driver_sql(f"CREATE SCHEMA {OWN_SCHEMA}")
 
-    with pytest.raises(TemplateError, match=r"migrations are not at fault.*no schemas here"):
-        own_run.postgresql.templates.ensure(refuse_schemas, part="_refused")
+    with pytest.raises(TemplateError, match=r"migrations are not at fault.*already exists"):
+        own_run.postgresql.templates.ensure(take_its_name, part="_refused")
+
+
+@pytest.mark.slow
+def test_rights_on_the_database_that_migrations_gave_hold(
+    own_run: Run, postgresql_server: Server
+) -> None:
+    def give_rights(connection: Connection) -> None:
+        for words in (("GRANT CREATE", "TO pg_monitor WITH GRANT OPTION"), REVOKE):
+            connection.exec_driver_sql(ON_DATABASE.format(*words))
+
+    template = own_run.postgresql.templates.ensure(give_rights, part=f"_{uuid4().hex[:8]}")
+    name = f"{PREFIX}{uuid4().hex}"
+    with closing(PostgresqlDatabase(postgresql_server, name, template)) as database:
+        needed = database.renew()
+        with database.connected() as connection:
+            found = connection.scalars(text(RIGHTS)).one()
+    postgresql_server.drop(template)
+
+    assert needed == "nothing"
+    assert "pg_monitor CREATE true" in found
+    assert "- CONNECT false" in found
+    assert "- TEMPORARY false" not in found
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_template_is_a_template_like_any_other(
+    own_run: Run, postgresql_server: Server
+) -> None:
+    base = own_run.postgresql.templates.migrated()
+    made = text("CREATE TABLE extra (id INTEGER)")
+    part = f"_{uuid4().hex[:8]}"
+    template = own_run.postgresql.templates.ensure(
+        lambda it: it.execute(made), part=part, base=base
+    )
+    with closing(
+        PostgresqlDatabase(postgresql_server, f"{PREFIX}{uuid4().hex}", template)
+    ) as database:
+        with database.connected() as connection:
+            connection.execute(text("INSERT INTO extra VALUES (1)"))
+            connection.commit()
+
+        assert database.renew() == "rows"
+        assert database.left_over() == {}
+    postgresql_server.drop(template)
+
+
+# What a test does under a role without rights of its own, and what was needed to undo it.
+UNDER_A_ROLE = {
+    "granted": ("SET ROLE {role}; INSERT INTO log (action) VALUES ('one')", "rows"),
+    "temporary": ("SET ROLE {role}; CREATE TEMPORARY TABLE extra (id INTEGER)", "schema"),
+    "definer": ("SELECT note()", "rows"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", UNDER_A_ROLE)
+def test_a_plain_role_may_write_and_what_it_wrote_is_undone(
+    own_run: Run, postgresql_server: Server, way: str
+) -> None:
+    role = f"test_{uuid4().hex}"
+    made = (
+        f"GRANT INSERT ON log TO {role}; GRANT USAGE ON SEQUENCE log_id_seq TO {role};"
+        " CREATE FUNCTION note() RETURNS void LANGUAGE sql SECURITY DEFINER"
+        " AS $$ INSERT INTO log (action) VALUES ('noted') $$;"
+        f" ALTER FUNCTION note() OWNER TO {role}; ALTER DEFAULT PRIVILEGES"
+        " REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
+    )
+    statement, needed = UNDER_A_ROLE[way]
+    templates = own_run.postgresql.templates
+    postgresql_server.execute(f"CREATE ROLE {role}")
+    part = f"_{uuid4().hex[:8]}"
+    template = templates.ensure(
+        lambda it: it.execute(text(made)), part=part, base=templates.migrated()
+    )
+    with closing(
+        PostgresqlDatabase(postgresql_server, f"{PREFIX}{uuid4().hex}", template)
+    ) as database:
+        with database.connected() as connection:
+            connection.execute(text(statement.format(role=role)))
+            connection.commit()
+            connection.execute(text(f"SELECT {OWN_SCHEMA}.forget()"))
+            connection.rollback()
+
+        assert database.renew() == needed
+        assert database.left_over() == {}
+    postgresql_server.drop(template)
+    postgresql_server.execute(f"DROP ROLE {role}")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Inspector, MetaData, inspect, select
 from sqlalchemy.exc import SAWarning
 
 # Where testdb keeps what is its own on PostgreSQL; migrations and autogenerate do not see it.
-OWN_SCHEMA = "isolation"
+OWN_SCHEMA = "testdb_isolation"
 BUILT_IN = (OWN_SCHEMA, "information_schema")
 
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]

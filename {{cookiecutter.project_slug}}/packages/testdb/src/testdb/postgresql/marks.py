@@ -9,21 +9,27 @@ template is needed.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from ..difference import BUILT_IN, OWN_SCHEMA
+from ..signature import COMMENT
 
 # No one else should be connected when a database is put back.
 LOCK_TIMEOUT = "500ms"
 
+# Whatever role a test works in, it may set marks, and forget what it left in its session.
+MARKING = "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog"
 FUNCTIONS = f"""
 CREATE SCHEMA {OWN_SCHEMA};
+COMMENT ON SCHEMA {OWN_SCHEMA} IS '{COMMENT}';
+GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO PUBLIC;
 CREATE SEQUENCE {OWN_SCHEMA}.ddl;
 CREATE SEQUENCE {OWN_SCHEMA}.canary;
-CREATE FUNCTION {OWN_SCHEMA}.mark_table() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION {OWN_SCHEMA}.mark_table() RETURNS trigger {MARKING} AS
   $$ BEGIN PERFORM nextval(TG_ARGV[0]::regclass); RETURN NULL; END $$;
-CREATE FUNCTION {OWN_SCHEMA}.mark_schema() RETURNS event_trigger LANGUAGE plpgsql AS
+CREATE FUNCTION {OWN_SCHEMA}.mark_schema() RETURNS event_trigger {MARKING} AS
   $$ BEGIN PERFORM nextval('{OWN_SCHEMA}.ddl'); END $$;
 CREATE FUNCTION {OWN_SCHEMA}.forget() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE prepared text;
@@ -34,6 +40,7 @@ BEGIN
     EXECUTE format('DEALLOCATE %I', prepared);
   END LOOP;
 END $$;
+GRANT EXECUTE ON FUNCTION {OWN_SCHEMA}.forget() TO PUBLIC;
 """
 
 # Returns what was needed: nothing, rows, schema, or if that is not enough, a copy. It works as a
@@ -57,8 +64,9 @@ BEGIN
 END $reset$;
 """
 
-# What a test can change, and no trigger sees: large objects, settings of the database, and locks
-# that a connection holds which is not of the engine's pool.
+# What a test can change, and no trigger sees: event triggers, large objects, settings and rights of
+# the database, and locks that a connection holds which is not of the engine's pool. A copy has its
+# rights from another role.
 OUTSIDE = f"""
 CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -67,6 +75,11 @@ BEGIN
     || coalesce((SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
       FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
       WHERE datname = current_database()), '')
+    || (SELECT md5(string_agg(concat_ws(' ', grantee, privilege_type, is_grantable), ','
+      ORDER BY grantee, privilege_type))
+      FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
+      WHERE datname = current_database())
+    || (SELECT md5(string_agg(t::text, ' ' ORDER BY oid)) FROM pg_event_trigger t)
     || coalesce((SELECT md5(string_agg(m::text, ' ' ORDER BY oid))
       FROM pg_largeobject_metadata m), '')
     || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
@@ -121,6 +134,7 @@ END $$;
 
 # In a transaction behind that of all that is there.
 NOTE_FIRST = f"""
+SELECT setval('{OWN_SCHEMA}.ddl', 1, false);
 INSERT INTO {OWN_SCHEMA}.first SELECT since,
   greatest((SELECT max(oid) FROM pg_class), (SELECT max(oid) FROM pg_type),
     (SELECT max(oid) FROM pg_namespace)),
@@ -153,7 +167,23 @@ STORED_COLUMNS = text(
 # What does more than a replica does when rows are put back. Asked before there are marks.
 ALWAYS = text(
     "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgenabled IN ('A', 'R'))"
+    " OR EXISTS (SELECT FROM pg_event_trigger WHERE evtenabled IN ('A', 'R'))"
     " OR EXISTS (SELECT FROM pg_rewrite WHERE ev_enabled IN ('A', 'R'))"
+)
+
+# Their numbers and names.
+SEQUENCES = text(
+    "SELECT CAST(c.oid AS bigint), format('%I.%I', nspname, relname)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+    f" WHERE relkind = 'S' AND relpersistence <> 't' AND nspname <> '{OWN_SCHEMA}'"
+)
+
+IS_SUPERUSER = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+
+# Whether the schema is one that testdb made, of the template that this one is a copy of.
+IS_OWN = text(
+    "SELECT EXISTS (SELECT FROM pg_namespace"
+    f" WHERE nspname = '{OWN_SCHEMA}' AND obj_description(oid, 'pg_namespace') = '{COMMENT}')"
 )
 
 # For a role that may neither watch the schema nor leave foreign keys aside, and for triggers and
@@ -161,40 +191,49 @@ ALWAYS = text(
 NO_RESET = f"CREATE FUNCTION {OWN_SCHEMA}.reset() RETURNS text LANGUAGE sql AS $$ SELECT 'copy' $$"
 
 SCHEMA_TRIGGERS = f"""
-CREATE EVENT TRIGGER isolation_ddl ON ddl_command_end EXECUTE FUNCTION {OWN_SCHEMA}.mark_schema();
-CREATE EVENT TRIGGER isolation_drop ON sql_drop EXECUTE FUNCTION {OWN_SCHEMA}.mark_schema();
-ALTER EVENT TRIGGER isolation_ddl ENABLE ALWAYS;
-ALTER EVENT TRIGGER isolation_drop ENABLE ALWAYS;
+CREATE EVENT TRIGGER testdb_ddl ON ddl_command_end EXECUTE FUNCTION {OWN_SCHEMA}.mark_schema();
+CREATE EVENT TRIGGER testdb_drop ON sql_drop EXECUTE FUNCTION {OWN_SCHEMA}.mark_schema();
+ALTER EVENT TRIGGER testdb_ddl ENABLE ALWAYS;
+ALTER EVENT TRIGGER testdb_drop ENABLE ALWAYS;
 """
 
 
 def install_marks(connection: Connection) -> None:
     """Add what notices changes and undoes them, and keep a copy of the rows that are there."""
-    connection.execute(text(f"DROP SCHEMA IF EXISTS {OWN_SCHEMA} CASCADE"))
+    is_superuser = connection.scalar(IS_SUPERUSER)
+    if is_superuser:
+        # The event triggers of migrations do not record what is testdb's own.
+        run(connection, "SET LOCAL session_replication_role = replica")
+    if connection.scalar(IS_OWN):
+        run(connection, f"DROP SCHEMA {OWN_SCHEMA} CASCADE")
     is_alone = not connection.scalar(ALWAYS)
     run(connection, FUNCTIONS)
     tables = connection.execute(TABLES).all()
     undo = [install_mark(connection, *table) for table in tables]
-    sequences = text(
-        "SELECT format('PERFORM setval(%L, %s, %L);', format('%I.%I', schemaname, sequencename),"
-        " coalesce(last_value, start_value), last_value IS NOT NULL)"
-        f" FROM pg_sequences WHERE schemaname <> '{OWN_SCHEMA}'"
-    )
-    undo.extend(connection.scalars(sequences))
-    is_superuser = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    if is_alone and connection.scalar(text(is_superuser)):
+    if is_alone and is_superuser:
+        sequences = connection.execute(SEQUENCES).all()
+        undo.extend(put_back_sequence(connection, *sequence) for sequence in sequences)
         run(connection, OUTSIDE)
-        outside = connection.scalar(text(f"SELECT {OWN_SCHEMA}.outside()"))
-        reset = RESET.replace("OUTSIDE", str(outside)).replace("UNDO", "\n  ".join(undo))
         run(connection, CATALOGUE)
         run(connection, DROP_NEW)
-        run(connection, reset)
         run(connection, SCHEMA_TRIGGERS)
+        outside = connection.scalar(text(f"SELECT {OWN_SCHEMA}.outside()"))
+        reset = RESET.replace("OUTSIDE", str(outside)).replace("UNDO", "\n  ".join(undo))
+        run(connection, reset)
         connection.commit()
         run(connection, NOTE_FIRST)
     else:
         run(connection, NO_RESET)
     connection.commit()
+
+
+def put_back_sequence(connection: Connection, oid: int, sequence: str) -> str:
+    """Return what gives a sequence its first value.
+
+    It is asked itself: the server's list has no value of one that is set and not used yet.
+    """
+    value, is_called = run(connection, f"SELECT last_value, is_called FROM {sequence}").one()
+    return f"PERFORM setval({oid}, {value}, {is_called});"
 
 
 def install_mark(connection: Connection, table: str, oid: int, above: Sequence[int]) -> str:
@@ -207,9 +246,9 @@ def install_mark(connection: Connection, table: str, oid: int, above: Sequence[i
     run(
         connection,
         f"CREATE SEQUENCE {mark}; CREATE TABLE {rows} AS SELECT * FROM ONLY {table};"
-        " CREATE TRIGGER isolation_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
+        " CREATE TRIGGER testdb_mark AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE"
         f" ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {OWN_SCHEMA}.mark_table('{mark}');"
-        f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER isolation_mark",
+        f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER testdb_mark",
     )
     insert = ""
     if connection.scalar(text(f"SELECT EXISTS (TABLE {rows})")):
@@ -224,6 +263,6 @@ def install_mark(connection: Connection, table: str, oid: int, above: Sequence[i
     )
 
 
-def run(connection: Connection, statements: str) -> None:
+def run(connection: Connection, statements: str) -> CursorResult[Any]:
     """Run statements as they are: a name in them may hold what SQLAlchemy or the driver expands."""
-    connection.exec_driver_sql(statements.replace("%", "%%"))
+    return connection.exec_driver_sql(statements.replace("%", "%%"))

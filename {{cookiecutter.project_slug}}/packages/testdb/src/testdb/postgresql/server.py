@@ -39,7 +39,10 @@ OWN = text(
     f" WHERE shobj_description(oid, 'pg_database') LIKE '{COMMENT}%'"
     " AND pg_has_role(datdba, 'USAGE')"
 )
-# A copy has not the settings of its source. A list is not kept in the form in which it is set.
+# The server's own template, on which not everyone may do what they may on a new database.
+EMPTY = "template0"
+# A copy has not the settings and rights of its source. A list is not kept in the form in which it
+# is set. PUBLIC is the role 0.
 COPY_SETTINGS = """
 DO $do$ DECLARE kept record; place text; BEGIN
   FOR kept IN
@@ -58,6 +61,17 @@ DO $do$ DECLARE kept record; place text; BEGIN
     ELSE
       EXECUTE format('ALTER %s SET %I TO %L', place, kept.name, kept.value);
     END IF;
+  END LOOP;
+  IF (SELECT datacl IS NOT NULL FROM pg_database WHERE datname = 'SOURCE') THEN
+    REVOKE ALL ON DATABASE "COPY" FROM PUBLIC, CURRENT_USER;
+  END IF;
+  FOR kept IN
+    SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role,
+      privilege_type, CASE WHEN is_grantable THEN 'WITH GRANT OPTION' ELSE '' END AS option
+    FROM pg_database, aclexplode(datacl) WHERE datname = 'SOURCE'
+  LOOP
+    EXECUTE format('GRANT %s ON DATABASE "COPY" TO %s %s',
+      kept.privilege_type, kept.role, kept.option);
   END LOOP;
 END $do$
 """
@@ -78,11 +92,12 @@ class Server:
     run: str  # its id, the same in all its workers
     connection: Connection  # holds the run's lock as long as this process may make databases
 
-    def create(self, name: str, template: str = "template0") -> URL:
-        """Make a database of this run, like `template` and with its settings; return its URL."""
+    def create(self, name: str, template: str = EMPTY) -> URL:
+        """Make a database of this run, like `template` with its settings; return its URL."""
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
-        self.execute(COPY_SETTINGS.replace("SOURCE", template).replace("COPY", name))
+        if template != EMPTY:
+            self.execute(COPY_SETTINGS.replace("SOURCE", template).replace("COPY", name))
         return self.url.set(database=name)
 
     def new_name(self) -> str:

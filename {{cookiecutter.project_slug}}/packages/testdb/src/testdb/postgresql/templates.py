@@ -18,7 +18,7 @@ from ..queries import own_engine
 from ..report import IsolationReport
 from ..signature import COMMENT, PREFIX
 from .marks import install_marks
-from .server import Server
+from .server import EMPTY, Server
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Templates:
         fill: Callable[[Connection], object],
         *,
         part: str = "",
-        base: str = "template0",
+        base: str = EMPTY,
         recreate: bool = False,
     ) -> str:
         """Return the name of a template, made first if the server has none of this name.
