@@ -28,8 +28,9 @@ from .templates import connected
 # knows.
 DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
 
-# Modules whose listeners set nothing that the statements below take back.
-KNOWN_LISTENERS = ("sqlalchemy.", __name__.partition(".")[0] + ".")
+# Modules whose functions set nothing that the statements below take back. Those of a service may be
+# wrapped by others of SQLAlchemy, such as `sqlalchemy.event`.
+KNOWN = ("sqlalchemy.engine.", "sqlalchemy.dialects.", __name__.partition(".")[0] + ".")
 
 # How SQLSTATEs begin that say that a transaction, its savepoint or the connection is gone.
 VANISHED = ("25P01", "3B", "08", "57P", "none")
@@ -93,6 +94,7 @@ class PostgresqlDatabase:
             level = connection.default_isolation_level
             send(connection, f"BEGIN ISOLATION LEVEL {level}", "SAVEPOINT isolation")
 
+        hide_own_schema(engine)
         event.listen(engine, "connect", leave_transactions)
         # Before the service's own listeners, which may work in the transaction.
         event.listen(engine, "begin", begin, insert=True)
@@ -132,17 +134,17 @@ class PostgresqlDatabase:
     # For tests that have it to themselves
 
     def watch(self, engine: Engine) -> None:
-        """Do nothing: PostgreSQL itself knows what is set in a session."""
+        """Hide what is testdb's own. PostgreSQL itself knows what is set in a session."""
+        hide_own_schema(engine)
 
     def forget_settings(self, engine: Engine, used: Sequence[ConnectionPoolEntry]) -> bool:
         """Undo what a test set in the sessions of connections, or say that this cannot be done.
 
-        It cannot where the service has set up the sessions by listeners of its own: PostgreSQL
+        It cannot where the service has set up the sessions by functions of its own: PostgreSQL
         lists what is set in a session, but no settings of another name than its own.
         """
         dialect = engine.dialect
-        own = (listener.__module__ for listener in engine.pool.dispatch.connect)
-        if dialect.driver not in DRIVERS or not all(it.startswith(KNOWN_LISTENERS) for it in own):
+        if dialect.driver not in DRIVERS or sets_up_sessions(engine):
             return not used
         try:
             for record in used:
@@ -292,3 +294,23 @@ class PostgresqlDatabase:
             )
         self.forget_snapshots()
         self.server.drop(self.name)
+
+
+def hide_own_schema(engine: Engine) -> None:
+    """Leave testdb's schema out where an engine is asked for all schemas, as autogenerate does."""
+    names = engine.dialect.get_schema_names
+
+    def without_own(*arguments: Any, **options: Any) -> list[str]:
+        return [name for name in names(*arguments, **options) if name != OWN_SCHEMA]
+
+    vars(engine.dialect)["get_schema_names"] = without_own
+
+
+def sets_up_sessions(engine: Engine) -> bool:
+    """Tell whether functions of the service make an engine's connections, or prepare them."""
+    functions = [
+        engine.pool._creator,
+        *engine.pool.dispatch.connect,
+        *engine.dialect.dispatch.do_connect,
+    ]
+    return not all(function.__module__.startswith(KNOWN) for function in functions)
