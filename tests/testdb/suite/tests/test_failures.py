@@ -1,8 +1,12 @@
-"""A server that fails for a moment while a database is put back: no test gets it as it was left."""
+"""A server that fails for a moment while a database is put back: no test gets it as it was left.
+
+The same for a run that is interrupted.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,8 @@ from testdb import Isolation
 from testdb.postgresql.database import PostgresqlDatabase
 from testdb.report import IsolationReport
 from testdb.run import Run
+
+from tests.processes import run_pytest
 
 pytestmark = pytest.mark.slow
 
@@ -129,3 +135,14 @@ def test_a_database_that_a_copy_did_not_replace_is_made_by_the_next(
     needed = storage.reset()
 
     assert (needed, count_users(storage)) == ("copy", 0)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_no_verdict_is_given_on_a_test_that_is_interrupted(engine: str) -> None:
+    victims = Path(__file__).with_name("victims.py")
+
+    output = run_pytest("--database", engine, "-k", "is_interrupted", str(victims))
+
+    assert "! KeyboardInterrupt !" in output
+    assert "Traceback" not in output
+    assert "Error" not in output

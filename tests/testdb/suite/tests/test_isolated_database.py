@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from testdb.asyncio import AsyncIsolatedDatabase
 from testdb.difference import TableDifference
+from testdb.verdicts import LateUseError
 
 RENAME = "ALTER TABLE tasks RENAME TO gone"
 # The same test several times: whichever runs later would see what an earlier one left.
@@ -65,6 +66,24 @@ async def test_a_deletion_is_undone_with_everything_it_took_along(
     run: int,
 ) -> None:
     await write(isolated_database, user(1), "DELETE FROM alembic_version", "DELETE FROM users")
+
+    assert await count(isolated_database) == 0
+
+
+earlier: list[AsyncIsolatedDatabase] = []
+
+
+@twice
+async def test_what_a_test_leaves_running_does_not_reach_the_next(
+    isolated_database: AsyncIsolatedDatabase, run: int
+) -> None:
+    for database in earlier:
+        with pytest.raises(LateUseError, match="reach_the_next.* has ended, and left a thread"):
+            await write(database, user(1))
+        with pytest.raises(LateUseError, match="join the thread, or await the task"):
+            async with database.engine.connect():
+                pass
+    earlier.append(isolated_database)
 
     assert await count(isolated_database) == 0
 

@@ -1,6 +1,7 @@
 """Tests that other tests run in a process of their own, to kill or to look at."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -31,6 +32,13 @@ async def test_waits_to_be_killed(isolated_database: AsyncIsolatedDatabase, numb
         await session.execute(ADD_USER)
         await session.commit()
     Path(os.environ["VICTIM_FOLDER"], str(isolated_database.url.database)).touch()
+    time.sleep(600)
+
+
+async def test_is_interrupted(isolated_database: AsyncIsolatedDatabase) -> None:
+    connection = await isolated_database.engine.connect()
+    await connection.execute(ADD_USER)
+    os.kill(os.getpid(), signal.SIGINT)
     time.sleep(600)
 
 

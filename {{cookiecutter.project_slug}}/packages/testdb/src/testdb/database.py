@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from copy import copy
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from .difference import Difference, difference
 from .migrations import heads
 from .report import IsolationReport
 from .validation import Check, Report, rows_by_table, size, validate, version
-from .verdicts import LeakedConnectionError
+from .verdicts import LateUseError, LeakedConnectionError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -82,6 +83,17 @@ class IsolatedDatabase:
         """Return a new session: `with database.session() as session`."""
         session: Session = self.sessions(bind=self.engine)
         return session
+
+    @contextmanager
+    def lent_to(self, test: str) -> Iterator["IsolatedDatabase"]:
+        """Give it to a test with an engine of the same pool, which does not connect afterwards."""
+        lent = copy(self)
+        lent.engine = self.engine.execution_options()
+        try:
+            yield lent
+        finally:
+            # Each connection of an engine comes from this method.
+            vars(sync_engine_of(lent.engine))["raw_connection"] = partial(refuse, test)
 
     def renew(self) -> None:
         """Go back to the first state for the next test, or say that connections are still open."""
@@ -212,6 +224,11 @@ class IsolatedDatabase:
     validate_database_state = validate
     get_database_info = info
     cleanup_databases = forget_snapshots
+
+
+def refuse(test: str) -> NoReturn:
+    """Refuse a connection after a test."""
+    raise LateUseError(test)
 
 
 class OpenDatabase(Protocol):

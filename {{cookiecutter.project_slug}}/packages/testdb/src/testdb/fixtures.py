@@ -6,7 +6,7 @@ loop than its own.
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.metadata import version
 from types import ModuleType
@@ -21,6 +21,7 @@ from .database import IsolatedDatabase, OpenDatabase, OpenSnapshot
 from .queries import Query
 from .run import Run, restored, run_key
 from .session import SharedTransaction, close
+from .verdicts import VerdictError
 
 
 def _testdb(pytestconfig: pytest.Config) -> Iterator[Run]:
@@ -58,7 +59,10 @@ def db_session(
     with _testdb.report.timed(f"{_shared.database.kind} db_session"):
         _shared.clean()
     try:
-        with _shared.session(lambda: in_file or is_kept()) as session:
+        with (
+            not_interrupted(request.session),
+            _shared.session(lambda: in_file or is_kept()) as session,
+        ):
             yield session
     finally:
         if is_kept():
@@ -74,20 +78,19 @@ def isolated_database(
     changes, snapshots.
     """
     _isolated.require_renewed()
-    yield _isolated
+    with _isolated.lent_to(request.node.nodeid) as database:
+        yield database
     try:
         if _testdb.is_kept(request.node):
             _testdb.announce(request.node, _isolated.storage.keep())
     finally:
-        _isolated.renew()
+        with not_interrupted(request.session):
+            _isolated.renew()
 
 
-def with_database_snapshots(
-    _isolated: IsolatedDatabase,
-    isolated_database: object,  # noqa: ARG001  # it puts the database back
-) -> Iterator[OpenSnapshot]:
+def with_database_snapshots(isolated_database: Any) -> Iterator[OpenSnapshot]:
     """Restores the state of `isolated_database` at the end of a block."""
-    yield partial(restored, _isolated)
+    yield partial(restored, getattr(isolated_database, "synchronous", isolated_database))
 
 
 def with_isolated_postgres(_testdb: Run) -> Iterator[OpenDatabase]:
@@ -124,6 +127,16 @@ def postgresql_database(_testdb: Run) -> Iterator[URL]:
     name = server.new_name()
     yield server.create(name)
     server.drop(name)
+
+
+@contextmanager
+def not_interrupted(session: pytest.Session) -> Iterator[None]:
+    """Leave out the verdict on a test that was interrupted, as by Ctrl-C: it is not at fault."""
+    try:
+        yield
+    except VerdictError:
+        if session.exitstatus != pytest.ExitCode.INTERRUPTED:
+            raise
 
 
 FIXTURES: tuple[Callable[..., Iterator[Any]], ...] = (

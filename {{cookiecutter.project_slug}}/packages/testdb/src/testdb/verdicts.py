@@ -70,6 +70,16 @@ class BrokenConstraintError(VerdictError):
         )
 
 
+class LateUseError(VerdictError):
+    """A thread or task that a test left running used its database after the test."""
+
+    def __init__(self, test: str) -> None:
+        super().__init__(
+            f"{test} has ended, and left a thread or task running that still uses its"
+            " isolated_database: join the thread, or await the task, before the test ends"
+        )
+
+
 class LeakedConnectionError(VerdictError):
     """A test did not return a connection to the pool."""
 
