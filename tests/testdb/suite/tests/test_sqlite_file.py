@@ -93,3 +93,37 @@ def test_the_service_chooses_the_mode_of_the_file(own_run: Run, tmp_path: Path, 
         engine.dispose()
 
     assert needed == {"rows"}
+
+
+# What a test may change in the file itself.
+PERSISTENT = {
+    "journal_mode": "PRAGMA journal_mode = DELETE",
+    "user_version": "PRAGMA user_version = 7",
+    "application_id": "PRAGMA application_id = 7",
+    "auto_vacuum": "PRAGMA auto_vacuum = FULL; VACUUM",
+    "page_size": "PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM",
+    "default_cache_size": "PRAGMA default_cache_size = 77",
+    "schema_version": "PRAGMA schema_version = 77",
+}
+
+
+@pytest.mark.parametrize("name", PERSISTENT)
+def test_what_a_test_sets_in_the_file_is_put_back(own_run: Run, tmp_path: Path, name: str) -> None:
+    found = []
+    with closing(SqliteFile(tmp_path, own_run.sqlite.image)) as file:
+        for script in (PERSISTENT[name], "", ""):
+            engine = create_engine(file.url)
+            file.watch(engine)
+            with engine.connect() as connection:
+                raw: Any = connection.connection.driver_connection
+                found.append(connection.scalar(text(f"PRAGMA {name}")))
+                raw.commit()
+                raw.executescript(script)
+            engine.dispose()
+            file.renew()
+
+    if name == "schema_version":
+        # It says that the schema may have changed.
+        assert found[1] != 77
+    else:
+        assert found == [found[0]] * 3

@@ -45,6 +45,7 @@ class SqliteFile:
         self.url = URL.create("sqlite", database=str(self.path))
         self.path.write_bytes(self.image)
         self.kept.execute("PRAGMA journal_mode = WAL")
+        self.first_mode = self.journal_mode()
         self.first_version = self.schema_version()
 
     @cached_property
@@ -69,6 +70,12 @@ class SqliteFile:
         """
         watch(engine)
         event.listen(engine, "do_connect", self.close_kept, once=True)
+        event.listen(engine, "connect", self.note_mode, once=True)
+
+    def note_mode(self, *_: object) -> None:
+        """Note the mode that the service has chosen. A test may choose another one, too."""
+        self.first_mode = self.journal_mode()
+        self.close_kept()
 
     def forget_settings(self, _engine: Engine, _used: Iterable[ConnectionPoolEntry]) -> bool:
         """Say that nothing is left: the connections have told, and would have been closed."""
@@ -83,7 +90,7 @@ class SqliteFile:
         """Put it back for another test, maybe as another file."""
         # An error says that another connection is in the middle of a transaction.
         with suppress(sqlite3.OperationalError):
-            if not is_in_use:
+            if not is_in_use and self.journal_mode() == self.first_mode:
                 return self.put_back()
         self.close_kept()
         self.open_next()
@@ -101,6 +108,11 @@ class SqliteFile:
             self.kept.execute(f"PRAGMA schema_version = {before}")
         self.first_version = self.schema_version()
         return "rows"
+
+    def journal_mode(self) -> str:
+        """Return the mode that the file is in; no copy changes it."""
+        (mode,) = self.kept.execute("PRAGMA journal_mode").fetchone()
+        return str(mode)
 
     def schema_version(self) -> int:
         """Return the number by which connections see that the schema has changed."""
