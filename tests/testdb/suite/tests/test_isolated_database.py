@@ -78,7 +78,7 @@ async def test_what_a_test_leaves_running_does_not_reach_the_next(
     isolated_database: AsyncIsolatedDatabase, run: int
 ) -> None:
     for database in earlier:
-        with pytest.raises(LateUseError, match="reach_the_next.* has ended, and left a thread"):
+        with pytest.raises(LateUseError, match=r"reach_the_next.* has ended, and left a thread"):
             await write(database, user(1))
         with pytest.raises(LateUseError, match="join the thread, or await the task"):
             async with database.engine.connect():

@@ -10,13 +10,21 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
+from testdb.postgresql import database
 from testdb.postgresql.server import connect_server
 from testdb.postgresql.statements import run_at_once
 from testdb.run import Run
 from testdb.session import SharedTransaction
 from testdb.sqlite.image import open_sqlite
 from testdb.sqlite.memory import MemoryDatabase
-from testdb.verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
+from testdb.verdicts import (
+    BrokenConstraintError,
+    FailedStatementError,
+    LostConnectionError,
+    OverlappingSessionsError,
+    SecondConnectionError,
+    VanishedTransactionError,
+)
 
 Listener = Callable[[Any, object], None]
 
@@ -32,6 +40,12 @@ def execute(session: Session, *statements: str) -> None:
     for statement in statements:
         session.execute(text(statement))
     session.commit()
+
+
+def end_transaction(session: Session, *statements: str) -> None:
+    """Run statements, and end the transaction that would have undone them."""
+    execute(session, *statements)
+    session.execute(text("COMMIT"))
 
 
 # SQLite
@@ -87,6 +101,68 @@ def test_a_row_without_a_parent_is_named_beside_one_that_migrations_left() -> No
         in_session(shared) as session,
     ):
         execute(session, ORPHAN)
+
+
+def test_values_that_are_not_of_their_columns_type_can_be_compared() -> None:
+    events = "CREATE TABLE events (id INTEGER PRIMARY KEY, at DATETIME, paid NUMERIC, raw BLOB)"
+    row = "INSERT INTO events VALUES (1, unixepoch(), 'none', x'ff')"
+    with (
+        on_sqlite(events, row, foreign_keys="ON") as shared,
+        pytest.raises(VanishedTransactionError, match="events: 1 added, 0 removed, 1 changed"),
+        in_session(shared) as session,
+    ):
+        end_transaction(session, "UPDATE events SET raw = x'fe'", row.replace("(1", "(2"))
+
+
+@pytest.mark.filterwarnings("ignore:nested transaction already deassociated")
+def test_a_savepoint_that_ends_in_the_middle_of_a_sessions_work_is_named() -> None:
+    with (
+        on_sqlite(PARENT, foreign_keys="ON") as shared,
+        pytest.raises(OverlappingSessionsError, match=r"or a `begin_nested\(\)` of their"),
+        in_session(shared) as session,
+        cast("Connection", session.get_bind()).begin_nested(),
+    ):
+        session.execute(text("INSERT INTO parent VALUES (1, 1)"))
+
+
+# How a connection is lost.
+TERMINATE = text("SELECT pg_terminate_backend(pg_backend_pid())")
+LOSSES: dict[str, Callable[[Session], object]] = {
+    "invalidated": lambda session: session.connection().invalidate(),
+    "closed": lambda session: driver_of(session.connection()).close(),
+    "closed after a commit": lambda session: driver_of(session.get_bind()).close(),
+}
+
+
+def driver_of(connection: Any) -> Any:
+    """Return the driver's own connection."""
+    return connection.connection.driver_connection
+
+
+def terminate(session: Session) -> None:
+    """Let the server close the connection."""
+    with suppress(DBAPIError):
+        session.execute(TERMINATE)
+
+
+def lose_connection(shared: SharedTransaction, statement: str, way: str) -> None:
+    """Do what a test does that changes something, and loses its connection."""
+    steps = in_session(shared)
+    session = steps.__enter__()
+    execute(session, statement)
+
+    LOSSES.get(way, terminate)(session)
+
+    with pytest.raises(LostConnectionError, match="a query on it was cancelled"):
+        steps.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("way", LOSSES)
+def test_a_lost_connection_to_sqlite_is_named_and_harms_no_other_test(way: str) -> None:
+    with on_sqlite(PARENT, foreign_keys="ON") as shared:
+        lose_connection(shared, "INSERT INTO parent VALUES (1, 1)", way)
+        with in_session(shared) as session:
+            assert session.scalar(text("SELECT count(*) FROM parent")) == 0
 
 
 # PostgreSQL
@@ -150,6 +226,49 @@ def test_a_statement_that_fails_outside_of_a_session_is_named(own_run: Run, driv
         suppress(DBAPIError),
     ):
         cast("Connection", session.get_bind()).execute(text("SELECT 1 / 0"))
+
+
+@DRIVERS
+@pytest.mark.parametrize("way", [*LOSSES, "terminated"])
+def test_a_lost_connection_to_postgresql_is_named_and_harms_no_other_test(
+    own_run: Run, driver: str, way: str
+) -> None:
+    with on_postgresql(own_run, driver) as shared:
+        lose_connection(shared, "INSERT INTO log (action) VALUES ('lost')", way)
+        with in_session(shared) as session:
+            assert session.scalar(text("SELECT count(*) FROM log")) == 1
+
+
+@DRIVERS
+def test_a_second_connection_that_waits_for_the_first_is_named(
+    own_run: Run, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", "50ms")
+    add = text("INSERT INTO log (id, action) VALUES (7, 'added')")
+    with on_postgresql(own_run, driver) as shared, in_session(shared) as session:
+        engine = cast("Connection", session.get_bind()).engine
+        with engine.begin() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM log")) == 1
+        session.execute(add)
+        with (
+            pytest.raises(SecondConnectionError, match="holds its locks until the test ends"),
+            engine.begin() as connection,
+        ):
+            connection.execute(add)
+        assert session.scalar(text("SHOW lock_timeout")) == "0"
+
+
+def test_dates_that_python_cannot_hold_can_be_compared(own_run: Run) -> None:
+    with (
+        on_postgresql(own_run, "psycopg") as shared,
+        pytest.raises(VanishedTransactionError, match="prices: 2 added"),
+        in_session(shared) as session,
+    ):
+        end_transaction(
+            session,
+            "CREATE TABLE prices (id INTEGER PRIMARY KEY, ends TIMESTAMPTZ, during TSTZRANGE)",
+            "INSERT INTO prices VALUES (1, 'infinity', '[,infinity]'), (2, '0002-01-01 BC', NULL)",
+        )
 
 
 @DRIVERS

@@ -4,12 +4,30 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Inspector, MetaData, inspect, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Inspector,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    cast,
+    inspect,
+    select,
+    type_coerce,
+)
 from sqlalchemy.exc import SAWarning
+from sqlalchemy.types import NULLTYPE
 
 # Where testdb keeps what is its own on PostgreSQL; migrations and autogenerate do not see it.
 OWN_SCHEMA = "testdb_isolation"
 BUILT_IN = (OWN_SCHEMA, "information_schema")
+
+# Types of columns whose values are read as they are.
+PLAIN = (Integer, String, Uuid)
 
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
@@ -72,8 +90,21 @@ def read(connection: Connection) -> dict[str, Rows]:
     state = {}
     for table in metadata.tables.values():
         keys = [column.name for column in table.primary_key] or list(table.columns.keys())
-        rows = connection.execute(select(table)).mappings()
+        columns = [readable(column, connection.dialect.name) for column in table.columns]
+        rows = connection.execute(select(*columns)).mappings()
         state[table.fullname] = {
             tuple(row[key] for key in keys): tuple(map(repr, row.values())) for row in rows
         }
     return state
+
+
+def readable(column: Column[Any], dialect: str) -> ColumnElement[Any]:
+    """Return a column without what Python cannot hold, such as the date `infinity`.
+
+    On SQLite, a column may hold anything, whatever its type.
+    """
+    if isinstance(column.type, PLAIN):
+        return column
+    return (cast(column, Text) if dialect == "postgresql" else type_coerce(column, NULLTYPE)).label(
+        column.name
+    )

@@ -13,6 +13,7 @@ from .config import SessionFactory, sync_engine_of
 from .connections import Connections
 from .difference import describe
 from .verdicts import (
+    LostConnectionError,
     OpenTransactionError,
     OverlappingSessionsError,
     VanishedTransactionError,
@@ -78,6 +79,8 @@ class SharedTransaction:
                 try:
                     with self.bound(connection) as session:
                         yield session
+                    if connection.invalidated:
+                        raise LostConnectionError
                     if self.savepoints.are_crossed:
                         raise OverlappingSessionsError
                     try:
@@ -86,9 +89,14 @@ class SharedTransaction:
                         # Its savepoint is gone.
                         raise VanishedTransactionError from error
                     if not transaction.is_active:
-                        raise VanishedTransactionError
+                        raise VanishedTransactionError  # noqa: TRY301  # as those of `finish`
                     is_open, kept = connection.in_nested_transaction(), is_kept()
                     self.database.finish(connection, "COMMIT" if kept else "ROLLBACK")
+                except VanishedTransactionError as verdict:
+                    if not is_lost(connection, verdict.__cause__):
+                        raise
+                    connection.invalidate()
+                    raise LostConnectionError from verdict
                 finally:
                     if transaction.is_active:
                         transaction.rollback()
@@ -199,6 +207,14 @@ def rolled_back(engine: "Engine | AsyncEngine", sessions: Callable[..., Any]) ->
         finally:
             if transaction.is_active:
                 transaction.rollback()
+
+
+def is_lost(connection: Connection, error: Any) -> bool:
+    """Tell whether an error says that a connection is closed, or the server has closed it."""
+    if error is None or connection.invalidated:
+        return connection.invalidated
+    error = getattr(error, "orig", error)
+    return connection.dialect.is_disconnect(error, connection.connection, None)
 
 
 def close(session: Any) -> None:

@@ -17,6 +17,17 @@ class VanishedTransactionError(VerdictError):
         )
 
 
+class LostConnectionError(VerdictError):
+    """A test lost the connection of the transaction that would have undone its changes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the test lost the connection that it shares with the app: it was closed or"
+            " invalidated, or a query on it was cancelled, as a timeout does; use"
+            " isolated_database for that"
+        )
+
+
 class OpenTransactionError(VerdictError):
     """A test left a session of `test_session_maker` in the middle of a transaction."""
 
@@ -32,9 +43,11 @@ class OverlappingSessionsError(VerdictError):
 
     def __init__(self) -> None:
         super().__init__(
-            "two sessions were at work at once: one ended its work in the middle of the other's."
+            "two sessions were at work at once: one ended its work in the middle of the other's,"
+            " or a `begin_nested()` of their connection ended in the middle of a session's work."
             " Sessions of db_session and of the app share one transaction, which cannot do that;"
-            " use isolated_database, whose sessions have connections of their own"
+            " end the session's work before, or use isolated_database, whose sessions have"
+            " connections of their own"
         )
 
 
@@ -50,13 +63,17 @@ class FailedStatementError(VerdictError):
 
 
 class SecondConnectionError(VerdictError):
-    """A test opened a second connection where there can be only one."""
+    """A test used a second connection where there can be only one.
+
+    On PostgreSQL, that is where it waits for the transaction of the first one, which only the end
+    of the test ends.
+    """
 
     def __init__(self) -> None:
         super().__init__(
-            "this opens a second connection, and db_session has one on SQLite, which the test and"
-            " the app share: use the session, or its `connection()`; for connections of their own,"
-            " use isolated_database"
+            "this needs a second connection beside the one of db_session, which the test and the"
+            " app share, and which holds its locks until the test ends: use the session, or its"
+            " `connection()`; for connections of their own, use isolated_database"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import URL, Connection, Engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -19,7 +19,12 @@ from ..difference import OWN_SCHEMA, Difference, difference
 from ..queries import own_engine
 from ..session import send_savepoints
 from ..signature import COMMENT, PREFIX
-from ..verdicts import BrokenConstraintError, FailedStatementError, VanishedTransactionError
+from ..verdicts import (
+    BrokenConstraintError,
+    FailedStatementError,
+    SecondConnectionError,
+    VanishedTransactionError,
+)
 from .server import Server, connect_server
 from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send, sqlstate
 from .templates import connected
@@ -34,6 +39,10 @@ KNOWN = ("sqlalchemy.engine.", "sqlalchemy.dialects.", __name__.partition(".")[0
 
 # How SQLSTATEs begin that say that a transaction, its savepoint or the connection is gone.
 VANISHED = ("25P01", "3B", "08", "57P", "none")
+
+# How long a second connection of `db_session` waits for the first one, and the SQLSTATE after that.
+PATIENCE = "5s"
+LOCK_NOT_AVAILABLE = "55P03"
 
 # What a rollback does not take back, and what else it does.
 FORGET = ("DISCARD SEQUENCES", f"SELECT {OWN_SCHEMA}.forget()")
@@ -62,6 +71,8 @@ class PostgresqlDatabase:
         self.canary = secrets.randbits(62)
         self.url = self.create(server, name, template)
         self.snapshots: dict[str, str] = {}
+        # The one whose transaction `db_session` shares.
+        self.shared: Connection | None = None
         # Kept for the next reset: connecting takes longer than all of it.
         self.connection: Connection | None = None
         self.thread = ThreadPoolExecutor(1)
@@ -91,13 +102,27 @@ class PostgresqlDatabase:
             engine.dialect.set_isolation_level(dbapi_connection, "AUTOCOMMIT")
 
         def begin(connection: Connection) -> None:
-            level = connection.default_isolation_level
-            send(connection, f"BEGIN ISOLATION LEVEL {level}", "SAVEPOINT isolation")
+            start = f"BEGIN ISOLATION LEVEL {connection.default_isolation_level}"
+            limit = []
+            if self.shared is None or self.shared.closed:
+                self.shared = connection
+            elif connection is not self.shared:
+                # It would wait for a lock of the first one until the test ends.
+                limit = [f"SET LOCAL lock_timeout = '{PATIENCE}'"]
+            send(connection, start, *limit, "SAVEPOINT isolation")
+
+        def explain(context: ExceptionContext) -> None:
+            if (
+                context.connection is not self.shared
+                and sqlstate(context.original_exception) == LOCK_NOT_AVAILABLE
+            ):
+                raise SecondConnectionError from context.original_exception
 
         hide_own_schema(engine)
         event.listen(engine, "connect", leave_transactions)
         # Before the service's own listeners, which may work in the transaction.
         event.listen(engine, "begin", begin, insert=True)
+        event.listen(engine, "handle_error", explain)
         send_savepoints(engine, send)
         vars(engine.dialect)["do_ping"] = lambda _: True
 

@@ -55,6 +55,6 @@ def execute(dialect: Dialect, connection: DBAPIConnection, *statements: str) -> 
     cursor.close()
 
 
-def sqlstate(error: Exception) -> str:
+def sqlstate(error: BaseException) -> str:
     """Return the SQLSTATE of a driver's error, "none" if the server did not send it."""
     return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "none"
