@@ -121,6 +121,58 @@ def test_a_test_may_close_its_client(isolated_clickhouse: Isolated, run: int) ->
     client.close()
 
 
+@twice
+def test_a_database_that_is_gone_is_made_again(isolated_clickhouse: Isolated, run: int) -> None:
+    client, config = isolated_clickhouse
+
+    assert count(client, "alembic_version") == 1
+    client.command(f"DROP DATABASE {config.database.name}")
+
+
+@twice
+def test_merges_that_a_test_stops_go_on_afterwards(isolated_clickhouse: Isolated, run: int) -> None:
+    client, _ = isolated_clickhouse
+
+    for _ in range(2):
+        add_events(client)
+    client.command("OPTIMIZE TABLE events FINAL")
+    client.command("SYSTEM STOP MERGES events" if run == 1 else "SYSTEM STOP MERGES")
+
+
+def test_a_mutation_that_is_not_finished_reaches_no_other_test(
+    own_database: ClickhouseDatabase,
+) -> None:
+    with closing(own_database.server.connect(own_database.name)) as client:
+        client.command("SYSTEM STOP MERGES alembic_version")
+        client.command("ALTER TABLE alembic_version DELETE WHERE 1 SETTINGS mutations_sync = 0")
+
+        needed = own_database.reset()
+
+        client.command("SYSTEM START MERGES alembic_version")
+        client.command("OPTIMIZE TABLE alembic_version FINAL")
+        assert (needed, count(client, "alembic_version")) == ("rows", 1)
+
+
+def test_tables_of_the_default_database_are_named_and_dropped(
+    own_database: ClickhouseDatabase,
+) -> None:
+    server = own_database.server
+    with closing(server.connect(own_database.name)) as client:
+        client.command("CREATE TABLE default.left_over (id UInt8) ENGINE = Memory")
+        client.command("CREATE VIEW default.seen AS SELECT 1 AS id")
+        client.command(
+            "CREATE DICTIONARY default.words (id UInt64) PRIMARY KEY id"
+            " SOURCE(CLICKHOUSE(TABLE 'left_over' DB 'default')) LIFETIME(0) LAYOUT(FLAT())"
+        )
+
+    assert server.left_behind(own_database.name) == [
+        "the table default.left_over",
+        "the table default.seen",
+        "the table default.words",
+    ]
+    assert server.left_behind(own_database.name) == []
+
+
 def test_the_cheapest_way_back_is_taken(own_database: ClickhouseDatabase) -> None:
     server, name = own_database.server, own_database.name
     needed = [own_database.reset()]

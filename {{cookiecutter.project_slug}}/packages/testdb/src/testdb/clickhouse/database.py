@@ -48,6 +48,7 @@ def make_migrated(server: ClickhouseServer, alembic: Config, name: str) -> None:
     with engine_on(server, name).connect() as connection:
         migrate(alembic, connection)
     flush_buffers(server, name, look(server, name))
+    server.first_strays = server.find_strays()
 
 
 def engine_on(server: ClickhouseServer, database: str) -> Engine:
@@ -108,7 +109,9 @@ class ClickhouseDatabase:
             or any(table.hides_rows for table in now.tables.values())
             or has_loaded_dictionaries(self.server, self.name, now)
         ):
-            self.server.drop(self.name)
+            # A test may have dropped it.
+            if self.name in self.server.databases():
+                self.server.drop(self.name)
             build(self.server, self.name, then.tables, kept.rows)
             kept.state = self.look()
             return "copy"

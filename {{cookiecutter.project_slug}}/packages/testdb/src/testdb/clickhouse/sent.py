@@ -8,6 +8,7 @@ READING = re.compile(
     r"\s*((SELECT|SHOW|DESCRIBE|DESC|EXISTS|EXPLAIN|USE)\b|SET\s+\w+\s*=)[^;]*$", re.IGNORECASE
 )
 INSERT = re.compile(r"\s*INSERT\s+INTO\s+(?!FUNCTION\b)[^;]*$", re.IGNORECASE)
+STOP = re.compile(r"\s*SYSTEM\s+STOP\b", re.IGNORECASE)
 # Methods that return all of a result; others leave it to be read.
 AT_ONCE = ("query", "query_df")
 
@@ -22,6 +23,7 @@ class Sent:
         """Begin with another test."""
         self.streams = 0  # whose results were left to be read
         self.inserts = 0  # that added rows to tables
+        self.stops = 0  # of what a server does in the background
         self.others = 0  # that may have changed anything
 
     def note(self, method: str, texts: Sequence[str]) -> None:
@@ -29,6 +31,7 @@ class Sent:
         statement = texts[0] if texts else ""
         if method not in AT_ONCE:
             self.streams += 1
+        self.stops += bool(STOP.match(statement))
         if INSERT.match(statement) or method == "send_insert":
             self.inserts += 1
         elif not READING.match(statement):

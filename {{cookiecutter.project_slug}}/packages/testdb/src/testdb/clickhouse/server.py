@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from .sent import sent
 
 # What every server has.
 BUILT_IN = ("default", "system", "information_schema", "INFORMATION_SCHEMA")
+# What a test can stop for all tables, as by SYSTEM STOP MERGES.
+STOPPED = ("MERGES", "TTL MERGES", "MOVES", "FETCHES", "VIEWS")
 
 
 @dataclass
@@ -33,6 +35,8 @@ class ClickhouseServer:
     origin: str  # who can tell whether the run still lives
     client: Client  # open as long as this process may make databases
     folder: Path | None = None  # where the embedded one keeps its data; None if it is a server
+    # What migrations left outside of test databases.
+    first_strays: dict[str, str] = field(default_factory=dict)
 
     def connect(self, database: str) -> Client:
         """Return a new client on a database."""
@@ -71,26 +75,41 @@ class ClickhouseServer:
                     if is_over and name in self.databases():
                         self.drop(name)
 
+    def find_strays(self) -> dict[str, str]:
+        """Return what is outside of test databases, each with the statement that drops it."""
+        if self.folder is None:
+            return {}
+        found = self.rows(
+            "SELECT concat('the database ', name), concat('DROP DATABASE `', name, '`')"
+            f" FROM system.databases WHERE name NOT IN {BUILT_IN}"
+            f" AND comment NOT LIKE '{COMMENT}%'"
+            " UNION ALL SELECT concat('the table default.', name), concat('DROP ',"
+            " if(engine = 'Dictionary', 'DICTIONARY', 'TABLE'), ' default.`', name, '` SYNC')"
+            " FROM system.tables WHERE database = 'default'"
+        )
+        return dict(found)
+
     def left_behind(self, database: str) -> list[str]:
-        """Return what a test left outside of its database; other databases are dropped.
+        """Return what a test left outside of its database; databases and tables are dropped.
 
         Those only in the embedded one, where no other process can have made them.
         """
-        is_server, running, strays = self.folder is None, [], []
-        if is_server or sent.streams:
+        running, strays = [], {}
+        if self.folder is None or sent.streams:
             running = self.rows(
                 f"SELECT query FROM system.processes WHERE current_database = '{database}'"
             )
-        if not is_server and sent.others:
-            strays = self.rows(
-                f"SELECT name FROM system.databases WHERE name NOT IN {BUILT_IN}"
-                f" AND comment NOT LIKE '{COMMENT}%'"
-            )
-        for (name,) in strays:
-            self.client.command(f"DROP DATABASE `{name}`")
+        if self.folder is not None and sent.others:
+            found = self.find_strays()
+            strays = {name: found[name] for name in found.keys() - self.first_strays.keys()}
+        for statement in strays.values():
+            self.client.command(statement)
+        if self.folder is not None and sent.stops:
+            for what in STOPPED:
+                self.client.command(f"SYSTEM START {what}")
         return [
             *(f"a result that is not read to its end: {query}" for (query,) in running),
-            *(f"the database {name}" for (name,) in strays),
+            *sorted(strays),
         ]
 
 

@@ -74,11 +74,16 @@ def look(server: ClickhouseServer, database: str) -> State:
 def look_at_parts(
     server: ClickhouseServer, database: str, tables: Mapping[str, Table]
 ) -> dict[str, set[str]]:
-    """Return the names of each table's parts, for those that have any."""
+    """Return the names of each table's parts, for those that have any.
+
+    A mutation that is not finished counts as a part: it is about to make some.
+    """
     names = {table.storage: name for name, table in tables.items()}
     parts: defaultdict[str, set[str]] = defaultdict(set)
     for storage, part in server.rows(
         f"SELECT table, name FROM system.parts WHERE database = '{database}' AND active"
+        " UNION ALL SELECT table, mutation_id FROM system.mutations"
+        f" WHERE database = '{database}' AND NOT is_done"
     ):
         parts[names.get(storage, storage)].add(part)
     return dict(parts)

@@ -9,9 +9,8 @@ template is needed.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, text
 
 from ..difference import BUILT_IN, OWN_SCHEMA
 from ..signature import COMMENT
@@ -232,8 +231,9 @@ def put_back_sequence(connection: Connection, oid: int, sequence: str) -> str:
 
     It is asked itself: the server's list has no value of one that is set and not used yet.
     """
-    value, is_called = run(connection, f"SELECT last_value, is_called FROM {sequence}").one()
-    return f"PERFORM setval({oid}, {value}, {is_called});"
+    query = f"SELECT last_value, is_called FROM {sequence}".replace("%", "%%")
+    first = connection.exec_driver_sql(query).one()
+    return f"PERFORM setval({oid}, {first.last_value}, {first.is_called});"
 
 
 def install_mark(connection: Connection, table: str, oid: int, above: Sequence[int]) -> str:
@@ -263,6 +263,6 @@ def install_mark(connection: Connection, table: str, oid: int, above: Sequence[i
     )
 
 
-def run(connection: Connection, statements: str) -> CursorResult[Any]:
+def run(connection: Connection, statements: str) -> None:
     """Run statements as they are: a name in them may hold what SQLAlchemy or the driver expands."""
-    return connection.exec_driver_sql(statements.replace("%", "%%"))
+    connection.exec_driver_sql(statements.replace("%", "%%"))
