@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from testdb import ProtectedDatabaseError
+from testdb.abandoned import held
 from testdb.guard import child, state
-from testdb.guard.children import LIBRARY
+from testdb.guard.children import LIBRARY, guard_children
 
 from tests.conftest import DEVELOPMENT
 from tests.processes import LIMIT, running_pytest
@@ -172,7 +173,26 @@ def name_of(pid: int) -> str:
 
 GUARD = {"guard": state(), **LIBRARY}
 
+
 # Whose run it is, by what a test starts, and what its process then has.
+def test_what_a_killed_run_left_in_the_environment_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    runs = tmp_path / Path(child.RUNS).name
+    runs.mkdir()
+    alive = runs / child.look_up(os.getppid())[0]
+    held_elsewhere = runs / "4194305 1"
+    for name in (alive.name, held_elsewhere.name, "4194305 2", "4194305 3.4194305"):
+        (runs / name).touch()
+
+    with held(held_elsewhere), guard_children([]):
+        own = runs / child.look_up(os.getpid())[0]
+        assert {*runs.iterdir()} == {alive, held_elsewhere, own}
+
+    assert {*runs.iterdir()} == {alive, held_elsewhere}
+
+
 RUNS: dict[str, tuple[Callable[[int], str], str]] = {
     "above it": (lambda _: name_of(os.getpid()), "of tests"),
     "beside it": (name_of, "None"),

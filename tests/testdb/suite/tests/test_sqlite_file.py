@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testdb.sqlite
 from sqlalchemy import create_engine, event, text
 from testdb.run import Run
 from testdb.sqlite.file import SqliteFile
@@ -93,6 +94,24 @@ def test_the_service_chooses_the_mode_of_the_file(own_run: Run, tmp_path: Path, 
         engine.dispose()
 
     assert needed == {"rows"}
+
+
+def test_only_the_folders_of_ended_processes_are_removed(
+    own_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testdb.sqlite, "memory_folder", lambda: tmp_path)
+    own = own_run.sqlite
+
+    with own.isolated() as first:
+        # As a killed process leaves it.
+        left = first.path.parent.with_name(f"{first.path.parent.name}-left")
+        left.mkdir()
+        (left / "isolated-0.db").touch()
+        with own.isolated() as second:
+            assert {*tmp_path.iterdir()} == {first.path.parent, second.path.parent}
+        assert first.path.exists()
+
+    assert not [*tmp_path.iterdir()]
 
 
 # What a test may change in the file itself.

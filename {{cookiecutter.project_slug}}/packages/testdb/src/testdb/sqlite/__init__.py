@@ -4,7 +4,7 @@ The image is built once and kept between runs. Its name has a hash of what it is
 rebuilt exactly when a migration changes, and with many revisions a run starts as fast as with one.
 """
 
-import tempfile
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from ..abandoned import folder_of_process
 from ..config import Isolation
 from ..fingerprint import family, fingerprint
 from ..migrations import migrate_and_prepare
@@ -90,7 +91,7 @@ class SqliteBackend:
     def isolated(self) -> Iterator[SqliteFile]:
         """Give a file for tests that have it to themselves."""
         with (
-            tempfile.TemporaryDirectory(dir=memory_folder(), prefix="test-") as folder,
-            closing(SqliteFile(Path(folder), self.image)) as database,
+            folder_of_process(memory_folder(), f"testdb-{os.getuid()}") as folder,
+            closing(SqliteFile(folder, self.image)) as database,
         ):
             yield database
