@@ -62,6 +62,20 @@ def test_variables_that_are_about_other_servers_change_nothing(
     assert (found, again) == (("postgres",), url)
 
 
+def test_what_tests_set_on_the_server_reaches_no_later_run(tmp_path: Path) -> None:
+    for _ in range(2):
+        with embedded_server(tmp_path) as url:
+            plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+            with psycopg.connect(plain, autocommit=True) as connection:
+                for name in ("work_mem", "lock_timeout", "fsync"):
+                    found = connection.execute(f"SHOW {name}").fetchone()
+                    assert found == ({"work_mem": "4MB", "lock_timeout": "0"}.get(name, "off"),)
+                connection.execute("ALTER ROLE CURRENT_USER SET lock_timeout = '7s'")
+                connection.execute("ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
+                connection.execute("ALTER SYSTEM SET work_mem = '7MB'")
+                connection.execute("ALTER SYSTEM SET shared_preload_libraries = 'missing'")
+
+
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     data = tmp_path / "data"
     embedded.start(data)

@@ -88,6 +88,81 @@ def connect_anew(*_: object, url: URL) -> Any:
     return set_time_zone(psycopg.connect(plain))
 
 
+def set_encoding(raw: Any) -> None:
+    """Choose how texts are sent."""
+    if hasattr(raw, "set_client_encoding"):
+        raw.set_client_encoding("LATIN1")
+    else:
+        raw.execute("SET client_encoding TO 'LATIN1'")
+
+
+def notify(raw: Any) -> None:
+    """Receive a notification, and a notice, and leave them there."""
+    cursor = raw.cursor()
+    cursor.execute("LISTEN left_over")
+    raw.commit()
+    cursor.execute("NOTIFY left_over, 'one'")
+    cursor.execute("DO $$ BEGIN RAISE NOTICE 'left over'; END $$")
+    raw.commit()
+    cursor.execute("SELECT 1")
+
+
+def listen_for_notices(raw: Any) -> None:
+    """Ask psycopg to be told."""
+    if hasattr(raw, "add_notice_handler"):
+        raw.add_notice_handler(print)
+        raw.add_notify_handler(print)
+
+
+def kept_by(raw: Any) -> list[object]:
+    """Return what a driver keeps for its callers."""
+    if hasattr(raw, "notices"):
+        return [raw.encoding, *raw.notices, *raw.notifies]
+    handlers = len(raw._notice_handlers), len(raw._notify_handlers)  # noqa: SLF001
+    return [raw.info.encoding, *handlers, *raw.notifies(timeout=0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("change", [set_encoding, notify, listen_for_notices])
+def test_what_a_driver_keeps_for_a_test_is_gone_afterwards(
+    own_run: Run,
+    own_database: PostgresqlDatabase,
+    driver: str,
+    change: Callable[[Any], None],
+) -> None:
+    def make_engine(url: URL) -> Engine:
+        return create_engine(url.set(drivername=f"postgresql+{driver}"))
+
+    isolation = replace(own_run.isolation, engine=make_engine, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+    found = []
+    for _ in range(2):
+        with database.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            found.append(kept_by(raw))
+            change(raw)
+        database.renew()
+    database.close()
+
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_pg8000_finds_the_server_by_its_socket(
+    own_run: Run, own_database: PostgresqlDatabase
+) -> None:
+    def make_engine(url: URL) -> Engine:
+        return create_engine(url.set(drivername="postgresql+pg8000"))
+
+    isolation = replace(own_run.isolation, engine=make_engine, sessions=sessionmaker)
+    database = testdb.database.IsolatedDatabase(own_database, isolation, IsolationReport())
+
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT current_database()")) == own_database.name
+    database.close()
+
+
 # How a service may set up its sessions.
 SET_UPS: dict[str, Callable[[URL], Engine]] = {
     "listener": lambda url: listening(url, "connect", lambda it, _: set_time_zone(it) and None),
@@ -167,6 +242,20 @@ def test_a_database_of_a_run_whose_lock_is_elsewhere_stays(postgresql_server: Se
 
     assert name in postgresql_server.databases()
     postgresql_server.drop(name)
+
+
+@pytest.mark.slow
+def test_a_database_with_another_comment_is_dropped_where_it_was_made(
+    own_run: Run, postgresql_server: Server
+) -> None:
+    names = text("SELECT datname FROM pg_database")
+    with own_run.postgresql.isolated() as database:
+        with database.connected() as connection:
+            connection.exec_driver_sql(OTHER_COMMENT)
+            connection.commit()
+        assert database.name in postgresql_server.connection.scalars(names).all()
+
+    assert database.name not in postgresql_server.connection.scalars(names).all()
 
 
 @pytest.mark.slow
@@ -272,6 +361,10 @@ SETTINGS = (
     "CREATE SCHEMA app CREATE TABLE log (id INTEGER)",
     f'DO $do$ BEGIN {SET} search_path TO app, "$user", public\'; END $do$',
     f"DO $do$ BEGIN {SET} app.title TO ' || quote_literal('it''s'); END $do$",
+)
+OTHER_COMMENT = (
+    "DO $do$ BEGIN EXECUTE 'COMMENT ON DATABASE ' || quote_ident(current_database())"
+    " || ' IS $$mine$$'; END $do$"
 )
 NO_PATH = f"DO $do$ BEGIN {SET} search_path TO '''''; END $do$"
 KEPT = (
@@ -424,6 +517,15 @@ MIGRATED: dict[str, Case] = {
         "spare",
     ),
     "rights that a test took": ((), (NO_TEMPORARY,), RIGHTS, "spare"),
+    "comment on the database": (
+        (),
+        (OTHER_COMMENT,),
+        (
+            "SELECT array[shobj_description(oid, 'pg_database') LIKE 'test database%']"
+            " FROM pg_database WHERE datname = current_database()"
+        ),
+        "spare",
+    ),
     "a schema of a common name": (
         ("CREATE SCHEMA isolation CREATE TABLE wards (id INTEGER)",),
         ("INSERT INTO isolation.wards VALUES (1)",),

@@ -6,6 +6,7 @@ test.
 """
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,14 +16,20 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from .loops import keep_to_this_loop
 
-# What sqlite3, psycopg and psycopg2 let callers set on a connection; `changes` is of
-# `sqlite/watched.py`.
+# What sqlite3, psycopg and psycopg2 let callers set on a connection, or keep for them there;
+# `changes` is of `sqlite/watched.py`.
 ATTRIBUTES = (
+    "_notice_handlers",
+    "_notifies_backlog",
+    "_notify_handlers",
     "autocommit",
     "changes",
     "cursor_factory",
     "deferrable",
+    "encoding",
     "isolation_level",
+    "notices",
+    "notifies",
     "prepare_threshold",
     "read_only",
     "readonly",
@@ -81,8 +88,13 @@ def settings(record: ConnectionPoolEntry) -> tuple[Any, ...]:
     raw = getattr(connection, "_conn", connection)
     try:
         if not isinstance(raw, sqlite3.Connection) or hasattr(raw, "changes"):
-            return tuple(getattr(raw, name, None) for name in ATTRIBUTES)
+            return tuple(copied(getattr(raw, name, None)) for name in ATTRIBUTES)
     except sqlite3.Error:
         # It is closed.
         pass
     return (object(),)  # nothing is known, and nothing equals it
+
+
+def copied(value: Any) -> Any:
+    """Return a value that stays as it is."""
+    return tuple(value) if isinstance(value, (list, deque)) else value

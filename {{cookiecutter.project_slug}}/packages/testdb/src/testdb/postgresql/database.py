@@ -26,7 +26,15 @@ from ..verdicts import (
     VanishedTransactionError,
 )
 from .server import Server, connect_server
-from .statements import AUTOCOMMIT, execute, is_free, run_at_once, send, sqlstate
+from .statements import (
+    AUTOCOMMIT,
+    execute,
+    forget_notifications,
+    is_free,
+    run_at_once,
+    send,
+    sqlstate,
+)
 from .templates import connected
 
 # Where isolation levels are not settings of the session, and these statements leave all the driver
@@ -119,6 +127,7 @@ class PostgresqlDatabase:
                 raise SecondConnectionError from context.original_exception
 
         hide_own_schema(engine)
+        lead_to_socket(engine)
         event.listen(engine, "connect", leave_transactions)
         # Before the service's own listeners, which may work in the transaction.
         event.listen(engine, "begin", begin, insert=True)
@@ -161,6 +170,7 @@ class PostgresqlDatabase:
     def watch(self, engine: Engine) -> None:
         """Hide what is testdb's own. PostgreSQL itself knows what is set in a session."""
         hide_own_schema(engine)
+        lead_to_socket(engine)
 
     def forget_settings(self, engine: Engine, used: Sequence[ConnectionPoolEntry]) -> bool:
         """Undo what a test set in the sessions of connections, or say that this cannot be done.
@@ -177,12 +187,14 @@ class PostgresqlDatabase:
                 raw: Any = record.driver_connection
                 if is_free(dialect, raw) and not raw.pgconn.transaction_status:
                     run_at_once(raw, *FORGET_SETTINGS)
+                    forget_notifications(raw)
                     continue
                 # Not the dialect's levels: they leave one on a connection that had none.
                 autocommit = connection.autocommit
                 connection.autocommit = True
                 execute(dialect, connection, *FORGET_SETTINGS)
                 connection.autocommit = autocommit
+                forget_notifications(raw)
         except dialect.loaded_dbapi.Error:
             # The test has closed it, or the server has.
             return False
@@ -205,6 +217,7 @@ class PostgresqlDatabase:
             return done
         self.release_connection()
         old = self.name
+        self.server.sign_again(old)
         self.name, self.url = self.take_spare()
         self.replaced.append(old)
         self.spare = self.thread.submit(self.make_spare)
@@ -254,6 +267,7 @@ class PostgresqlDatabase:
         """Replace the database by a copy of another one. Its connections are closed."""
         self.release_connection()
         # It is not there if an earlier copy failed.
+        self.server.sign_again(self.name)
         if self.name in self.server.databases():
             self.server.drop(self.name)
         self.create(self.server, self.name, source)
@@ -318,6 +332,7 @@ class PostgresqlDatabase:
                 " their results are not to be trusted"
             )
         self.forget_snapshots()
+        self.server.sign_again(self.name)
         self.server.drop(self.name)
 
 
@@ -329,6 +344,18 @@ def hide_own_schema(engine: Engine) -> None:
         return [name for name in names(*arguments, **options) if name != OWN_SCHEMA]
 
     vars(engine.dialect)["get_schema_names"] = without_own
+
+
+def lead_to_socket(engine: Engine) -> None:
+    """Tell pg8000 of the server's socket: it does not take a folder for a host, as others do."""
+    if engine.dialect.driver != "pg8000":
+        return
+
+    def name_socket(_: object, __: object, ___: object, options: dict[str, Any]) -> None:
+        if str(options.get("host", "")).startswith("/"):
+            options["unix_sock"] = f"{options.pop('host')}/.s.PGSQL.{options.pop('port')}"
+
+    event.listen(engine, "do_connect", name_socket)
 
 
 def sets_up_sessions(engine: Engine) -> bool:

@@ -51,6 +51,12 @@ def start(data: Path) -> str:
     return f"postgresql://postgres@/postgres?host={quote(str(socket_folder(data)))}&port={PORT}"
 
 
+def forget_settings(data: Path) -> None:
+    """Undo each ALTER SYSTEM on the server of a data folder, for when it starts or is told."""
+    with suppress(FileNotFoundError):
+        os.truncate(data / "postgresql.auto.conf", 0)
+
+
 def stop(data: Path) -> None:
     """Stop the server of a data folder. The data stay."""
     run(data, "pg_ctl", "stop", "--wait", "--mode=fast")

@@ -63,9 +63,9 @@ BEGIN
 END $reset$;
 """
 
-# What a test can change, and no trigger sees: event triggers, large objects, settings and rights of
-# the database, and locks that a connection holds which is not of the engine's pool. A copy has its
-# rights from another role.
+# What a test can change, and no trigger sees: event triggers, large objects, the comment, settings
+# and rights of the database, and locks that a connection holds which is not of the engine's pool.
+# Who has given a right is left out: in a copy, that is its owner.
 OUTSIDE = f"""
 CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -74,6 +74,8 @@ BEGIN
     || coalesce((SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
       FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
       WHERE datname = current_database()), '')
+    || (SELECT shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' IS TRUE FROM pg_database
+      WHERE datname = current_database())
     || (SELECT md5(string_agg(concat_ws(' ', grantee, privilege_type, is_grantable), ','
       ORDER BY grantee, privilege_type))
       FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))

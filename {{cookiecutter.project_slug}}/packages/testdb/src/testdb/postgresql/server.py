@@ -10,14 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from ..guard.urls import describe, parse_url
 from ..migrations import TemplateError
@@ -95,10 +95,21 @@ class Server:
     def create(self, name: str, template: str = EMPTY) -> URL:
         """Make a database of this run, like `template` with its settings; return its URL."""
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
-        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
+        self.sign(name)
         if template != EMPTY:
             self.execute(COPY_SETTINGS.replace("SOURCE", template).replace("COPY", name))
         return self.url.set(database=name)
+
+    def sign(self, name: str) -> None:
+        """Let a database say that it was made here."""
+        self.execute(f"COMMENT ON DATABASE \"{name}\" IS '{self.mark(self.run)}'")
+
+    def sign_again(self, name: str) -> None:
+        """Do so with one that was made here, and that a test has made say something else."""
+        if name not in self.databases():
+            # It is not there if an earlier copy failed.
+            with suppress(ProgrammingError):
+                self.sign(name)
 
     def new_name(self) -> str:
         """Return a name for a database of this run."""
@@ -237,10 +248,14 @@ def embedded_server(project: Path) -> Iterator[URL]:
 
     lock = FileLock(folders.lock_file(data))
     with lock:
+        # What a test of an earlier run set might keep the server from starting.
+        embedded.forget_settings(data)
         url = make_url(embedded.start(data)).set(drivername=DRIVER)
         folders.remember(data, project)
         engine = own_engine(url, connect_args=AUTOCOMMIT)
         connection = engine.connect()
+        connection.execute(text("SET default_transaction_read_only = off"))
+        connection.execute(text("ALTER ROLE CURRENT_USER RESET ALL"))
         # Nothing here has to survive a crash.
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))

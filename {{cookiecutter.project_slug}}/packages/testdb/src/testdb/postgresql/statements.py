@@ -35,6 +35,15 @@ def run_at_once(connection: Any, *statements: str) -> str:
     return (result.get_value(0, 0) or b"").decode() if result.ntuples else ""
 
 
+def forget_notifications(connection: Any) -> None:
+    """Drop what a connection has received and not given to anyone, by psycopg or psycopg2."""
+    if hasattr(connection, "pgconn"):
+        while connection.pgconn.notifies():
+            pass
+    elif isinstance(getattr(connection, "notifies", None), list):
+        connection.notifies.clear()
+
+
 def send(connection: Connection, *statements: str) -> None:
     """Run statements on the driver's connection."""
     execute(connection.dialect, connection.connection, *statements)
