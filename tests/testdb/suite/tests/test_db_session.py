@@ -189,6 +189,16 @@ async def test_drop_db_empties_a_test_database(db_session: AsyncSession) -> None
         await db_session.execute(select(User))
 
 
+@pytest.mark.skipif("config.option.testdb_database != 'sqlite'", reason="about SQLite")
+async def test_drop_db_drops_virtual_tables_with_their_own(db_session: AsyncSession) -> None:
+    await db_session.execute(text("CREATE VIRTUAL TABLE docs USING fts5(body)"))
+
+    await drop_db(db_session)
+
+    names = await db_session.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'"))
+    assert set(names.all()) <= {"sqlite_sequence"}
+
+
 async def test_drop_db_drops_tables_that_refer_to_each_other(db_session: AsyncSession) -> None:
     await drop_db(db_session)
     await db_session.execute(text("CREATE TABLE parents (id INTEGER PRIMARY KEY)"))

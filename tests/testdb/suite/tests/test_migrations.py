@@ -2,9 +2,11 @@
 
 import logging
 import sqlite3
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -245,6 +247,19 @@ def test_an_extension_that_the_server_lacks_is_explained(
         migrate(alembic, connection)
 
 
+def test_a_function_that_env_py_has_to_register_is_explained(
+    alembic: Config, connection: Connection
+) -> None:
+    folder = Path(str(alembic.get_main_option("script_location")))
+    (folder / "env.py").write_text(ON_THE_CONNECTION)
+    text = REVISION.format(name="one", after=None)
+    made = text.replace("CREATE TABLE made_by_one (id INTEGER)", "SELECT slugify('A')")
+    (folder / "versions" / "one.py").write_text(made)
+
+    with pytest.raises(MigrationError, match=r"let env\.py register it on the connection"):
+        migrate(alembic, connection)
+
+
 ON_THE_CONNECTION = """
 from alembic import context
 import logging, logging.config
@@ -361,6 +376,63 @@ def test_a_change_of_the_configuration_makes_templates_stale(tmp_path: Path) -> 
     ini.write_text("[alembic]\nscript_location = migrations\ntenant = two\n")
 
     assert fingerprint(its) != before
+
+
+def test_options_that_code_sets_make_templates_stale(alembic: Config) -> None:
+    its = Isolation(alembic=alembic, protected=[], engine=create_engine, sessions=sessionmaker)
+    found = [fingerprint(its)]
+
+    alembic.set_main_option("prefix", "one")
+    found.append(fingerprint(its))
+    alembic.cmd_opts = Namespace(x=["tenant=one"])
+    found.append(fingerprint(its))
+    alembic.cmd_opts = Namespace(x=["tenant=two"])
+    found.append(fingerprint(its))
+    assert len(set(found)) == 4
+
+    # No tests run there.
+    alembic.set_main_option("sqlalchemy.url", "sqlite:///elsewhere.db")
+    assert fingerprint(its) == found[-1]
+
+
+def test_what_changes_in_a_project_around_its_migrations_makes_no_template_stale(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s\n")
+    (tmp_path / "versions" / ".cache").mkdir(parents=True)
+    its = Isolation(
+        alembic=tmp_path / "alembic.ini", protected=[], engine=create_engine, sessions=sessionmaker
+    )
+    its.starts.append(tmp_path)
+    before = fingerprint(its)
+
+    for name in ("test_it.py", "versions/.cache/it"):
+        (tmp_path / name).write_text("changed")
+    assert fingerprint(its) == before
+    for name in ("env.py", "script.py.mako", "versions/one.sql"):
+        (tmp_path / name).write_text("changed")
+        assert fingerprint(its) != before
+        before = fingerprint(its)
+
+
+class Adding:
+    """An object that adds rows."""
+
+    def __call__(self, connection: Connection) -> None:
+        """Add them."""
+
+
+def add_rows(count: int, connection: Connection) -> None:
+    """Add some rows."""
+
+
+def test_rows_may_be_added_by_any_callable(alembic: Config) -> None:
+    its = Isolation(alembic=alembic, protected=[], engine=create_engine, sessions=sessionmaker)
+    made = [Adding(), partial(add_rows, 1), partial(add_rows, 2)]
+
+    found = {fingerprint(replace(its, prepare=prepare)) for prepare in made}
+
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize("change", ["version_locations", "a revision that is put away"])

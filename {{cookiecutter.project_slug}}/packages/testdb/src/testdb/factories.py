@@ -37,7 +37,8 @@ def require_values(
         return
 
     def place(of: Any) -> Path:
-        return Path(inspect.getfile(of)).relative_to(config.rootpath)
+        file = Path(inspect.getfile(of))
+        return file.relative_to(config.rootpath) if file.is_relative_to(config.rootpath) else file
 
     places = [
         f"{table}.{column}: add it to {factory.__name__} in {place(factory)}"
@@ -47,7 +48,8 @@ def require_values(
     if make_rows is not None:
         places += [
             f"{name}.{column}: add it to the rows in {place(make_rows)}"
-            for name, [row, *_] in make_rows("minimal").items()
+            for name, rows in make_rows("minimal").items()
+            for row in rows[:1]
             for column in required(metadata.tables[name]) - row.keys()
         ]
     if places:

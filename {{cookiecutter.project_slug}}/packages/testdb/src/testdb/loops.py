@@ -18,7 +18,8 @@ class EventLoopError(RuntimeError):
             " asyncio_default_fixture_loop_scope and asyncio_default_test_loop_scope to session, or"
             ' begin a module with pytestmark = pytest.mark.asyncio(loop_scope="session"); with'
             ' anyio, give your fixture anyio_backend scope="session". The TestClient of Starlette'
-            " and FastAPI has a loop of its own: use httpx.AsyncClient with ASGITransport"
+            " and FastAPI has a loop of its own: use httpx.AsyncClient with ASGITransport. So has"
+            " each test of unittest.IsolatedAsyncioTestCase: write such tests as functions"
         )
 
 

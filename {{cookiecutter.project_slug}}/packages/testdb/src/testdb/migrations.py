@@ -66,6 +66,16 @@ uuid-ossp, for example. Next: set TEST_DATABASE_URL to a server that has it. For
 no extension is needed: gen_random_uuid() is PostgreSQL's own."""
 
 
+FUNCTION = """
+
+SQLite has no such function of its own. A function that your service registers as its engine
+connects is missing here, as in `alembic upgrade`: let env.py register it on the connection that it
+uses, before the migrations run:
+
+    raw = connection.connection.driver_connection
+    raw.create_function("name", 1, function, deterministic=True)"""
+
+
 class UnusedConnectionError(MigrationError):
     """env.py does not run migrations on the connection that it is given."""
 
@@ -95,10 +105,12 @@ def failure(error: Exception, scripts: "ScriptDirectory", *, is_configured: bool
 
 
 def hint(error: Exception) -> str:
-    """Return what helps where a revision takes a role for its own, or needs an extension."""
+    """Return what helps where a revision needs an extension, a function, or a role of its own."""
     original = getattr(error, "orig", error)
     if re.match(r'extension ".*" is not available', str(original)):
         return EXTENSIONS
+    if str(original).startswith("no such function: "):
+        return FUNCTION
     about = ROLE_ERRORS.get(getattr(original, "sqlstate", None) or "")
     is_of_role = about is not None and str(original).startswith("role ") and about in str(original)
     return ROLES if is_of_role else ""
