@@ -68,23 +68,21 @@ END $reset$;
 # Who has given a right is left out: in a copy, that is its owner.
 OUTSIDE = f"""
 CREATE FUNCTION {OWN_SCHEMA}.outside() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE own pg_database;
 BEGIN
-  RETURN (SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
-      WHERE locktype = 'advisory' AND datname = current_database())
-    || coalesce((SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
-      FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
-      WHERE datname = current_database()), '')
-    || (SELECT shobj_description(oid, 'pg_database') LIKE '{COMMENT}%' IS TRUE FROM pg_database
-      WHERE datname = current_database())
-    || (SELECT md5(string_agg(concat_ws(' ', grantee, privilege_type, is_grantable), ','
-      ORDER BY grantee, privilege_type))
-      FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
-      WHERE datname = current_database())
-    || (SELECT md5(string_agg(t::text, ' ' ORDER BY oid)) FROM pg_event_trigger t)
-    || coalesce((SELECT md5(string_agg(m::text, ' ' ORDER BY oid))
-      FROM pg_largeobject_metadata m), '')
-    || coalesce((SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' '
-      ORDER BY loid, pageno)) FROM pg_largeobject o), '');
+  SELECT * INTO own FROM pg_database WHERE datname = current_database();
+  RETURN concat_ws(' ',
+    (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = own.oid),
+    (SELECT count(*) FROM pg_shdescription WHERE objoid = own.oid
+      AND classoid = 'pg_database'::regclass AND description LIKE '{COMMENT}%'),
+    (SELECT md5(string_agg(setrole || setconfig::text, ' ' ORDER BY setrole))
+      FROM pg_db_role_setting WHERE setdatabase = own.oid),
+    (SELECT md5(string_agg(concat_ws(' ', grantee, privilege_type, is_grantable), ' '
+      ORDER BY grantee, privilege_type)) FROM aclexplode(own.datacl)),
+    (SELECT md5(string_agg(t::text, ' ' ORDER BY oid)) FROM pg_event_trigger t),
+    (SELECT md5(string_agg(m::text, ' ' ORDER BY oid)) FROM pg_largeobject_metadata m),
+    (SELECT md5(string_agg(md5(data) || o.loid || ':' || o.pageno, ' ' ORDER BY loid, pageno))
+      FROM pg_largeobject o));
 END $$;
 """
 
