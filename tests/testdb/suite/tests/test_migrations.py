@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -428,7 +429,7 @@ def add_rows(count: int, connection: Connection) -> None:
 
 def test_rows_may_be_added_by_any_callable(alembic: Config) -> None:
     its = Isolation(alembic=alembic, protected=[], engine=create_engine, sessions=sessionmaker)
-    made = [Adding(), partial(add_rows, 1), partial(add_rows, 2)]
+    made: list[Any] = [Adding(), partial(add_rows, 1), partial(add_rows, 2)]
 
     found = {fingerprint(replace(its, prepare=prepare)) for prepare in made}
 
