@@ -49,11 +49,13 @@ def close_earlier_connections() -> None:
         # Not isinstance: some objects that stand for others are made by asking for their class.
         kinds = {its for its in types if issubclass(its, kind)}
         for found in [thing for thing in objects if type(thing) in kinds] if kinds else ():
-            if rules.is_refused(look, found):
-                close(found)
+            try:
+                is_refused = rules.is_refused(look, found)
             except AttributeError:
                 # It is not complete: it failed to connect, and the traceback is kept.
                 continue
+            if is_refused:
+                close(found)
 
 
 def look_at_engine(engine: Engine) -> None:
