@@ -103,7 +103,8 @@ class ClickhouseServer:
             found = self.find_strays()
             strays = {name: found[name] for name in found.keys() - self.first_strays.keys()}
         for statement in strays.values():
-            self.client.command(statement)
+            # In any order: one may depend on another.
+            self.client.command(statement, settings={"check_table_dependencies": 0})
         if self.folder is not None and sent.stops:
             for what in STOPPED:
                 self.client.command(f"SYSTEM START {what}")

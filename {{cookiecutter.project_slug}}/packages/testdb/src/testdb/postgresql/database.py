@@ -42,8 +42,13 @@ from .templates import connected
 DRIVERS = ("asyncpg", "psycopg", "psycopg2", "psycopg_async")
 
 # Modules whose functions set nothing that the statements below take back. Those of a service may be
-# wrapped by others of SQLAlchemy, such as `sqlalchemy.event`.
-KNOWN = ("sqlalchemy.engine.", "sqlalchemy.dialects.", __name__.partition(".")[0] + ".")
+# wrapped by `sqlalchemy.event`; `sqlalchemy.util` wraps what is called once.
+KNOWN = (
+    "sqlalchemy.engine.",
+    "sqlalchemy.dialects.",
+    "sqlalchemy.util.",
+    f"{__name__.partition('.')[0]}.",
+)
 
 # How SQLSTATEs begin that say that a transaction, its savepoint or the connection is gone.
 VANISHED = ("25P01", "3B", "08", "57P", "none")
