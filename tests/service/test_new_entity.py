@@ -23,7 +23,7 @@ LINES = {
         (r'(?=^    "Task",)', '    "Note",\n'),
     ],
     f"src/{PACKAGE}/main.py": [
-        (r"(?=^    problems,$)", "    notes,\n"),
+        (r"^(from \S+\.api import health, )(?=problems)", r"\1notes, "),
         (r"(?=^    app\.include_router\(thoughts)", "    app.include_router(notes.router)\n"),
     ],
     "tests/conftest.py": [

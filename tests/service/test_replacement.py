@@ -40,7 +40,7 @@ SAMPLE = (
 # The lines of other files that name the sample: a pattern, and what takes its place.
 LINES = {
     f"src/{PACKAGE}/main.py": [
-        (r"^    problems,\n    thoughts,$", "    orders,\n    problems,"),
+        (r"health, problems, thoughts$", "health, orders, problems"),
         (r"thoughts\.router", "orders.router"),
     ],
     "tests/conftest.py": [
