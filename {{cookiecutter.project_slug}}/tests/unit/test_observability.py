@@ -16,7 +16,7 @@ from placeholder_service.settings import Settings
 
 pytestmark = pytest.mark.unit
 
-KEY = "0123456789ab.key-of_a-caller"
+KEY = "0123456789ab.key-of_a-caller-of-the-service"
 PASSWORD = "s3cr/et pass"
 URL = "postgresql://user:s3cr%2Fet%20pass@127.0.0.1:1/service"
 MESSAGE = f"cannot connect to {URL} with '{PASSWORD}' for {KEY}"
