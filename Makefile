@@ -41,7 +41,7 @@ new: .venv/.cookiecutter ## Render a service (answers: ARGS="key=value ...", fol
 update: override export PROJECT := $(value PROJECT)
 update: override export SOURCE := $(value SOURCE)
 update: .venv/.cookiecutter ## Show what changed for a service: PROJECT=folder [APPLY=1 TO= FROM= ARGS="key=value ..."]
-	@$(BIN)/python -m updates $(if $(SOURCE),--source "$$SOURCE") $(if $(FROM),--from '$(FROM)') \
+	@exec $(BIN)/python -m updates $(if $(SOURCE),--source "$$SOURCE") $(if $(FROM),--from '$(FROM)') \
 		$(if $(TO),--to '$(TO)') $(if $(filter-out 0 no,$(APPLY)),--apply) "$$PROJECT" $(value ARGS)
 
 test: $(ENV) ## Run the tests of the template; ARGS="-k name" and the like pass through

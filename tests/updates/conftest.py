@@ -12,6 +12,12 @@ from record import NAME, record_text
 from tests import running
 from tests.running import BIN, TEMPLATE, Result, run, succeeded
 
+# The hook of a template that waits until it is killed.
+WAIT = """
+import os, pathlib, time
+pathlib.Path(os.environ["REACHED"]).write_text(str(os.getpid()))
+time.sleep(3600)
+"""
 AUTHOR = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -203,3 +209,11 @@ def make(history: Path, tmp_path: Path, config_file: Path) -> Make:
 def project(make: Make) -> Updated:
     """Return a project rendered from the first version, all of it committed."""
     return make()
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process still runs."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

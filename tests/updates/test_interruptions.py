@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import LIMIT, clean_environment, wait_until
-from tests.updates.conftest import AUTHOR, Updated, commit
-
-# The hook of a template that waits until it is killed.
-WAIT = """
-import os, pathlib, time
-pathlib.Path(os.environ["REACHED"]).write_text(str(os.getpid()))
-time.sleep(3600)
-"""
+from tests.updates.conftest import AUTHOR, WAIT, Updated, commit, is_alive
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -46,11 +39,3 @@ def test_a_signal_while_a_version_is_rendered(
     if not killed:
         assert list(project.scratch.iterdir()) == []
         wait_until(lambda: not is_alive(int(reached.read_text())))
-
-
-def is_alive(process: int) -> bool:
-    """Tell whether a process still runs."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -12,13 +12,8 @@ from record import NAME, record_text
 
 from tests.conftest import Render
 from tests.running import LIMIT, TEMPLATE, UV, Result, clean_environment, run, wait_until
-from tests.updates.conftest import AUTHOR, Make, Updated, commit
+from tests.updates.conftest import AUTHOR, WAIT, Make, Updated, commit, is_alive
 
-WAIT = """
-import os, pathlib, time
-pathlib.Path(os.environ["REACHED"]).write_text("reached")
-time.sleep(3600)
-"""
 MAKE = ("make", "--no-print-directory")
 FAILED = 2
 
@@ -119,7 +114,7 @@ def test_an_interruption_leaves_nothing(
         text=True,
         start_new_session=True,
     )
-    wait_until(reached.exists, process)
+    wait_until(lambda: reached.exists() and reached.read_text() != "", process)
 
     if whole_group:
         os.killpg(process.pid, signal.SIGINT)
@@ -129,4 +124,5 @@ def test_an_interruption_leaves_nothing(
 
     assert process.returncode != 0
     assert service.state() == before
+    wait_until(lambda: not is_alive(int(reached.read_text())))
     wait_until(lambda: list(service.scratch.iterdir()) == [])

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migrator.errors import LockTimeoutError, RefusedError, UnknownLossesError, first_line
 from migrator.scratch import scratch_at
+from migrator.signals import is_interruption
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -61,6 +62,8 @@ def find_losses(database: "Database", revision: str, target: str) -> list[Loss]:
     except Exception as error:  # a revision is any code, and may need rows
         from migrator.failures import describe_error
 
+        if is_interruption(error):
+            raise
         raise UnknownLossesError(describe_error(database, error)) from error
     with database.reading() as connection:
         try:

@@ -1,6 +1,7 @@
 """Signals end a command in order: the transaction is rolled back, the lock released."""
 
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,15 @@ def interruptible() -> Iterator[list[signal.Signals]]:
     finally:
         for it, handler in before.items():
             signal.signal(it, handler or signal.SIG_DFL)
+
+
+def is_interruption(error: BaseException | None) -> bool:
+    """Tell whether an error is that of a statement of SQLite which a signal has ended."""
+    while error is not None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return True
+        error = getattr(error, "orig", None) or error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from migrator.adoption.rows import Rows, count_missing, read_rows
 from migrator.errors import RefusedError, first_line
+from migrator.signals import is_interruption
 
 if TYPE_CHECKING:
     from migrator.database import Database
@@ -136,7 +137,9 @@ def run_revisions(dialect: Dialect, upto: str = "heads") -> Chain:
         for script in reversed(list(database.scripts().walk_revisions("base", upto))):
             try:
                 database.upgrade(script.revision, scratch)
-            except Exception as error:  # noqa: BLE001  # a revision is any code
+            except Exception as error:  # a revision is any code
+                if is_interruption(error):
+                    raise
                 name = database.relative_name(script.path)
                 return Chain(
                     tuple(states), f"{name} fails on one: {first_line(error)}{dialect.remark}"
