@@ -12,6 +12,7 @@ from migrator import Exit
 from migrator.signals import interruptible
 
 from tests.migrator.project import COMMANDS, HEAD, Project
+from tests.migrator.test_adoption import forget
 from tests.migrator.test_runs import hold_lock
 from tests.running import LIMIT, wait_until
 
@@ -110,6 +111,21 @@ def test_an_interrupted_downgrade_says_how_to_continue(
         "The database is at slow; no revision is partially applied."
         f" Next: run scripts/migrate-down.sh --yes {HEAD}.\n"
     )
+
+
+def test_an_interrupted_adoption_records_nothing(sqlite_project: Project, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    forget(sqlite_project.upgraded())
+    touch = TOUCH.format(begun=str(begun))
+    sqlite_project.write("slow", f"{touch}\nop.execute({FOREVER['sqlite']!r})")
+
+    with started(sqlite_project, "upgrade", "--adopt") as process:
+        wait_until(begun.exists, process)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=LIMIT)
+
+    assert process.returncode == Exit.INTERRUPTED, printed
+    assert sqlite_project.database.status().revisions == ()
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored(

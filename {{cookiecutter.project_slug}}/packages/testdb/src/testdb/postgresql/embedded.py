@@ -6,18 +6,17 @@ The programs of the wheel run from a copy in /var/cache. No other folder changes
 created.
 """
 
-import fcntl
 import hashlib
 import os
 import pwd
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..abandoned import held
 from .programs import Programs, find
 
 USER = "nobody"
@@ -40,7 +39,7 @@ def start(data: Path) -> str:
     """
     programs(data)
     data.mkdir(mode=0o700, exist_ok=True)
-    with locked(data):
+    with held(data):
         if os.geteuid() == 0:
             give_to(server_user(), data)
         if not (data / "PG_VERSION").exists():
@@ -79,17 +78,6 @@ def give_to(user: pwd.struct_passwd, data: Path) -> None:
     if data.stat().st_uid != user.pw_uid:
         for path in (*data.rglob("*"), data):
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time work on a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def run(data: Path, program: str, *arguments: str) -> None:
